@@ -1,0 +1,1 @@
+"""Replication: commands in, one agreed order of them, numbered events out."""

@@ -1,0 +1,1 @@
+"""Market data: events in, a numbered ITCH feed and books out."""

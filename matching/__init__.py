@@ -1,0 +1,1 @@
+"""Order books: strict price-time priority, pure and deterministic."""

@@ -1,0 +1,1 @@
+"""Public wire formats, bytes <-> typed messages, sans-I/O."""
