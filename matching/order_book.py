@@ -1,0 +1,384 @@
+"""The order book of one instrument: continuous trading in strict price-time priority.
+
+Both sides are kept by one piece of code. A level's key is its price on the sell side and its
+negated price on the buy side, so on either side a smaller key is a better price, the best level
+comes first, and an incoming order crosses exactly the levels whose key is not above its own limit
+key. Orders of a level form a doubly linked list in time order; their links live in the orders
+themselves, so resting and leaving a level cost O(1), and only the first and the last order of a
+price touch the sorted levels, in O(log levels).
+
+What a client may ask wrongly is refused before it gets here; a wrong call is a bug and asserts
+before anything has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final, Generic, NamedTuple, TypeVar, cast
+
+from sortedcontainers import SortedDict
+
+from matching.types import BookOrder, Executed, OrderType, Side, TimeInForce
+
+O = TypeVar("O", bound=BookOrder)  # noqa: E741  the caller's own class of orders
+
+# Plain integers: looking a member up in its enumeration costs as much as the comparison it is for.
+_MARKET: Final = int(OrderType.MARKET)
+_LIMIT: Final = int(OrderType.LIMIT)
+_DAY: Final = int(TimeInForce.DAY)
+_FOK: Final = int(TimeInForce.FOK)
+_RESTING_TIMES_IN_FORCE: Final = (int(TimeInForce.DAY), int(TimeInForce.GTC))
+_TIMES_IN_FORCE: Final = tuple(int(member) for member in TimeInForce)
+
+_EVERY_KEY: Final = 1 << 64
+"""Limit key of an order that accepts any price: above the key of every level."""
+
+
+class MatchNumbers:
+    """The next match number; one instance serves all books of the exchange.
+
+    `last` is the number given last, 0 before the first: numbers are contiguous from 1, and setting
+    `last` restores a snapshot.
+    """
+
+    __slots__ = ("last",)
+
+    def __init__(self, last: int = 0) -> None:
+        self.last = last
+
+    def next(self) -> int:
+        """Give the next number."""
+        self.last += 1
+        return self.last
+
+
+class ReplaceResult(NamedTuple):
+    """`kept_priority`: the order stayed in its place and the new reference number is unused."""
+
+    kept_priority: bool
+    executions: list[Executed]
+
+
+class PriceLevel:
+    """Orders of one side at one price, `first` the oldest. `quantity` is the sum of their leaves.
+
+    A level without orders does not exist in a book.
+    """
+
+    __slots__ = ("first", "key", "last", "order_count", "price", "quantity")
+
+    def __init__(self, key: int, order: BookOrder) -> None:
+        self.key = key
+        self.price = order.price
+        self.first = order
+        self.last = order
+        self.quantity = order.leaves_qty
+        self.order_count = 1
+
+
+class BookSide:
+    """Levels of one side, keyed by `sign * price`; `best` is the first of them."""
+
+    __slots__ = ("best", "levels", "sign")
+
+    def __init__(self, sign: int) -> None:
+        self.sign = sign
+        self.levels: SortedDict[int, PriceLevel] = SortedDict()
+        self.best: PriceLevel | None = None
+
+    def append(self, order: BookOrder) -> None:
+        """Put an order last in the level of its price, which is made when missing."""
+        key = self.sign * order.price
+        level: PriceLevel | None = self.levels.get(key)
+        if level is None:
+            level = PriceLevel(key, order)
+            self.levels[key] = level
+            if self.best is None or key < self.best.key:
+                self.best = level
+        else:
+            last = level.last
+            last._next = order
+            order._prev = last
+            level.last = order
+            level.quantity += order.leaves_qty
+            level.order_count += 1
+        order._level = level
+
+    def unlink(self, order: BookOrder, level: PriceLevel) -> None:
+        """Take an order out of its level, and the level out of the side when it was the only one.
+
+        Leaves no link behind, so that an order that is gone keeps no other alive. Lowers the
+        quantity of the level by what the order has left.
+        """
+        before, after = order._prev, order._next
+        order._level = order._prev = order._next = None
+        if before is not None:
+            before._next = after
+        elif after is not None:
+            level.first = after
+        else:
+            self._remove(level)
+            return
+        if after is not None:
+            after._prev = before
+        elif before is not None:
+            level.last = before
+        level.order_count -= 1
+        level.quantity -= order.leaves_qty
+
+    def has_quantity(self, quantity: int, limit_key: int) -> bool:
+        """Whether the levels up to `limit_key` hold at least `quantity` shares together."""
+        for key in self.levels:
+            if key > limit_key:
+                return False
+            quantity -= self.levels[key].quantity
+            if quantity <= 0:
+                return True
+        return False
+
+    def _remove(self, level: PriceLevel) -> None:
+        del self.levels[level.key]
+        if level is self.best:
+            best_key = next(iter(self.levels), None)
+            self.best = None if best_key is None else self.levels[best_key]
+
+
+class OrderBook(Generic[O]):
+    """Resting orders of one instrument, and the only code that trades them.
+
+    Executions are at the price of the resting order, best price first, then the oldest order.
+    The book lowers `leaves_qty` of both orders; an order whose leaves reach 0 has left the book.
+    """
+
+    __slots__ = ("_asks", "_bids", "_match_numbers", "_orders", "_sides")
+
+    def __init__(self, match_numbers: MatchNumbers) -> None:
+        self._match_numbers = match_numbers
+        self._orders: dict[int, O] = {}
+        self._bids = bids = BookSide(-1)
+        self._asks = asks = BookSide(1)
+        # (own side, opposite side) of an order
+        self._sides: dict[int, tuple[BookSide, BookSide]] = {
+            Side.BUY: (bids, asks),
+            Side.SELL: (asks, bids),
+            Side.SELL_SHORT: (asks, bids),
+        }
+
+    def enter(
+        self, order: O, order_type: int, time_in_force: int, collar_price: int | None = None
+    ) -> list[Executed]:
+        """Match a new order and let a LIMIT order of DAY or GTC rest with what is left of it.
+
+        A MARKET order takes any price, but none worse than `collar_price`, and never rests. An IOC
+        order never rests. A FOK order trades in full or not at all. `collar_price` has no effect on
+        a LIMIT order, whose own price bounds it. Afterwards `order.is_resting` tells whether it
+        rests; leaves of an order that does not rest are for the caller to cancel.
+        """
+        reference = order.order_reference_number
+        assert reference not in self._orders, f"order {reference} is already in the book"
+        assert not order.is_resting, f"order {reference} rests in another book"
+        assert order.leaves_qty > 0, f"order {reference} has quantity {order.leaves_qty}"
+        assert time_in_force in _TIMES_IN_FORCE, f"order {reference}: TIF {time_in_force}"
+        own, opposite = self._sides[order.side]
+        if order_type == _LIMIT:
+            assert order.price > 0, f"order {reference} has price {order.price}"
+            limit_key = opposite.sign * order.price
+        else:
+            assert order_type == _MARKET, f"order {reference}: order type {order_type}"
+            limit_key = _EVERY_KEY if collar_price is None else opposite.sign * collar_price
+
+        best = opposite.best
+        executions: list[Executed] = []
+        if (
+            best is not None
+            and best.key <= limit_key
+            and (time_in_force != _FOK or opposite.has_quantity(order.leaves_qty, limit_key))
+        ):
+            self._match(order, opposite, limit_key, executions)
+
+        if (
+            order.leaves_qty > 0
+            and order_type == _LIMIT
+            and time_in_force in _RESTING_TIMES_IN_FORCE
+        ):
+            self._orders[reference] = order
+            own.append(order)
+        return executions
+
+    def cancel(self, order: O) -> int:
+        """Take a resting order out, in O(1) of its level. Returns the shares taken out.
+
+        `leaves_qty` of the order is left as it was, for the caller to report.
+        """
+        self._leave(order)
+        return order.leaves_qty
+
+    def replace(
+        self, order: O, new_reference_number: int, price: int, leaves_qty: int
+    ) -> ReplaceResult:
+        """Give a resting order another price or quantity still open.
+
+        Less quantity at the same price: the order keeps its place and its reference number, and
+        the new number is unused. Anything else, also no change at all: it leaves the book, takes
+        the new number, price and quantity, is matched like a new DAY limit order, and what is left
+        rests last in its level.
+        """
+        reference = order.order_reference_number
+        assert leaves_qty > 0, f"order {reference}: replaced with quantity {leaves_qty}"
+        assert price > 0, f"order {reference}: replaced with price {price}"
+        if price == order.price and leaves_qty < order.leaves_qty:
+            level = self._level_of(order)
+            level.quantity -= order.leaves_qty - leaves_qty
+            order.leaves_qty = leaves_qty
+            return ReplaceResult(True, [])
+        assert new_reference_number not in self._orders, (
+            f"order {reference}: new number {new_reference_number} is in the book"
+        )
+        self._leave(order)
+        order.order_reference_number = new_reference_number
+        order.price = price
+        order.leaves_qty = leaves_qty
+        return ReplaceResult(False, self.enter(order, _LIMIT, _DAY))
+
+    def add_resting(self, order: O) -> None:
+        """Append an order to its level without matching: restores a book from a snapshot.
+
+        Orders of a level must come in the order in which `orders` gave them.
+        """
+        reference = order.order_reference_number
+        assert reference not in self._orders, f"order {reference} is already in the book"
+        assert not order.is_resting, f"order {reference} rests in another book"
+        assert order.leaves_qty > 0, f"order {reference} has quantity {order.leaves_qty}"
+        assert order.price > 0, f"order {reference} has price {order.price}"
+        own, opposite = self._sides[order.side]
+        best = opposite.best
+        assert best is None or best.key > opposite.sign * order.price, (
+            f"order {reference} at {order.price} crosses the best opposite price {best.price}"
+        )
+        self._orders[reference] = order
+        own.append(order)
+
+    def find(self, order_reference_number: int) -> O | None:
+        """The resting order with this number."""
+        return self._orders.get(order_reference_number)
+
+    @property
+    def best_bid(self) -> int | None:
+        """Highest price at which somebody buys; None when nobody does."""
+        best = self._bids.best
+        return None if best is None else best.price
+
+    @property
+    def best_ask(self) -> int | None:
+        """Lowest price at which somebody sells; None when nobody does."""
+        best = self._asks.best
+        return None if best is None else best.price
+
+    def depth(self, side: int, levels: int) -> list[tuple[int, int, int]]:
+        """(price, quantity, number of orders) of the best `levels` price levels, best first."""
+        by_key = self._sides[side][0].levels
+        best_levels = (by_key[key] for key in islice(by_key, levels))
+        return [(level.price, level.quantity, level.order_count) for level in best_levels]
+
+    def orders(self, side: int) -> Iterator[O]:
+        """Resting orders of a side in the order in which they would trade."""
+        by_key = self._sides[side][0].levels
+        for key in by_key:
+            order: BookOrder | None = by_key[key].first
+            while order is not None:
+                yield cast(O, order)
+                order = order._next
+
+    def __len__(self) -> int:
+        """Number of resting orders."""
+        return len(self._orders)
+
+    def check_invariants(self) -> None:
+        """Assert everything that must be true of a book between two calls, in O(orders)."""
+        counted = sum(self._check_side(side) for side in (Side.BUY, Side.SELL))
+        assert counted == len(self._orders), f"{counted} in levels, {len(self._orders)} known"
+        bid, ask = self.best_bid, self.best_ask
+        assert bid is None or ask is None or bid < ask, f"crossed or locked: {bid} / {ask}"
+        assert self._match_numbers.last >= 0, f"match number {self._match_numbers.last}"
+
+    def _match(
+        self, order: O, opposite: BookSide, limit_key: int, executions: list[Executed]
+    ) -> None:
+        leaves_qty = order.leaves_qty
+        match_numbers = self._match_numbers
+        while leaves_qty > 0:
+            level = opposite.best
+            if level is None or level.key > limit_key:
+                break
+            resting = level.first
+            available_qty = resting.leaves_qty
+            if leaves_qty < available_qty:
+                quantity, leaves_qty = leaves_qty, 0
+                level.quantity -= quantity
+                resting.leaves_qty = available_qty - quantity
+            else:
+                quantity = available_qty
+                leaves_qty -= quantity
+                del self._orders[resting.order_reference_number]
+                opposite.unlink(resting, level)
+                resting.leaves_qty = 0
+            executions.append(
+                Executed(
+                    resting,
+                    order,
+                    quantity,
+                    level.price,
+                    match_numbers.next(),
+                    resting.leaves_qty,
+                    leaves_qty,
+                )
+            )
+        order.leaves_qty = leaves_qty
+
+    def _level_of(self, order: O) -> PriceLevel:
+        reference = order.order_reference_number
+        assert self._orders.get(reference) is order, f"order {reference} does not rest here"
+        level = order._level
+        assert isinstance(level, PriceLevel), f"order {reference} has no level"
+        return level
+
+    def _leave(self, order: O) -> None:
+        level = self._level_of(order)
+        del self._orders[order.order_reference_number]
+        self._sides[order.side][0].unlink(order, level)
+
+    def _check_side(self, side: Side) -> int:
+        book_side = self._sides[side][0]
+        keys = list(book_side.levels)
+        assert keys == sorted(set(keys)), f"{side.name} levels out of order: {keys}"
+        assert keys == sorted(dict.keys(book_side.levels)), f"{side.name} keys differ: {keys}"
+        first = book_side.levels[keys[0]] if keys else None
+        assert book_side.best is first, f"{side.name}: the best level is not the first"
+        return sum(self._check_level(side, key) for key in keys)
+
+    def _check_level(self, side: Side, key: int) -> int:
+        book_side = self._sides[side][0]
+        level: PriceLevel = book_side.levels[key]
+        where = f"{side.name} level {level.price}"
+        assert level.key == key == book_side.sign * level.price, f"{where} has key {key}"
+        quantity = order_count = 0
+        before: BookOrder | None = None
+        order: BookOrder | None = level.first
+        while order is not None:
+            reference = order.order_reference_number
+            assert order._level is level, f"{where}: order {reference} names another level"
+            assert order._prev is before, f"{where}: order {reference} has a wrong predecessor"
+            assert order.price == level.price, f"{where}: order {reference} at {order.price}"
+            assert order.leaves_qty > 0, f"{where}: order {reference} with {order.leaves_qty}"
+            known: BookOrder | None = self._orders.get(reference)
+            assert known is order, f"{where}: order {reference} is not known by its number"
+            assert self._sides[order.side][0] is book_side, f"{where}: {reference} on its side"
+            quantity += order.leaves_qty
+            order_count += 1
+            assert order_count <= len(self._orders), f"{where}: its links run in a circle"
+            before, order = order, order._next
+        assert level.last is before, f"{where}: the last order is not the end of its links"
+        assert level.quantity == quantity, f"{where}: {level.quantity}, orders sum to {quantity}"
+        assert level.order_count == order_count, f"{where}: {level.order_count} != {order_count}"
+        return order_count
