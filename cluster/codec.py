@@ -1,0 +1,337 @@
+"""Our own wire and log formats, all msgpack, all in this file.
+
+Three of them:
+
+* frames on a TCP connection (between nodes, and between a client and a node): a big-endian u32
+  length, then one msgpack array whose first element is a FrameKind or a raft message code;
+* the payload of a log entry: one batch of client frames with one time stamp;
+* commands and events, which are tuples and travel as msgpack arrays.
+
+Everything read here may be hostile: a decoder either returns values of the promised types or
+raises CodecError, whose text says what was wrong. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Any, Final, NamedTuple, get_type_hints
+
+import msgpack
+
+from oms import commands as oms_commands
+from oms.commands import Command, CommandKind
+
+PROTOCOL_VERSION: Final = 1
+BATCH_VERSION: Final = 1
+MAX_FRAME_BYTES: Final = 64 << 20
+MAX_CLIENT_FRAME_BYTES: Final = 1 << 20
+MAX_NAME_LENGTH: Final = 64
+MARK_STATE: Final = 0
+"""Command kind of the cluster's own command (MARK_STATE, mark_id): every node notes its state hash
+at this place of the log."""
+
+_LENGTH = struct.Struct(">I")
+
+
+class CodecError(Exception):
+    """Bytes from outside that are not what the format says."""
+
+
+class FrameKind(IntEnum):
+    """First element of a frame between a client and a node."""
+
+    HELLO = 1
+    SUBMIT = 2
+    QUERY = 3
+    WELCOME = 11
+    NOT_LEADER = 12
+    EVENTS = 13
+    ANSWER = 14
+    REFUSED = 15
+
+
+def pack(value: Any) -> bytes:
+    """msgpack bytes of plain values; tuples and named tuples become arrays."""
+    packed: bytes = msgpack.packb(value, use_bin_type=True)
+    return packed
+
+
+def unpack(data: bytes | memoryview) -> Any:
+    """Plain values of msgpack bytes; arrays become tuples. Raises CodecError."""
+    try:
+        return msgpack.unpackb(data, use_list=False, raw=False, strict_map_key=True)
+    except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
+        raise CodecError(f"not msgpack: {error}") from error
+
+
+def frame(value: Any) -> bytes:
+    """One frame, length included."""
+    body: bytes = msgpack.packb(value, use_bin_type=True)
+    return _LENGTH.pack(len(body)) + body
+
+
+class FrameReader:
+    """Cuts a byte stream into frames. Sans-I/O; holds at most one frame of the allowed size."""
+
+    __slots__ = ("_buffer", "_max_bytes", "_wanted")
+
+    def __init__(self, max_bytes: int) -> None:
+        self._buffer = bytearray()
+        self._max_bytes = max_bytes
+        self._wanted = 0
+
+    def allow(self, max_bytes: int) -> None:
+        """Raise the limit, once the other side is known."""
+        self._max_bytes = max_bytes
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the bodies of the frames that `data` completes. Raises CodecError on a length of 0
+        or beyond the allowed size; the connection is of no use after that."""
+        if self._buffer:
+            self._buffer += data
+            if len(self._buffer) < self._wanted:
+                return
+            source = bytes(self._buffer)
+        else:
+            source = data
+        at, end = 0, len(source)
+        while end - at >= 4:
+            (length,) = _LENGTH.unpack_from(source, at)
+            if not 0 < length <= self._max_bytes:
+                raise CodecError(f"a frame of {length} bytes; 1 to {self._max_bytes} are allowed")
+            if end - at - 4 < length:
+                self._wanted = 4 + length
+                break
+            yield source[at + 4 : at + 4 + length]
+            at += 4 + length
+            self._wanted = 0
+        if at == end:
+            self._buffer.clear()
+        elif at or source is data:
+            self._buffer = bytearray(source[at:])
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+def _field_types(command_class: Any) -> tuple[type, ...]:
+    hints = get_type_hints(command_class)
+    return tuple(
+        hint if isinstance(hint, type) else tuple
+        for hint in (hints[name] for name in command_class._fields)
+    )
+
+
+_COMMAND_CLASSES: Final[dict[int, Any]] = {
+    CommandKind.ENTER_ORDER: oms_commands.EnterOrder,
+    CommandKind.REPLACE_ORDER: oms_commands.ReplaceOrder,
+    CommandKind.CANCEL_ORDER: oms_commands.CancelOrder,
+    CommandKind.QUERY_ORDER: oms_commands.QueryOrder,
+    CommandKind.OPEN_SESSION: oms_commands.OpenSession,
+    CommandKind.CLOSE_SESSION: oms_commands.CloseSession,
+    CommandKind.CLOCK_TICK: oms_commands.ClockTick,
+    CommandKind.SET_TRADING_STATE: oms_commands.SetTradingState,
+}
+"""Commands that a client may submit. LoadReferenceData and GatewayLost are the leader's own."""
+
+_SUBMITTABLE: Final[dict[int, tuple[type, ...]]] = {
+    int(kind): _field_types(command_class) for kind, command_class in _COMMAND_CLASSES.items()
+} | {MARK_STATE: (int, str)}
+
+
+def pack_commands(commands: list[Command]) -> bytes:
+    """Commands as they travel from a client into the log."""
+    return pack(commands)
+
+
+def unpack_commands(blob: bytes) -> tuple[Command, ...]:
+    """Commands out of the log: they were checked on their way in."""
+    commands: tuple[Command, ...] = msgpack.unpackb(blob, use_list=False, raw=False)
+    return commands
+
+
+def check_commands(blob: Any) -> int:
+    """Number of commands in a client's blob. Raises CodecError unless each has exactly the field
+    types of its kind: the state machine is total over these, and over nothing else."""
+    if type(blob) is not bytes:
+        raise CodecError("the commands of a submission must be bytes")
+    commands = unpack(blob)
+    if type(commands) is not tuple or not commands:
+        raise CodecError("a submission must be a non-empty array of commands")
+    for command in commands:
+        if type(command) is not tuple or not command:
+            raise CodecError(f"a command must be an array, not {type(command).__name__}")
+        kind = command[0]
+        expected = _SUBMITTABLE.get(kind) if type(kind) is int else None
+        if expected is None:
+            raise CodecError(f"command kind {kind!r} cannot be submitted")
+        if tuple(map(type, command)) != expected:
+            found = ", ".join(type(field).__name__ for field in command)
+            raise CodecError(f"command kind {kind} has fields ({found})")
+    return len(commands)
+
+
+# --- batches: the payload of a log entry ----------------------------------------------------------
+
+
+class ClientFrame(NamedTuple):
+    """Commands of one client, numbered from `first_number`. An `incarnation` is a random number
+    that a client process draws at its start. `first_number` 0 opens the incarnation and carries no
+    commands. client_id "" is the leader itself, whose commands have no numbers."""
+
+    client_id: str
+    incarnation: int
+    first_number: int
+    commands: bytes
+
+
+class Batch(NamedTuple):
+    """What one log entry holds. `time_ns` is the leader's clock when it made the batch."""
+
+    time_ns: int
+    frames: tuple[ClientFrame, ...]
+
+
+def encode_batch(time_ns: int, frames: list[ClientFrame]) -> bytes:
+    """Payload of a log entry."""
+    return pack((BATCH_VERSION, time_ns, frames))
+
+
+def decode_batch(payload: bytes) -> Batch:
+    """Batch of a log entry. Raises CodecError, also on a version that this program is too old for:
+    a node must stop rather than skip an entry."""
+    value = unpack(payload)
+    if type(value) is not tuple or len(value) != 3:
+        raise CodecError("a log entry must be (version, time, frames)")
+    version, time_ns, frames = value
+    if version != BATCH_VERSION:
+        raise CodecError(
+            f"log entry format {version!r}; this program knows {BATCH_VERSION}: update this node"
+        )
+    return Batch(time_ns, tuple(ClientFrame._make(fields) for fields in frames))
+
+
+# --- client frames --------------------------------------------------------------------------------
+
+
+class Hello(NamedTuple):
+    """A client introduces itself. `opens` asks the leader to make this incarnation the current one;
+    `owners` None means all events, () none."""
+
+    client_id: str
+    incarnation: int
+    opens: bool
+    owners: tuple[str, ...] | None
+    from_event_seq: int
+
+
+class Submit(NamedTuple):
+    """Commands numbered from `first_number`."""
+
+    first_number: int
+    commands: bytes
+
+
+class Query(NamedTuple):
+    """A read of a sink ("itch") or of the node itself ("node")."""
+
+    query_id: int
+    sink: str
+    request: Any
+
+
+def decode_client_frame(body: bytes) -> Hello | Submit | Query:
+    """A frame that a node got from a client. Raises CodecError."""
+    value = unpack(body)
+    if type(value) is not tuple or not value:
+        raise CodecError("a frame must be a non-empty array")
+    kind, *fields = value
+    types = tuple(map(type, fields))
+    if kind == FrameKind.SUBMIT and types == (int, bytes):
+        if fields[0] < 1:
+            raise CodecError(f"commands are numbered from 1, not {fields[0]}")
+        return Submit(*fields)
+    if kind == FrameKind.QUERY and types[:2] == (int, str) and len(fields) == 3:
+        return Query(*fields)
+    if kind == FrameKind.HELLO and types[:4] == (int, str, int, bool) and len(fields) == 6:
+        version, client_id, incarnation, opens, owners, from_event_seq = fields
+        if version != PROTOCOL_VERSION:
+            raise CodecError(f"protocol version {version}; this node speaks {PROTOCOL_VERSION}")
+        if not 0 < len(client_id) <= MAX_NAME_LENGTH:
+            raise CodecError(f"a client_id has 1 to {MAX_NAME_LENGTH} characters")
+        if owners is not None and not (
+            type(owners) is tuple and all(type(owner) is str for owner in owners)
+        ):
+            raise CodecError("owners must be null or an array of names")
+        if type(from_event_seq) is not int or from_event_seq < 1:
+            raise CodecError(f"events are numbered from 1, not {from_event_seq!r}")
+        return Hello(client_id, incarnation, opens, owners, from_event_seq)
+    raise CodecError(f"frame kind {kind!r} with fields of types {[t.__name__ for t in types]}")
+
+
+def decode_node_frame(body: bytes) -> tuple[Any, ...]:
+    """A frame that a client got from a node: (FrameKind, ...). Raises CodecError."""
+    value = unpack(body)
+    if type(value) is not tuple or not value or type(value[0]) is not int:
+        raise CodecError("a frame must be an array that begins with its kind")
+    return value
+
+
+# --- raft messages --------------------------------------------------------------------------------
+
+_ENTRY_TYPES: Final = (bytes, int, int)
+
+_RAFT_FIELDS: Final[dict[str, dict[str, type]]] = {
+    "append_entries": {
+        "term": int,
+        "commit_index": int,
+        "entries": tuple,
+        "prevLogIdx": int,
+        "prevLogTerm": int,
+    },
+    "next_node_idx": {
+        "next_node_idx": int,
+        "reset": bool,
+        "success": bool,
+        "term": int,
+        "epoch": int,
+    },
+    "request_vote": {"term": int, "last_log_index": int, "last_log_term": int},
+    "response_vote": {"term": int},
+    "pre_vote": {"term": int, "last_log_index": int, "last_log_term": int, "round": int},
+    "response_pre_vote": {"term": int, "round": int, "granted": bool},
+    "higher_term": {"term": int},
+}
+"""Messages that a peer may send, with the types of their fields. pysyncobj's own names."""
+
+_OPTIONAL: Final = {"append_entries": {"standby": str}}
+
+
+def decode_raft_message(body: bytes) -> dict[str, Any]:
+    """A message from a peer, every field checked. Raises CodecError."""
+    try:
+        message = msgpack.unpackb(body, use_list=False, raw=False, strict_map_key=True)
+    except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
+        raise CodecError(f"not msgpack: {error}") from error
+    if type(message) is not dict:
+        raise CodecError("a raft message must be a map")
+    kind = message.get("type")
+    fields = _RAFT_FIELDS.get(kind) if type(kind) is str else None
+    if fields is None:
+        raise CodecError(f"raft message type {kind!r} is not allowed")
+    assert isinstance(kind, str)
+    optional = _OPTIONAL.get(kind, {})
+    for name, value in message.items():
+        expected = fields.get(name) or optional.get(name)
+        if name != "type" and (expected is None or type(value) is not expected):
+            raise CodecError(f"raft message {kind}: field {name!r} is {type(value).__name__}")
+    if len(message) - 1 - sum(name in message for name in optional) != len(fields):
+        raise CodecError(f"raft message {kind}: a field is missing")
+    for place, entry in enumerate(message.get("entries", ()), start=1):
+        if type(entry) is not tuple or tuple(map(type, entry)) != _ENTRY_TYPES:
+            raise CodecError("raft message append_entries: an entry is not (bytes, index, term)")
+        if entry[1] != message["prevLogIdx"] + place:
+            raise CodecError("raft message append_entries: the entries are not consecutive")
+    return message

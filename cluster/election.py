@@ -1,0 +1,136 @@
+"""When to stand for election: suspicion of the leader and the pre-vote. Pure; time is an argument.
+
+pysyncobj elects only when it is told to. This module decides when:
+
+* the connection to the leader breaks (its process died): at once, staggered by rank, so that the
+  members do not split their votes;
+* the leader is silent for `suspect_after_s` although connected (it hangs, or the network is cut);
+* there was none to begin with.
+
+Before a real election, which raises the term and so disturbs a healthy leader, a member asks the
+others whether they would vote for it (Ongaro, "Consensus: bridging theory and practice", 9.6). A
+member that hears its leader, or has a longer log, says no.
+"""
+
+from __future__ import annotations
+
+import random
+from enum import Enum
+from typing import Any
+
+STAGGER_S = 0.015
+"""Time between the attempts of members of consecutive rank."""
+RETRY_AFTER_DENIAL_S = 0.008
+"""A member that has not noticed yet that the leader is gone denies; ask again soon."""
+STALL_S = 0.020
+"""A node whose own loop was late by this much suspects itself before it suspects the leader."""
+
+
+class Action(Enum):
+    """What the caller is to do."""
+
+    PRE_VOTE = "pre-vote"
+    CAMPAIGN = "campaign"
+
+
+class Election:
+    """Suspicion and pre-vote of one member. All times are seconds of one monotonic clock."""
+
+    def __init__(
+        self,
+        node_id: int,
+        members: tuple[int, ...],
+        *,
+        suspect_after_s: float,
+        now_s: float,
+        rng: random.Random,
+    ) -> None:
+        self.leader_id: int | None = None
+        self.round = 0
+        self._node_id = node_id
+        self._members = members
+        self._suspect_after_s = suspect_after_s
+        self._rng = rng
+        self._last_heard_s = float("-inf")
+        self._granted: dict[int, None] = {}
+        self._waiting = False
+        self._deadline_s = now_s + suspect_after_s * (1 + rng.random())
+
+    @property
+    def majority(self) -> int:
+        """How many votes decide."""
+        return len(self._members) // 2 + 1
+
+    def heard_leader(self, leader_id: int, now_s: float) -> None:
+        """An append_entries of the current term came in."""
+        self.leader_id = leader_id
+        self._last_heard_s = now_s
+        self._waiting = False
+        self._deadline_s = now_s + self._suspect_after_s + self._rank() * STAGGER_S
+
+    def lost_connection(self, peer_id: int, now_s: float) -> None:
+        """A connection broke. If it was the leader's, do not wait for silence."""
+        if peer_id == self.leader_id:
+            rank = self._rank()
+            self.leader_id = None
+            self._deadline_s = min(self._deadline_s, now_s + rank * STAGGER_S)
+
+    def stalled(self, late_s: float) -> None:
+        """Our own loop was late: what we did not hear in that time is our own fault."""
+        if late_s > STALL_S:
+            self._last_heard_s += late_s
+            self._deadline_s += late_s
+
+    def leads(self, now_s: float) -> None:
+        """We are the leader ourselves."""
+        self.leader_id = self._node_id
+        self._waiting = False
+        self._deadline_s = now_s + self._suspect_after_s
+
+    def stepped_down(self, now_s: float) -> None:
+        """We were the leader and are not any more: let others go first."""
+        if self.leader_id == self._node_id:
+            self.leader_id = None
+            self._deadline_s = now_s + self._suspect_after_s
+
+    def on_time(self, now_s: float) -> Action | None:
+        """PRE_VOTE when it is time to ask the others (with `round`), else None."""
+        if now_s < self._deadline_s:
+            return None
+        self.round += 1
+        self._granted = {self._node_id: None}
+        self._waiting = True
+        self._deadline_s = now_s + 0.030 + 0.030 * self._rng.random() + STAGGER_S * self._rank()
+        return Action.CAMPAIGN if self.majority == 1 else Action.PRE_VOTE
+
+    def grants(
+        self, message: dict[str, Any], *, now_s: float, term: int, last: tuple[int, int]
+    ) -> bool:
+        """Whether we would vote for the sender. `last` is our last log entry's (term, index)."""
+        hears_leader = (
+            self.leader_id is not None and now_s - self._last_heard_s < self._suspect_after_s
+        )
+        if self.leader_id == self._node_id or hears_leader:
+            return False
+        if (message["last_log_term"], message["last_log_index"]) < last:
+            return False
+        return bool(message["term"] > term)
+
+    def answered(self, peer_id: int, message: dict[str, Any], now_s: float) -> Action | None:
+        """CAMPAIGN when a majority would vote for us in this round, else None."""
+        if not self._waiting or message["round"] != self.round:
+            return None
+        if not message["granted"]:
+            self._deadline_s = min(self._deadline_s, now_s + RETRY_AFTER_DENIAL_S)
+            return None
+        self._granted[peer_id] = None
+        if len(self._granted) < self.majority:
+            return None
+        self._waiting = False
+        self._deadline_s = now_s + 0.100 + 0.100 * self._rng.random()
+        return Action.CAMPAIGN
+
+    def _rank(self) -> int:
+        """Our place among the members that could follow the leader."""
+        others = [member for member in self._members if member != self.leader_id]
+        return others.index(self._node_id) if self._node_id in others else 0

@@ -1,0 +1,225 @@
+"""The safety rules that stand between the network and pysyncobj.
+
+pysyncobj 0.3.17 has faults that lose acknowledged entries (ARCHITECTURE.md lists them). Every
+message in or out of it passes through these rules. They are pure functions of a message and of a
+few numbers, so each of them can be tested, simulated and switched off alone. The names A1, A2 ...
+are those of the fault list; each docstring tells the failure that its rule prevents.
+
+Raft messages are the dicts that pysyncobj makes. None of these functions changes its argument.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+Message = dict[str, Any]
+
+MAX_APPLY_AHEAD = 512
+"""C7: how many entries one message may let a follower apply in one go."""
+
+
+class SafetyViolation(Exception):
+    """What must never be, was about to be. The process stops; the journal is kept as it is."""
+
+
+class Log(Protocol):
+    """The part of the journal that the rules look at."""
+
+    @property
+    def first_index(self) -> int: ...
+    @property
+    def last_index(self) -> int: ...
+    @property
+    def last_term(self) -> int: ...
+    def term_at(self, index: int) -> int | None: ...
+
+
+class Delivery(NamedTuple):
+    """What to do with an append_entries.
+
+    `message` goes to pysyncobj, None if it must not. pysyncobj answers with a next_node_idx: it is
+    lowered to `next_index_cap` if that is not None, and replaced by `reply` if that is not None.
+    """
+
+    message: Message | None
+    next_index_cap: int | None = None
+    reply: Message | None = None
+
+
+def check_append_entries(
+    message: Message,
+    log: Log,
+    *,
+    current_term: int,
+    commit_index: int,
+    applied_index: int,
+    is_leader: bool,
+) -> Delivery:
+    """Decide on an append_entries before pysyncobj sees it.
+
+    A1: pysyncobj deletes everything after prevLogIdx on every append_entries, also when the
+    entries match. Story: (1) the leader sends [3-4] [5-6], the link breaks, and after two resets it
+    sends [3-4] [5-6] again; (2) the follower has acknowledged 3-6, and 5-6 are committed by that;
+    (3) the second [3-4] arrives and cuts 5-6 off; (4) the leader dies before [5-6] arrives again;
+    (5) the follower, being one of two, elects itself without 5-6, which clients were told. So only
+    what is new, or really conflicts, is delivered, and the answer vouches only for what this
+    message vouched for.
+
+    A18: an append_entries of our own term while we lead means two leaders in one term. Stop.
+    A19: a conflict at or below the commit index would cut off what was committed. Stop.
+    C2: an append_entries of a lower term is answered, so that an old leader learns of its end.
+    C5: a conflict is answered with the first index of the conflicting term, one round trip a term.
+    C7: the commit index is limited, so that a backlog does not stall the loop.
+    A2: a message without prevLogIdx (a snapshot) never moves the commit index; this version of the
+    cluster sends none, so one that arrives is refused outright (and with it A3 and A12, which
+    concern what would be installed from it).
+    """
+    term = message["term"]
+    if term < current_term:
+        return Delivery(None, reply={"type": "higher_term", "term": current_term})
+    if term == current_term and is_leader:
+        raise SafetyViolation(f"A18: a second leader in term {term} sent append_entries")
+    if "prevLogIdx" not in message or "serialized" in message or "transmission" in message:
+        return Delivery(None)
+
+    previous_index, previous_term = message["prevLogIdx"], message["prevLogTerm"]
+    entries = message["entries"]
+    commit_limit = min(message["commit_index"], applied_index + MAX_APPLY_AHEAD)
+
+    known_term = log.term_at(previous_index)
+    if known_term != previous_term:
+        # pysyncobj answers with a reset and takes nothing. It would step back one index at a time.
+        return _refuse_previous(message, log, known_term, commit_index)
+
+    new_from = 0
+    for _, index, entry_term in entries:
+        existing = log.term_at(index)
+        if existing is None:
+            break
+        if existing != entry_term:
+            if index <= commit_index:
+                raise SafetyViolation(
+                    f"A19: entry {index} is committed with term {existing}, "
+                    f"the leader of term {term} sends term {entry_term} for it"
+                )
+            break
+        new_from += 1
+
+    vouched_index = entries[-1][1] if entries else previous_index
+    commit_limit = min(commit_limit, vouched_index)
+    if new_from == len(entries):
+        delivered = message | {
+            "prevLogIdx": log.last_index,
+            "prevLogTerm": log.last_term,
+            "entries": (),
+            "commit_index": commit_limit,
+        }
+        return Delivery(delivered, next_index_cap=vouched_index + 1)
+    first_new = entries[new_from][1]
+    before = entries[new_from - 1][2] if new_from else previous_term
+    delivered = message | {
+        "prevLogIdx": first_new - 1,
+        "prevLogTerm": before,
+        "entries": entries[new_from:],
+        "commit_index": commit_limit,
+    }
+    return Delivery(delivered)
+
+
+def _refuse_previous(
+    message: Message, log: Log, known_term: int | None, commit_index: int
+) -> Delivery:
+    """Let pysyncobj note the leader (an empty message about our own last entry), and answer with
+    the place from which the leader should send."""
+    next_index = min(log.last_index + 1, message["prevLogIdx"])
+    if known_term is not None:
+        if next_index <= commit_index:
+            raise SafetyViolation(
+                f"A19: entry {next_index} is committed with term {known_term}, "
+                f"the leader of term {message['term']} has term {message['prevLogTerm']} for it"
+            )
+        while next_index - 1 > commit_index and log.term_at(next_index - 1) == known_term:
+            next_index -= 1
+    next_index = max(next_index, log.first_index + 1)
+    heartbeat = message | {
+        "prevLogIdx": log.last_index,
+        "prevLogTerm": log.last_term,
+        "entries": (),
+        "commit_index": 0,
+    }
+    reply = {
+        "type": "next_node_idx",
+        "next_node_idx": next_index,
+        "reset": True,
+        "success": False,
+    }
+    return Delivery(heartbeat, reply=reply)
+
+
+def cap_acknowledgement(
+    message: Message, *, durable_index: int
+) -> tuple[Message | None, Message | None]:
+    """Split an acknowledgement into (what counts now, what waits for our own disk).
+
+    A5: pysyncobj lets the leader count itself before its own write. Story: (1) the leader appends
+    7, follower B has it on disk and says so; (2) leader plus B are two of three: 7 is committed and
+    the client told; (3) the power fails on leader and B's peers, the leader comes back without 7;
+    (4) leader and C elect one another and 7 is gone, though only B's disk had ever held it. So an
+    acknowledgement beyond our own durable index counts only up to there until the disk has it.
+    """
+    if not message["success"] or message["next_node_idx"] - 1 <= durable_index:
+        return message, None
+    return message | {"next_node_idx": durable_index + 1}, message
+
+
+def acknowledgement_counts(message: Message, *, current_term: int, epoch: int) -> bool:
+    """A4: an acknowledgement carries no term in pysyncobj. Story: (1) a leader of term 2 sends 5,
+    the answer stays on the way; (2) it is deposed, 5 is replaced by another 5 of term 3, and it is
+    elected again in term 4; (3) the old answer arrives, and the new 5 counts as held by a node that
+    holds nothing of it. So an answer counts only in its own term and on its own connection."""
+    return bool(message["term"] == current_term and message["epoch"] == epoch)
+
+
+class VoteCount:
+    """A13: pysyncobj counts vote messages, not voters. Story: a vote is sent again after a
+    reconnect; the candidate has its own vote and the same other one twice, three of five, and
+    leads beside another leader. So the second vote of a voter in a term is dropped."""
+
+    __slots__ = ("_term", "_voters")
+
+    def __init__(self) -> None:
+        self._term = -1
+        self._voters: dict[int, None] = {}
+
+    def counts(self, term: int, voter: int) -> bool:
+        """True the first time that node `voter` grants its vote in `term`, our current one."""
+        if term != self._term:
+            self._term = term
+            self._voters = {}
+        if voter in self._voters:
+            return False
+        self._voters[voter] = None
+        return True
+
+
+def needs_durable_log(message: Message, *, acknowledgements_wait: bool) -> bool:
+    """Whether a message out promises something about our disk: votes always do, acknowledgements
+    of entries unless the cluster runs in a weaker durability mode. pysyncobj sends both before any
+    write; a node that then loses power would have promised what it does not know."""
+    kind = message["type"]
+    if kind in ("request_vote", "response_vote"):
+        return True
+    return acknowledgements_wait and kind == "next_node_idx" and bool(message["success"])
+
+
+def outdate_leader(message: Message, *, current_term: int, is_leader: bool) -> Message | None:
+    """C2, the other end: what a stuck leader gives to pysyncobj when a peer names a higher term: a
+    vote request that cannot win, whose term pysyncobj adopts."""
+    if not is_leader or message["term"] <= current_term:
+        return None
+    return {
+        "type": "request_vote",
+        "term": message["term"],
+        "last_log_index": 0,
+        "last_log_term": 0,
+    }

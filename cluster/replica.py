@@ -1,0 +1,112 @@
+"""What every node does with a log entry: drop what was seen, apply the rest, number the events.
+
+The replicated state is the exchange's state machine plus one record per client: its current
+incarnation and the number of its last command. With these a command that a client sends again
+after a failover takes effect once, and a command of a process that was replaced takes none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from oms.state_machine import ExchangeStateMachine
+
+from cluster.codec import MARK_STATE, ClientFrame, decode_batch, unpack_commands
+from cluster.interface import AppliedBatch
+from oms.commands import Command
+from oms.events import Event
+
+CLIENTS_MAX: Final = 1024
+"""Records kept; the client that was quiet for longest goes first."""
+MARKS_MAX: Final = 64
+
+
+@dataclass(slots=True)
+class ClientRecord:
+    """What the replicated state remembers of a client."""
+
+    incarnation: int
+    last_number: int
+
+
+@dataclass(slots=True)
+class StateMark:
+    """The state hash at one place of the log: equal on every node, or replicas differ."""
+
+    event_seq: int
+    log_index: int
+    state_hash: str
+
+
+class Replica:
+    """The deterministic part of a node. Same payloads, same events, on every node."""
+
+    def __init__(self) -> None:
+        self.state_machine = ExchangeStateMachine()
+        self.clients: dict[str, ClientRecord] = {}
+        self.marks: dict[str, StateMark] = {}
+        self.next_event_seq = 1
+        self.last_time_ns = 0
+        self.applied_commands = 0
+        self.duplicate_commands = 0
+        self.fenced_frames = 0
+
+    def apply(self, log_index: int, term: int, payload: bytes) -> AppliedBatch:
+        """Apply one log entry and return its events (there may be none).
+
+        Time never goes back: a new leader's clock may be behind the old one's."""
+        batch = decode_batch(payload)
+        now_ns = max(self.last_time_ns, batch.time_ns)
+        self.last_time_ns = now_ns
+        events: list[Event] = []
+        for frame in batch.frames:
+            for command in self._unseen_commands(frame):
+                if command[0] == MARK_STATE:
+                    self._mark(str(command[1]), log_index, self.next_event_seq + len(events))
+                else:
+                    events += self.state_machine.apply(command, now_ns)
+                self.applied_commands += 1
+        first_event_seq = self.next_event_seq
+        self.next_event_seq += len(events)
+        return AppliedBatch(log_index, term, now_ns, first_event_seq, events)
+
+    def _unseen_commands(self, frame: ClientFrame) -> tuple[Command, ...]:
+        if not frame.client_id:
+            return unpack_commands(frame.commands)
+        if frame.first_number == 0:
+            self._open(frame.client_id, frame.incarnation)
+            return ()
+        record = self.clients.get(frame.client_id)
+        if record is None or record.incarnation != frame.incarnation:
+            self.fenced_frames += 1
+            return ()
+        commands = unpack_commands(frame.commands)
+        seen = record.last_number + 1 - frame.first_number
+        if seen < 0:
+            # A frame before this one was lost on its way to the leader: the client sends both
+            # again. To apply this one now would change the order of its commands.
+            self.fenced_frames += 1
+            return ()
+        if seen > 0:
+            self.duplicate_commands += min(seen, len(commands))
+            commands = commands[seen:]
+        if commands:
+            record.last_number += len(commands)
+            self.clients[frame.client_id] = self.clients.pop(frame.client_id)
+        return commands
+
+    def _open(self, client_id: str, incarnation: int) -> None:
+        record = self.clients.pop(client_id, None)
+        if record is None or record.incarnation != incarnation:
+            record = ClientRecord(incarnation, 0)
+        self.clients[client_id] = record
+        while len(self.clients) > CLIENTS_MAX:
+            del self.clients[next(iter(self.clients))]
+
+    def _mark(self, mark_id: str, log_index: int, next_event_seq: int) -> None:
+        self.marks[mark_id] = StateMark(
+            next_event_seq - 1, log_index, self.state_machine.state_hash()
+        )
+        while len(self.marks) > MARKS_MAX:
+            del self.marks[next(iter(self.marks))]
