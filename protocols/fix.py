@@ -49,12 +49,13 @@ class FixMessage:
     that tag, or None.
     """
 
-    __slots__ = ("_by_tag", "begin_string", "fields", "get", "msg_type")
+    __slots__ = ("_by_tag", "begin_string", "fields", "get", "is_ascii", "msg_type")
 
     get: Callable[[int], str | None]
 
-    def __init__(self, fields: list[tuple[int, str]]) -> None:
+    def __init__(self, fields: list[tuple[int, str]], is_ascii: bool = True) -> None:
         self.fields = fields
+        self.is_ascii = is_ascii
         self._by_tag = dict(fields)
         self.get = self._by_tag.get
         self.begin_string = fields[0][1]
@@ -64,6 +65,10 @@ class FixMessage:
     def has_repeated_tags(self) -> bool:
         """True when some tag occurs more than once (as in a repeating group)."""
         return len(self._by_tag) != len(self.fields)
+
+    def has_tags(self, tags: frozenset[int]) -> bool:
+        """True when every one of `tags` is in the message."""
+        return tags <= self._by_tag.keys()
 
     def __repr__(self) -> str:
         return "|".join(f"{tag}={value}" for tag, value in self.fields)
@@ -155,7 +160,7 @@ class FixDecoder:
             end = self._frame_end(buffer, start)
             if end >= 0:
                 text = buffer[start:end].decode("latin-1")
-                messages.append(FixMessage(split_fields(text)))
+                messages.append(FixMessage(split_fields(text), text.isascii()))
                 self._resyncing = False
                 self._searched = 0
                 start = end
