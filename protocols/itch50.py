@@ -1,0 +1,281 @@
+"""Nasdaq TotalView-ITCH 5.0: bytes <-> typed messages. Pure.
+
+    encode(AddOrder(...)) -> bytes          decode(bytes) -> AddOrder(...) | ItchError
+
+`encode` and `decode` work for all 23 types from one table of layouts. The types that make up nearly
+all of a day (A E D U X P) have an encoder and a decoder of their own, which tests hold equal to the
+table. A message is exactly as long as its type says: shorter or longer is an ItchError, as are
+unknown types and text that is not printable ASCII. Whether a code ("market category M") is known is
+not judged here, because new editions add codes; whoever acts on a field judges it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from protocols import itch50_messages as m
+from protocols.itch50_messages import (
+    AddOrder,
+    Message,
+    OrderCancel,
+    OrderDelete,
+    OrderExecuted,
+    OrderReplace,
+    Trade,
+)
+
+MAX_MESSAGE_LENGTH = 50
+NS_PER_DAY = 86_400 * 1_000_000_000
+
+
+class ItchError(ValueError):
+    """Bytes that are not an ITCH 5.0 message, or values that do not fit into one."""
+
+
+# Message class, type, total length, struct formats of the body in field order.
+# Price(4) is I, Price(8) is Q, text is Ns. The 48-bit timestamp is split into H and I.
+_TABLE: tuple[tuple[Callable[..., Message], str, int, str], ...] = (
+    (m.SystemEvent, "S", 12, "1s"),
+    (m.StockDirectory, "R", 39, "8s 1s 1s I 1s 1s 2s 1s 1s 1s 1s 1s I 1s"),
+    (m.StockTradingAction, "H", 25, "8s 1s 1s 4s"),
+    (m.RegShoRestriction, "Y", 20, "8s 1s"),
+    (m.MarketParticipantPosition, "L", 26, "4s 8s 1s 1s 1s"),
+    (m.MwcbDeclineLevel, "V", 35, "Q Q Q"),
+    (m.MwcbStatus, "W", 12, "1s"),
+    (m.IpoQuotingPeriodUpdate, "K", 28, "8s I 1s I"),
+    (m.LuldAuctionCollar, "J", 35, "8s I I I I"),
+    (m.OperationalHalt, "h", 21, "8s 1s 1s"),
+    (m.AddOrder, "A", 36, "Q 1s I 8s I"),
+    (m.AddOrderMpid, "F", 40, "Q 1s I 8s I 4s"),
+    (m.OrderExecuted, "E", 31, "Q I Q"),
+    (m.OrderExecutedWithPrice, "C", 36, "Q I Q 1s I"),
+    (m.OrderCancel, "X", 23, "Q I"),
+    (m.OrderDelete, "D", 19, "Q"),
+    (m.OrderReplace, "U", 35, "Q Q I I"),
+    (m.Trade, "P", 44, "Q 1s I 8s I Q"),
+    (m.CrossTrade, "Q", 40, "Q 8s I Q 1s"),
+    (m.BrokenTrade, "B", 19, "Q"),
+    (m.NetOrderImbalance, "I", 50, "Q Q 1s 8s I I I 1s 1s"),
+    (m.RetailPriceImprovement, "N", 20, "8s 1s"),
+    (m.DirectListingPriceDiscovery, "O", 48, "8s 1s I I I Q I I"),
+)
+
+LENGTHS: dict[str, int] = {message_type: length for _, message_type, length, _ in _TABLE}
+"""Total length in bytes by message type."""
+
+MESSAGE_CLASSES: dict[str, Callable[..., Message]] = {row[1]: row[0] for row in _TABLE}
+"""Tuple class by message type."""
+
+MESSAGE_TYPES: dict[Callable[..., Message], str] = {row[0]: row[1] for row in _TABLE}
+"""Message type by tuple class."""
+
+_LENGTHS_BY_CODE: dict[int, int] = {ord(key): length for key, length in LENGTHS.items()}
+
+
+@lru_cache(maxsize=16_384)
+def _text(raw: bytes) -> str:
+    """Text of a padded field. Raises ItchError unless it is printable ASCII."""
+    if not raw.isascii() or not (text := raw.decode("ascii")).isprintable():
+        raise ItchError(f"text field {raw!r}: only printable ASCII is allowed")
+    return text.rstrip(" ")
+
+
+@lru_cache(maxsize=16_384)
+def _padded(text: str, width: int) -> bytes:
+    """`text` as a field of `width` bytes, blanks on the right. Raises ItchError if it cannot be."""
+    if len(text) > width or not text.isascii() or not text.isprintable():
+        raise ItchError(f"text {text!r}: at most {width} printable ASCII characters are allowed")
+    return text.encode("ascii").ljust(width)
+
+
+def stock_field(symbol: str) -> bytes:
+    """The 8 bytes of a stock symbol, for the encoders below."""
+    return _padded(symbol, 8)
+
+
+class _Layout:
+    """How one message type lies on the wire."""
+
+    __slots__ = ("_code", "_message_class", "_struct", "_text_fields")
+
+    def __init__(self, message_class: Callable[..., Message], code: str, formats: str) -> None:
+        self._message_class = message_class
+        self._code = code.encode("ascii")
+        self._struct = struct.Struct(f">cHHHI{formats.replace(' ', '')}")
+        # (index in the tuple, width): three header fields come first
+        self._text_fields = tuple(
+            (index, int(field[:-1]))
+            for index, field in enumerate(formats.split(), 3)
+            if field.endswith("s")
+        )
+
+    @property
+    def length(self) -> int:
+        return self._struct.size
+
+    def decode(self, data: bytes) -> Message:
+        """`data` has the right type and length."""
+        _, stock_locate, tracking_number, high, low, *body = self._struct.unpack(data)
+        fields = [stock_locate, tracking_number, high << 32 | low, *body]
+        for index, _ in self._text_fields:
+            fields[index] = _text(fields[index])
+        return self._message_class(*fields)
+
+    def encode(self, message: Message) -> bytes:
+        stock_locate, tracking_number, timestamp, *body = message
+        fields: list[Any] = [stock_locate, tracking_number, timestamp, *body]
+        for index, width in self._text_fields:
+            fields[index] = _padded(fields[index], width)
+        high, low = timestamp >> 32, timestamp & 0xFFFFFFFF
+        try:
+            return self._struct.pack(
+                self._code, stock_locate, tracking_number, high, low, *fields[3:]
+            )
+        except struct.error as error:
+            raise ItchError(f"{message!r} does not fit its layout: {error}") from error
+
+
+_LAYOUT_BY_CLASS: dict[Callable[..., Message], _Layout] = {}
+_LAYOUT_BY_CODE: dict[int, _Layout] = {}
+for _class, _type, _length, _formats in _TABLE:
+    _layout = _Layout(_class, _type, _formats)
+    assert _layout.length == _length, f"ITCH {_type}: {_layout.length} bytes, not {_length}"
+    assert len(_formats.split()) + 3 == len(_class._fields), f"ITCH {_type}: fields"  # type: ignore[attr-defined]
+    _LAYOUT_BY_CLASS[_class] = _LAYOUT_BY_CODE[ord(_type)] = _layout
+
+
+def encode(message: Message) -> bytes:
+    """The bytes of any message. Raises ItchError when a value does not fit its field."""
+    return _LAYOUT_BY_CLASS[type(message)].encode(message)
+
+
+def decode(data: bytes) -> Message:
+    """The message in `data`, which must be exactly one. Raises ItchError, and nothing else."""
+    check(data)
+    code = data[0]
+    fast = _FAST_DECODERS.get(code)
+    return fast(data) if fast is not None else _LAYOUT_BY_CODE[code].decode(data)
+
+
+def decode_by_table(data: bytes) -> Message:
+    """As `decode`, without the fast decoders: what tests compare them with."""
+    check(data)
+    return _LAYOUT_BY_CODE[data[0]].decode(data)
+
+
+def is_well_formed(data: bytes) -> bool:
+    """True when `data` has a known type and that type's length. Cheap; text is not looked at."""
+    return len(data) > 0 and _LENGTHS_BY_CODE.get(data[0]) == len(data)
+
+
+def check(data: bytes) -> None:
+    """Raise ItchError, with the reason, unless `data` is well formed."""
+    if is_well_formed(data):
+        return
+    if not data:
+        raise ItchError("empty message: at least the type byte is needed")
+    length = _LENGTHS_BY_CODE.get(data[0])
+    if length is None:
+        raise ItchError(f"message type {data[:1]!r}: known are {' '.join(LENGTHS)}")
+    raise ItchError(f"message type {chr(data[0])}: {len(data)} bytes, must be {length}")
+
+
+# --- the types that make up nearly all of a day -------------------------------------------------
+# tracking_number is 0: it is a number internal to Nasdaq and this exchange has no use for it.
+
+_ADD = struct.Struct(">cHHHIQcI8sI")
+_EXECUTED = struct.Struct(">cHHHIQIQ")
+_CANCEL = struct.Struct(">cHHHIQI")
+_DELETE = struct.Struct(">cHHHIQ")
+_REPLACE = struct.Struct(">cHHHIQQII")
+_TRADE = struct.Struct(">cHHHIQcI8sIQ")
+
+
+def encode_add_order(
+    locate: int, timestamp: int, reference: int, side: bytes, shares: int, stock: bytes, price: int
+) -> bytes:
+    """A. `side` is b"B" or b"S", `stock` comes from stock_field. struct.error if out of range."""
+    high, low = timestamp >> 32, timestamp & 0xFFFFFFFF
+    return _ADD.pack(b"A", locate, 0, high, low, reference, side, shares, stock, price)
+
+
+def encode_order_executed(
+    locate: int, timestamp: int, reference: int, shares: int, match_number: int
+) -> bytes:
+    """E. struct.error if out of range."""
+    high, low = timestamp >> 32, timestamp & 0xFFFFFFFF
+    return _EXECUTED.pack(b"E", locate, 0, high, low, reference, shares, match_number)
+
+
+def encode_order_cancel(locate: int, timestamp: int, reference: int, shares: int) -> bytes:
+    """X. struct.error if out of range."""
+    return _CANCEL.pack(b"X", locate, 0, timestamp >> 32, timestamp & 0xFFFFFFFF, reference, shares)
+
+
+def encode_order_delete(locate: int, timestamp: int, reference: int) -> bytes:
+    """D. struct.error if out of range."""
+    return _DELETE.pack(b"D", locate, 0, timestamp >> 32, timestamp & 0xFFFFFFFF, reference)
+
+
+def encode_order_replace(
+    locate: int, timestamp: int, original: int, reference: int, shares: int, price: int
+) -> bytes:
+    """U. struct.error if out of range."""
+    high, low = timestamp >> 32, timestamp & 0xFFFFFFFF
+    return _REPLACE.pack(b"U", locate, 0, high, low, original, reference, shares, price)
+
+
+def encode_trade(
+    locate: int, timestamp: int, side: bytes, shares: int, stock: bytes, price: int, match: int
+) -> bytes:
+    """P, with the order reference number 0. struct.error if out of range."""
+    high, low = timestamp >> 32, timestamp & 0xFFFFFFFF
+    return _TRADE.pack(b"P", locate, 0, high, low, 0, side, shares, stock, price, match)
+
+
+def _decode_add_order(data: bytes) -> AddOrder:
+    _, locate, tracking, high, low, reference, side, shares, stock, price = _ADD.unpack(data)
+    return AddOrder(
+        locate, tracking, high << 32 | low, reference, _text(side), shares, _text(stock), price
+    )
+
+
+def _decode_order_executed(data: bytes) -> OrderExecuted:
+    _, locate, tracking, high, low, reference, shares, match = _EXECUTED.unpack(data)
+    return OrderExecuted(locate, tracking, high << 32 | low, reference, shares, match)
+
+
+def _decode_order_cancel(data: bytes) -> OrderCancel:
+    _, locate, tracking, high, low, reference, shares = _CANCEL.unpack(data)
+    return OrderCancel(locate, tracking, high << 32 | low, reference, shares)
+
+
+def _decode_order_delete(data: bytes) -> OrderDelete:
+    _, locate, tracking, high, low, reference = _DELETE.unpack(data)
+    return OrderDelete(locate, tracking, high << 32 | low, reference)
+
+
+def _decode_order_replace(data: bytes) -> OrderReplace:
+    _, locate, tracking, high, low, original, new, shares, price = _REPLACE.unpack(data)
+    return OrderReplace(locate, tracking, high << 32 | low, original, new, shares, price)
+
+
+def _decode_trade(data: bytes) -> Trade:
+    _, locate, tracking, high, low, reference, side, shares, stock, price, match = _TRADE.unpack(
+        data
+    )
+    time = high << 32 | low
+    return Trade(locate, tracking, time, reference, _text(side), shares, _text(stock), price, match)
+
+
+_FAST_DECODERS: dict[int, Callable[[bytes], Message]] = {
+    ord("A"): _decode_add_order,
+    ord("E"): _decode_order_executed,
+    ord("X"): _decode_order_cancel,
+    ord("D"): _decode_order_delete,
+    ord("U"): _decode_order_replace,
+    ord("P"): _decode_trade,
+}
