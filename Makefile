@@ -1,0 +1,65 @@
+# A replicated exchange. `make help` lists the targets; all they need is python3 >= 3.11 and make.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+
+# Arguments for a single run: make demo KEEP=1, make test ARGS="-k session", make bench TRIALS=5
+KEEP   ?=
+ARGS   ?=
+TRIALS ?= 20
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench soak docker-test clean
+
+help:  ## list the targets
+	@awk -F':[^#]*## +' '/^[a-z-]+:[^#]*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "make: $(PYTHON) is older than 3.11; name another one: make PYTHON=python3.12 ..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp per set of packages; each is made again when pyproject.toml changes.
+$(VENV)/.runtime: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $(VENV)/.runtime $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[test,dev]'
+	@touch $(VENV)/.runtime $(VENV)/.test $@
+
+install: $(VENV)/.runtime  ## make .venv with the command `exchange` in it
+	@echo "$(BIN)/exchange is ready; try: $(BIN)/exchange --help"
+
+demo: $(VENV)/.runtime  ## a local exchange, seeded traders, the leader killed, everything reconciled (KEEP=1: stays up)
+	$(BIN)/exchange demo $(if $(KEEP),--keep) $(ARGS)
+
+test: $(VENV)/.test  ## the whole suite that needs nothing but this machine
+	$(PYTEST) -m "not docker and not soak" $(ARGS)
+
+check: $(VENV)/.dev  ## ruff, mypy --strict, the layer rules: seconds
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(PYTEST) -q tests/test_layers.py
+
+bench: $(VENV)/.runtime  ## throughput, latency and failover over FIX, as JSON (TRIALS=20)
+	$(BIN)/exchange bench throughput --json
+	$(BIN)/exchange bench latency --json
+	$(BIN)/exchange bench failover --trials $(TRIALS) --json
+
+soak: $(VENV)/.test  ## the tests that take minutes: ten rolling restarts under load
+	$(PYTEST) -m soak $(ARGS)
+
+docker-test: $(VENV)/.test  ## containers: kill, pause and cut off the leader (needs a Docker engine)
+	$(PYTEST) -m docker tests/docker $(ARGS)
+
+clean:  ## remove .venv, caches and build products; leaves data folders alone
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,66 @@
+"""Reads of the HTTP pages of our processes, with a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+
+from cluster.settings import Address
+
+CONNECT_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
+
+
+def _reachable(address: Address) -> Address:
+    """0.0.0.0 is where a server listens; a client on the same machine asks loopback."""
+    return Address("127.0.0.1", address.port) if address.host == "0.0.0.0" else address
+
+
+async def get_json(address: Address, path: str, timeout_s: float = 2.0) -> Any:
+    """The JSON at http://address/path. Raises one of CONNECT_ERRORS when nobody answers."""
+    timeout = aiohttp.ClientTimeout(total=timeout_s)
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        session.get(f"http://{_reachable(address)}{path}") as response,
+    ):
+        return await response.json(content_type=None)
+
+
+async def is_ready(address: Address, timeout_s: float = 1.0) -> bool:
+    """True when /readyz answers 200."""
+    timeout = aiohttp.ClientTimeout(total=timeout_s)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(f"http://{_reachable(address)}/readyz") as response,
+        ):
+            return response.status == 200
+    except CONNECT_ERRORS:
+        return False
+
+
+async def node_statuses(
+    addresses: dict[int, Address], timeout_s: float = 1.0
+) -> dict[int, dict[str, Any]]:
+    """/status of every node that answers, by node id."""
+
+    async def one(node_id: int, address: Address) -> tuple[int, dict[str, Any] | None]:
+        try:
+            found = await get_json(address, "/status", timeout_s)
+        except (*CONNECT_ERRORS, ValueError):
+            return node_id, None
+        return node_id, found if isinstance(found, dict) else None
+
+    answers = await asyncio.gather(*(one(*item) for item in addresses.items()))
+    return {node_id: found for node_id, found in answers if found is not None}
+
+
+def leader_of(statuses: dict[int, dict[str, Any]]) -> int | None:
+    """The node that says it leads, in the highest term of those who say so; None without one."""
+    leaders = [
+        (int(status["term"]), node_id)
+        for node_id, status in statuses.items()
+        if status["role"] == "leader"
+    ]
+    return max(leaders)[1] if leaders else None
