@@ -30,6 +30,7 @@ class EventKind(IntEnum):
     ORDER_STATUS_REPORTED = 7
     SESSION_OPENED = 10
     SESSION_CLOSED = 11
+    SESSION_REFUSED = 12
     INSTRUMENT_ADDED = 20
     TRADING_ACTION = 21
     SYSTEM_EVENT = 22
@@ -367,3 +368,12 @@ class BookReplaced(NamedTuple):
     new_reference_number: int
     quantity: int
     price: int
+
+
+class SessionRefused(NamedTuple):
+    """The session was not opened: the gateway refuses the logon. `reason` is a RejectReason."""
+
+    kind: int
+    owner: str
+    gateway_id: str
+    reason: int

@@ -1,0 +1,93 @@
+"""What concerns the exchange as a whole: reference data, trading states, the passing of time."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from oms.commands import Command
+from oms.events import Event, EventKind, SystemEventCode, TradingState
+from oms.reference_data import Account, Instrument, SessionDefinition, reference_data_problems
+from oms.sessions import Session
+from oms.state import ExchangeState
+from oms.trading_state import Listing
+
+_INSTRUMENT_ADDED: Final = int(EventKind.INSTRUMENT_ADDED)
+_TRADING_ACTION: Final = int(EventKind.TRADING_ACTION)
+_SYSTEM_EVENT: Final = int(EventKind.SYSTEM_EVENT)
+_TRADING_STATES: Final = frozenset(int(trading_state) for trading_state in TradingState)
+
+
+def clock_tick(state: ExchangeState, command: Command) -> list[Event]:
+    """Carry out ClockTick: apply has already moved the time, and nothing else depends on it."""
+    (_,) = command
+    return []
+
+
+def load_reference_data(state: ExchangeState, command: Command) -> list[Event]:
+    """Carry out LoadReferenceData; no events when there is reference data already."""
+    _, instruments, accounts, sessions = command
+    if state.is_loaded:
+        return []
+    problems = reference_data_problems(instruments, accounts, sessions)
+    assert not problems, f"reference data in the log is wrong: {'; '.join(problems)}"
+    state.is_loaded = True
+    events: list[Event] = [
+        (_SYSTEM_EVENT, "", int(SystemEventCode.START_OF_MESSAGES)),
+        (_SYSTEM_EVENT, "", int(SystemEventCode.START_OF_SYSTEM_HOURS)),
+    ]
+    for fields in accounts:
+        account = Account(*fields)
+        state.accounts[account.account] = account
+    for fields in sessions:
+        definition = SessionDefinition(*fields)
+        account = state.accounts[definition.account]
+        state.sessions[definition.session] = Session(definition.session, account)
+    for fields in instruments:
+        instrument = Instrument(*fields)
+        state.listings[instrument.symbol] = Listing(instrument, state.match_numbers)
+        events.append(
+            (
+                _INSTRUMENT_ADDED,
+                "",
+                instrument.symbol,
+                instrument.stock_locate,
+                instrument.lot_size,
+                instrument.tick_size,
+                instrument.reference_price,
+            )
+        )
+    return events
+
+
+def set_trading_state(state: ExchangeState, command: Command) -> list[Event]:
+    """Carry out SetTradingState: TradingAction for each instrument whose state or reason changes.
+
+    No event for an unknown symbol or trading state: an operator's slip must not stop the nodes.
+    """
+    _, symbol, trading_state, reason = command
+    if symbol == "":
+        listings = list(state.listings.values())
+    else:
+        listings = [state.listings[symbol]] if symbol in state.listings else []
+    if not listings or trading_state not in _TRADING_STATES:
+        return []
+    events: list[Event] = []
+    if trading_state == TradingState.TRADING and not state.market_hours_started:
+        state.market_hours_started = True
+        events.append((_SYSTEM_EVENT, "", int(SystemEventCode.START_OF_MARKET_HOURS)))
+    for listing in listings:
+        if (trading_state, reason) == (listing.trading_state, listing.trading_reason):
+            continue
+        listing.trading_state = int(trading_state)
+        listing.trading_reason = reason
+        events.append(
+            (
+                _TRADING_ACTION,
+                "",
+                listing.instrument.symbol,
+                listing.stock_locate,
+                listing.trading_state,
+                reason,
+            )
+        )
+    return events

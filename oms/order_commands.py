@@ -1,0 +1,322 @@
+"""What clients ask about orders: enter, replace, cancel, query.
+
+Each function without an underscore carries out one command of oms.commands and returns the events
+in the order that oms/README.md tells. A name (ClOrdID) is used up by whatever it is first said in,
+also when that is refused, so that a name means one thing, and has one outcome, for the whole day.
+"""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+from matching.types import Executed, OrderType, Side, TimeInForce
+from oms import reports
+from oms.commands import Command
+from oms.events import (
+    CancelReason,
+    CancelRejectedResponseTo,
+    Event,
+    Liquidity,
+    OrdStatus,
+    RejectReason,
+)
+from oms.order_state import Order
+from oms.risk import CHECKS, REDUCE_CHECKS, REPLACE_CHECKS, Refusal, first_refusal
+from oms.sessions import NAMES_NO_ORDER, Session
+from oms.state import ExchangeState
+from oms.trading_state import Listing
+
+# Plain integers: events carry them, and looking a member up costs more than what it is for.
+_MARKET: Final = int(OrderType.MARKET)
+_BUY: Final = int(Side.BUY)
+_ADDED: Final = int(Liquidity.ADDED)
+_REMOVED: Final = int(Liquidity.REMOVED)
+_NO_ORDER: Final = int(OrdStatus.REJECTED)
+
+
+def enter_order(state: ExchangeState, command: Command) -> list[Event]:
+    """Carry out EnterOrder: OrderAccepted and what follows from it, or OrderRejected."""
+    (
+        _,
+        session_name,
+        msg_seq_num,
+        account_name,
+        cl_ord_id,
+        symbol,
+        side,
+        order_type,
+        time_in_force,
+        quantity,
+        price,
+    ) = command
+    session = state.sessions.get(session_name)
+    if session is None:
+        return [_entry_refused(command, RejectReason.UNKNOWN_SESSION, session_name)]
+    session.last_msg_seq_num = max(session.last_msg_seq_num, msg_seq_num)
+    # First of all: a client must not read the refusal of a copy as that of its live order.
+    if cl_ord_id in session.names:
+        return [_entry_refused(command, RejectReason.DUPLICATE_CL_ORD_ID, cl_ord_id)]
+    session.names[cl_ord_id] = NAMES_NO_ORDER
+    if session.is_locked:
+        return [_entry_refused(command, RejectReason.UNKNOWN_SESSION, session_name)]
+    account = session.account
+    if account_name not in ("", account.account):
+        return [
+            _entry_refused(command, RejectReason.UNKNOWN_ACCOUNT, account_name, account.account)
+        ]
+    listing = state.listings.get(symbol)
+    if listing is None:
+        return [_entry_refused(command, RejectReason.UNKNOWN_SYMBOL, symbol)]
+    number = state.last_order_reference_number + 1
+    order = Order(
+        number,
+        session.name,
+        cl_ord_id,
+        account.account,
+        symbol,
+        side,
+        order_type,
+        time_in_force,
+        quantity,
+        price,
+    )
+    refusal = first_refusal(CHECKS, order, listing, account)
+    if refusal is not None:
+        return [_entry_refused(command, *refusal)]
+
+    state.last_order_reference_number = number
+    session.names[cl_ord_id] = order
+    return _match_new_order(state, order, session, listing)
+
+
+def _entry_refused(
+    command: Command, reason: RejectReason, found: int | str, limit: int | str = ""
+) -> Event:
+    return reports.order_rejected(command, (reason, found, limit))
+
+
+def _match_new_order(
+    state: ExchangeState, order: Order, session: Session, listing: Listing
+) -> list[Event]:
+    """Accept an order that has passed all checks, trade it, and let it rest or end."""
+    events = [reports.order_accepted(order)]
+    collar_price = None
+    if order.order_type == _MARKET:
+        collar_price = listing.band_high if order.side == _BUY else listing.band_low
+    executions = listing.book.enter(order, order.order_type, order.time_in_force, collar_price)
+    if executions:
+        _report_executions(state, executions, listing, events)
+    if order.is_resting:
+        session.open_orders[order.order_id] = order
+        events.append(reports.book_added(order, listing.stock_locate))
+        return events
+    residual_qty = order.leaves_qty
+    if residual_qty > 0:
+        order.record_cancel()
+        reason = _residual_reason(order)
+        events.append(reports.order_canceled(order, order.cl_ord_id, "", residual_qty, reason))
+    session.remember_closed(order)
+    return events
+
+
+def replace_order(state: ExchangeState, command: Command) -> list[Event]:
+    """Carry out ReplaceOrder: OrderReplaced and what follows from it, or CancelRejected."""
+    _, _, _, cl_ord_id, _, symbol, side, order_type, time_in_force, quantity, price = command
+    order = _find_order_to_change(state, command)
+    if isinstance(order, Order):
+        refusal = _mismatch(
+            ("symbol", symbol, order.symbol),
+            ("side", side, order.side),
+            ("order_type", order_type, order.order_type),
+            ("time_in_force", time_in_force, order.time_in_force),
+        ) or _refusal_of_replace(state, order, quantity, price)
+        if refusal is None:
+            return _replace_open_order(state, order, cl_ord_id, quantity, price)
+    else:
+        refusal = order
+    return [_change_refused(state, command, CancelRejectedResponseTo.REPLACE, refusal)]
+
+
+def _refusal_of_replace(
+    state: ExchangeState, order: Order, quantity: int, price: int
+) -> Refusal | None:
+    """Run the checks of a replace on the order as it would be."""
+    changed = Order(
+        order.order_reference_number,
+        order.owner,
+        order.cl_ord_id,
+        order.account,
+        order.symbol,
+        order.side,
+        order.order_type,
+        order.time_in_force,
+        quantity,
+        price,
+    )
+    changed.cum_qty = order.cum_qty
+    only_reduces = price == order.price and quantity < order.quantity
+    checks = REDUCE_CHECKS if only_reduces else REPLACE_CHECKS
+    return first_refusal(
+        checks, changed, state.listings[order.symbol], state.accounts[order.account]
+    )
+
+
+def _replace_open_order(
+    state: ExchangeState, order: Order, cl_ord_id: str, quantity: int, price: int
+) -> list[Event]:
+    """Give a live order another name, total quantity and price; it may trade and even fill."""
+    session = state.sessions[order.owner]
+    listing = state.listings[order.symbol]
+    stock_locate = listing.stock_locate
+    orig_cl_ord_id = order.cl_ord_id
+    original_number = order.order_reference_number
+    original_leaves_qty = order.leaves_qty
+    leaves_qty = quantity - order.cum_qty
+    new_number = state.last_order_reference_number + 1
+
+    kept_priority, executions = listing.book.replace(order, new_number, price, leaves_qty)
+    order.record_replace(cl_ord_id, quantity)
+    session.names[orig_cl_ord_id] = NAMES_NO_ORDER
+    session.names[cl_ord_id] = order
+    events = [reports.order_replaced(order, leaves_qty, orig_cl_ord_id)]
+    if kept_priority:
+        canceled_qty = original_leaves_qty - leaves_qty
+        events.append(reports.book_reduced(order, stock_locate, canceled_qty))
+        return events
+    state.last_order_reference_number = new_number
+    if not executions:
+        events.append(reports.book_replaced(order, stock_locate, original_number))
+        return events
+    events.append(reports.book_deleted(stock_locate, original_number))
+    _report_executions(state, executions, listing, events)
+    if order.is_resting:
+        events.append(reports.book_added(order, stock_locate))
+    else:
+        session.close(order)
+    return events
+
+
+def cancel_order(state: ExchangeState, command: Command) -> list[Event]:
+    """Carry out CancelOrder: OrderCanceled and BookDeleted, or CancelRejected."""
+    _, _, _, cl_ord_id, orig_cl_ord_id, symbol, side = command
+    order = _find_order_to_change(state, command)
+    if isinstance(order, Order):
+        refusal = _mismatch(("symbol", symbol, order.symbol), ("side", side, order.side))
+        if refusal is None:
+            return cancel_open_order(state, order, cl_ord_id, orig_cl_ord_id, CancelReason.USER)
+    else:
+        refusal = order
+    return [_change_refused(state, command, CancelRejectedResponseTo.CANCEL, refusal)]
+
+
+def cancel_open_order(
+    state: ExchangeState,
+    order: Order,
+    cl_ord_id: str,
+    orig_cl_ord_id: str,
+    reason: CancelReason,
+) -> list[Event]:
+    """Take a live order out; the names are those of the OrderCanceled event."""
+    listing = state.listings[order.symbol]
+    canceled_qty = listing.book.cancel(order)
+    order.record_cancel()
+    state.sessions[order.owner].close(order)
+    return [
+        reports.order_canceled(order, cl_ord_id, orig_cl_ord_id, canceled_qty, int(reason)),
+        reports.book_deleted(listing.stock_locate, order.order_reference_number),
+    ]
+
+
+def query_order(state: ExchangeState, command: Command) -> list[Event]:
+    """Carry out QueryOrder. The name alone finds the order; what else the query says is echoed
+    when there is none."""
+    _, session_name, msg_seq_num, cl_ord_id, symbol, side = command
+    session = state.sessions.get(session_name)
+    if session is not None:
+        session.last_msg_seq_num = max(session.last_msg_seq_num, msg_seq_num)
+        order = session.names.get(cl_ord_id)
+        if isinstance(order, Order):
+            return [reports.order_status_reported(order)]
+    return [reports.unknown_order_reported(session_name, cl_ord_id, symbol, side)]
+
+
+def _find_order_to_change(state: ExchangeState, command: Command) -> Order | Refusal:
+    """Find the live order that a cancel or replace names, and use up the name of the request.
+
+    Only the current name of an order finds it. One that an accepted replace has superseded does
+    not: who says it has not seen the replace yet and decides on what is no longer so.
+    """
+    session_name, msg_seq_num, cl_ord_id, orig_cl_ord_id = command[1:5]
+    session = state.sessions.get(session_name)
+    if session is None:
+        return RejectReason.UNKNOWN_SESSION, session_name, ""
+    session.last_msg_seq_num = max(session.last_msg_seq_num, msg_seq_num)
+    names = session.names
+    if cl_ord_id in names:
+        return RejectReason.DUPLICATE_CL_ORD_ID, cl_ord_id, ""
+    names[cl_ord_id] = NAMES_NO_ORDER
+    order = names.get(orig_cl_ord_id, NAMES_NO_ORDER)
+    if isinstance(order, Order):
+        return order if order.is_resting else (RejectReason.TOO_LATE, order.ord_status, "")
+    if order == NAMES_NO_ORDER:
+        return RejectReason.UNKNOWN_ORDER, orig_cl_ord_id, ""
+    return RejectReason.TOO_LATE, order, ""
+
+
+def _change_refused(
+    state: ExchangeState, command: Command, response_to: CancelRejectedResponseTo, refusal: Refusal
+) -> Event:
+    """CancelRejected with what is known of the order that the request names."""
+    _, session_name, _, _, orig_cl_ord_id, *_ = command
+    session = state.sessions.get(session_name)
+    order = None if session is None else session.names.get(orig_cl_ord_id)
+    return reports.cancel_rejected(command, order or _NO_ORDER, response_to, refusal)
+
+
+def _report_executions(
+    state: ExchangeState, executions: list[Executed], listing: Listing, events: list[Event]
+) -> None:
+    """Count the trades on both sides and report them; an order that is filled by resting
+    leaves its session's open orders, the incoming one is for the caller to close."""
+    # The book's own type of trade knows its orders only as BookOrder; ours are all Orders.
+    trades = cast(list[tuple[Order, Order, int, int, int, int, int]], executions)
+    report = reports.order_executed
+    for (
+        resting,
+        incoming,
+        quantity,
+        price,
+        match_number,
+        resting_leaves_qty,
+        incoming_leaves_qty,
+    ) in trades:
+        resting.record_execution(quantity, price, resting_leaves_qty)
+        incoming.record_execution(quantity, price, incoming_leaves_qty)
+        events.append(report(resting, resting_leaves_qty, quantity, price, match_number, _ADDED))
+        events.append(
+            report(incoming, incoming_leaves_qty, quantity, price, match_number, _REMOVED)
+        )
+        if resting_leaves_qty == 0:
+            state.sessions[resting.owner].close(resting)
+    listing.record_last_price(trades[-1][3])
+
+
+def _residual_reason(order: Order) -> int:
+    """Why what is left of a new order does not rest."""
+    if order.order_type == _MARKET:
+        return int(CancelReason.NO_LIQUIDITY)
+    if order.time_in_force == TimeInForce.FOK:
+        return int(CancelReason.FILL_OR_KILL)
+    assert order.time_in_force == TimeInForce.IOC, (
+        f"order {order.order_id} with time in force {order.time_in_force} does not rest"
+    )
+    return int(CancelReason.IMMEDIATE_OR_CANCEL)
+
+
+def _mismatch(*fields: tuple[str, int | str, int | str]) -> Refusal | None:
+    """Refuse a request that describes another order than the one it names. Each field is (name,
+    what the request says, what the order says); the first that differs is reported."""
+    for name, said, actual in fields:
+        if said != actual:
+            return RejectReason.ORDER_MISMATCH, f"{name} {said}", f"{name} {actual}"
+    return None

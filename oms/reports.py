@@ -1,0 +1,209 @@
+"""Events as plain tuples: one function per event that is made in more than one place or is hot.
+
+Why tuples and not the NamedTuples of oms.events that define their shape: building one of those
+costs seven times as much, and there are several events per order. The functions give mypy typed
+arguments, and the tests rebuild every event of their runs as its NamedTuple, field by field.
+Constants are plain integers for the same reason, and because a member of an enumeration would
+make events of two replicas print differently after one of them came out of a snapshot.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from matching.types import Side
+from oms.commands import Command
+from oms.events import Event, EventKind, OrdStatus
+from oms.order_state import Order
+from oms.risk import Refusal
+
+_ACCEPTED: Final = int(EventKind.ORDER_ACCEPTED)
+_EXECUTED: Final = int(EventKind.ORDER_EXECUTED)
+_CANCELED: Final = int(EventKind.ORDER_CANCELED)
+_REPLACED: Final = int(EventKind.ORDER_REPLACED)
+_REJECTED: Final = int(EventKind.ORDER_REJECTED)
+_CANCEL_REJECTED: Final = int(EventKind.CANCEL_REJECTED)
+_STATUS_REPORTED: Final = int(EventKind.ORDER_STATUS_REPORTED)
+_BOOK_ADDED: Final = int(EventKind.BOOK_ADDED)
+_BOOK_REDUCED: Final = int(EventKind.BOOK_REDUCED)
+_BOOK_DELETED: Final = int(EventKind.BOOK_DELETED)
+_BOOK_REPLACED: Final = int(EventKind.BOOK_REPLACED)
+_STATUS_REJECTED: Final = int(OrdStatus.REJECTED)
+_BUY: Final = int(Side.BUY)
+_SELL: Final = int(Side.SELL)
+
+
+def _order_state(kind: int, order: Order, leaves_qty: int) -> Event:
+    """ORDER_FIELDS of an order. `leaves_qty` is an argument because the book has already lowered
+    that of an incoming order when its first execution is reported."""
+    return (
+        kind,
+        order.owner,
+        order.cl_ord_id,
+        order.order_id,
+        order.account,
+        order.symbol,
+        order.side,
+        order.order_type,
+        order.time_in_force,
+        order.quantity,
+        order.price,
+        order.cum_qty,
+        leaves_qty,
+        order.cum_value,
+        order.ord_status,
+        order.order_reference_number,
+    )
+
+
+def order_accepted(order: Order) -> Event:
+    """OrderAccepted; to be made before the book has seen the order."""
+    return _order_state(_ACCEPTED, order, order.leaves_qty)
+
+
+def order_executed(
+    order: Order, leaves_qty: int, quantity: int, price: int, match_number: int, liquidity: int
+) -> Event:
+    """OrderExecuted of one side, after Order.record_execution."""
+    return (
+        *_order_state(_EXECUTED, order, leaves_qty),
+        quantity,
+        price,
+        match_number,
+        liquidity,
+    )
+
+
+def order_canceled(
+    order: Order, cl_ord_id: str, orig_cl_ord_id: str, canceled_qty: int, reason: int
+) -> Event:
+    """OrderCanceled, after Order.record_cancel. `cl_ord_id` is the request's, or the order's when
+    nobody asked; then `orig_cl_ord_id` is ""."""
+    state = _order_state(_CANCELED, order, 0)
+    return (*state[:2], cl_ord_id, *state[3:], orig_cl_ord_id, canceled_qty, reason)
+
+
+def order_replaced(order: Order, leaves_qty: int, orig_cl_ord_id: str) -> Event:
+    """OrderReplaced: the order as it is after the replace and before its executions."""
+    return (*_order_state(_REPLACED, order, leaves_qty), orig_cl_ord_id)
+
+
+def order_rejected(command: Command, refusal: Refusal) -> Event:
+    """OrderRejected for an EnterOrder."""
+    (_, session, _, account, cl_ord_id, symbol, side, order_type, tif, quantity, price) = command
+    reason, found, limit = refusal
+    return (
+        _REJECTED,
+        session,
+        cl_ord_id,
+        0,
+        account,
+        symbol,
+        side,
+        order_type,
+        tif,
+        quantity,
+        price,
+        0,
+        0,
+        0,
+        _STATUS_REJECTED,
+        0,
+        int(reason),
+        found,
+        limit,
+    )
+
+
+def cancel_rejected(
+    command: Command, order: Order | int, response_to: int, refusal: Refusal
+) -> Event:
+    """CancelRejected for a CancelOrder or ReplaceOrder, which begin with the same fields.
+
+    `order` is the order that was meant, or the OrdStatus that is all that is known of it: REJECTED
+    when there is no such order.
+    """
+    _, session, _, cl_ord_id, orig_cl_ord_id, symbol, *_ = command
+    reason, found, limit = refusal
+    if isinstance(order, Order):
+        order_id, account, symbol = order.order_id, order.account, order.symbol
+        status = order.ord_status
+    else:
+        order_id, account, status = 0, "", order
+    return (
+        _CANCEL_REJECTED,
+        session,
+        cl_ord_id,
+        orig_cl_ord_id,
+        order_id,
+        account,
+        symbol,
+        status,
+        int(response_to),
+        int(reason),
+        found,
+        limit,
+    )
+
+
+def order_status_reported(order: Order) -> Event:
+    """OrderStatusReported for an order that lives or is remembered."""
+    return _order_state(_STATUS_REPORTED, order, order.leaves_qty)
+
+
+def unknown_order_reported(owner: str, cl_ord_id: str, symbol: str, side: int) -> Event:
+    """OrderStatusReported for an order that the exchange cannot describe."""
+    return (
+        _STATUS_REPORTED,
+        owner,
+        cl_ord_id,
+        0,
+        "",
+        symbol,
+        side,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        _STATUS_REJECTED,
+        0,
+    )
+
+
+def book_added(order: Order, stock_locate: int) -> Event:
+    """BookAdded with what is left. The feed has two sides: a short sale shows as a sale."""
+    return (
+        _BOOK_ADDED,
+        "",
+        stock_locate,
+        order.order_reference_number,
+        _BUY if order.side == _BUY else _SELL,
+        order.leaves_qty,
+        order.price,
+    )
+
+
+def book_reduced(order: Order, stock_locate: int, canceled_qty: int) -> Event:
+    """BookReduced: the order keeps its place."""
+    return (_BOOK_REDUCED, "", stock_locate, order.order_reference_number, canceled_qty)
+
+
+def book_deleted(stock_locate: int, order_reference_number: int) -> Event:
+    """BookDeleted."""
+    return (_BOOK_DELETED, "", stock_locate, order_reference_number)
+
+
+def book_replaced(order: Order, stock_locate: int, original_reference_number: int) -> Event:
+    """BookReplaced: the order stands last in its level under its new number."""
+    return (
+        _BOOK_REPLACED,
+        "",
+        stock_locate,
+        original_reference_number,
+        order.order_reference_number,
+        order.leaves_qty,
+        order.price,
+    )

@@ -1,0 +1,166 @@
+"""What an order must pass before it may live: an ordered tuple of pure functions.
+
+Each check looks at the order as it would be, its listing and its account, and returns None or a
+Refusal. The first refusal counts, so the order of a tuple is part of the contract (oms/README.md).
+What comes before them (is the session, the name, the account, the symbol known) are look-ups of
+the state machine, because the checks need what they find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from matching.types import OrderType, Side, TimeInForce
+from oms.events import RejectReason
+from oms.order_state import Order
+from oms.price import HIGHEST_PRICE
+from oms.reference_data import Account
+from oms.trading_state import ENTRY_REFUSED, Listing
+
+Refusal: TypeAlias = tuple[RejectReason, int | str, int | str]
+"""(reason, what was found, what is allowed); the docstring of RejectReason says which facts. The
+limit is "" where the reason needs none."""
+
+Check: TypeAlias = Callable[[Order, Listing, Account], Refusal | None]
+
+_SIDES: Final = frozenset(int(side) for side in Side)
+_ORDER_TYPES: Final = frozenset(int(order_type) for order_type in OrderType)
+_TIMES_IN_FORCE: Final = frozenset(int(time_in_force) for time_in_force in TimeInForce)
+_MARKET: Final = int(OrderType.MARKET)
+
+
+def check_trading_state(order: Order, listing: Listing, account: Account) -> Refusal | None:
+    """Refuse while the instrument is closed or halted."""
+    reason = ENTRY_REFUSED[listing.trading_state]
+    return None if reason is None else (reason, listing.trading_state, "")
+
+
+def check_side(order: Order, listing: Listing, account: Account) -> Refusal | None:
+    """Refuse a side that is not one of Side."""
+    return None if order.side in _SIDES else (RejectReason.INVALID_SIDE, order.side, "")
+
+
+def check_order_type(order: Order, listing: Listing, account: Account) -> Refusal | None:
+    """Refuse an order type that is not one of OrderType."""
+    if order.order_type in _ORDER_TYPES:
+        return None
+    return RejectReason.INVALID_ORDER_TYPE, order.order_type, ""
+
+
+def check_time_in_force(order: Order, listing: Listing, account: Account) -> Refusal | None:
+    """Refuse a time in force that is not one of TimeInForce."""
+    if order.time_in_force in _TIMES_IN_FORCE:
+        return None
+    return RejectReason.INVALID_TIME_IN_FORCE, order.time_in_force, ""
+
+
+def check_quantity(order: Order, listing: Listing, account: Account) -> Refusal | None:
+    """Refuse no shares and fewer."""
+    return None if order.quantity > 0 else (RejectReason.INVALID_QUANTITY, order.quantity, "")
+
+
+def check_already_executed(order: Order, listing: Listing, account: Account) -> Refusal | None:
+    """Refuse a new total that would leave nothing open: that is a cancel, and must say so."""
+    if order.quantity > order.cum_qty:
+        return None
+    return RejectReason.QUANTITY_ALREADY_EXECUTED, order.quantity, order.cum_qty
+
+
+def check_round_lot(order: Order, listing: Listing, account: Account) -> Refusal | None:
+    """Refuse a quantity that is not a multiple of the lot size."""
+    if order.quantity % listing.lot_size == 0:
+        return None
+    return RejectReason.QUANTITY_NOT_ROUND_LOT, order.quantity, listing.lot_size
+
+
+def check_max_quantity(order: Order, listing: Listing, account: Account) -> Refusal | None:
+    """Refuse more shares than the instrument or the account allows in one order."""
+    most = min(listing.max_quantity, account.max_order_quantity)
+    if order.quantity <= most:
+        return None
+    return RejectReason.QUANTITY_TOO_LARGE, order.quantity, most
+
+
+def check_price(order: Order, listing: Listing, account: Account) -> Refusal | None:
+    """Refuse a limit that is no price, and any price on a market order."""
+    lowest, highest = (0, 0) if order.order_type == _MARKET else (1, HIGHEST_PRICE)
+    if lowest <= order.price <= highest:
+        return None
+    return RejectReason.INVALID_PRICE, order.price, ""
+
+
+def check_price_grid(order: Order, listing: Listing, account: Account) -> Refusal | None:
+    """Refuse a limit between two ticks."""
+    if order.price % listing.tick_size == 0:
+        return None
+    return RejectReason.PRICE_OFF_GRID, order.price, listing.tick_size
+
+
+def check_price_band(order: Order, listing: Listing, account: Account) -> Refusal | None:
+    """Refuse a limit too far from the last trade; the band of a market order is its collar."""
+    if listing.band_low <= order.price <= listing.band_high or order.order_type == _MARKET:
+        return None
+    return (
+        RejectReason.PRICE_OUT_OF_BAND,
+        order.price,
+        f"{listing.band_low}-{listing.band_high}",
+    )
+
+
+def check_order_value(order: Order, listing: Listing, account: Account) -> Refusal | None:
+    """Refuse an order worth more than the account allows.
+
+    A market order, buy or sell, is valued at the upper edge of the band: the most it can be worth.
+    """
+    price = listing.band_high if order.order_type == _MARKET else order.price
+    value = price * order.quantity
+    if value <= account.max_order_value:
+        return None
+    return RejectReason.ORDER_VALUE_TOO_LARGE, value, account.max_order_value
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    check_trading_state,
+    check_side,
+    check_order_type,
+    check_time_in_force,
+    check_quantity,
+    check_round_lot,
+    check_max_quantity,
+    check_price,
+    check_price_grid,
+    check_price_band,
+    check_order_value,
+)
+"""What a new order must pass, in this order."""
+
+REDUCE_CHECKS: Final[tuple[Check, ...]] = (
+    check_trading_state,
+    check_quantity,
+    check_already_executed,
+    check_round_lot,
+)
+"""What a replace must pass that only takes shares off: it lowers the risk, so neither a band that
+has moved on nor a limit on size stands in its way."""
+
+REPLACE_CHECKS: Final[tuple[Check, ...]] = (
+    *REDUCE_CHECKS,
+    check_max_quantity,
+    check_price,
+    check_price_grid,
+    check_price_band,
+    check_order_value,
+)
+"""What any other replace must pass. Side, order type and time in force cannot change."""
+
+
+def first_refusal(
+    checks: tuple[Check, ...], order: Order, listing: Listing, account: Account
+) -> Refusal | None:
+    """Return what the first check that refuses says; None when all pass."""
+    for check in checks:
+        refusal = check(order, listing, account)
+        if refusal is not None:
+            return refusal
+    return None

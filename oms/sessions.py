@@ -1,0 +1,74 @@
+"""Trading sessions: the names they have used, their open orders, and what is kept of the rest."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from oms.events import OrdStatus
+from oms.order_state import Order
+from oms.reference_data import Account
+
+CLOSED_ORDERS_KEPT: Final = 1_000
+"""Closed orders per session that QueryOrder can still describe. Of older ones only the name and
+the final OrdStatus remain, so a cancel is TOO_LATE, and the name stays used, all day."""
+
+NAMES_NO_ORDER: Final = 0
+"""Stands for a name that is used up but names no order: that of a cancel request, of a rejected
+request, or one that an accepted replace has superseded. (No closed order has the OrdStatus 0.)"""
+
+
+class Session:
+    """One trading session.
+
+    `names` has every ClOrdID that the session has used today: the Order while the order is live
+    or still remembered, else its final OrdStatus, or NAMES_NO_ORDER. `open_orders` are by order_id
+    in the order of entry. `gateway_id` is who opened the session last.
+    """
+
+    __slots__ = (
+        "account",
+        "cancel_on_disconnect",
+        "closed_orders",
+        "gateway_id",
+        "is_open",
+        "last_msg_seq_num",
+        "name",
+        "names",
+        "open_orders",
+    )
+
+    def __init__(self, name: str, account: Account) -> None:
+        self.name = name
+        self.account = account
+        self.gateway_id = ""
+        self.is_open = False
+        self.cancel_on_disconnect = False
+        self.last_msg_seq_num = 0
+        self.names: dict[str, Order | int] = {}
+        self.open_orders: dict[int, Order] = {}
+        self.closed_orders: deque[Order] = deque()
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether the session ended with its orders canceled and has not been opened again.
+
+        An order that was still on its way from a lost gateway must not come to rest after the
+        cancel on disconnect: nobody would be there to watch it.
+        """
+        return self.cancel_on_disconnect and not self.is_open
+
+    def close(self, order: Order) -> None:
+        """Move an order that has left its book from the open to the closed ones."""
+        del self.open_orders[order.order_id]
+        self.remember_closed(order)
+
+    def remember_closed(self, order: Order) -> None:
+        """Keep an order that lives no more, and forget the oldest one beyond the bound."""
+        self.closed_orders.append(order)
+        if len(self.closed_orders) > CLOSED_ORDERS_KEPT:
+            forgotten = self.closed_orders.popleft()
+            assert forgotten.ord_status in (OrdStatus.FILLED, OrdStatus.CANCELED), (
+                f"order {forgotten.order_id} is remembered as closed with {forgotten.ord_status}"
+            )
+            self.names[forgotten.cl_ord_id] = int(forgotten.ord_status)
