@@ -1,8 +1,9 @@
-"""exchange.toml: what may stand in it, what it means when left out, how it is read.
+"""exchange.toml: how it is read, and what is wrong with it.
 
-A section is a frozen dataclass whose fields are the keys. Reading is total: whatever is wrong is a
-ConfigError that names the key, the value found, what is allowed and an example. Nothing comes from
-the environment. `exchange/settings.py` turns a Config into the settings of each process.
+A section is a frozen dataclass whose fields are the keys (config_sections.py). Reading is total:
+whatever is wrong is a ConfigError that names the key, the value found, what is allowed and an
+example. Nothing comes from the environment. settings.py turns a Config into the settings of each
+process.
 """
 
 from __future__ import annotations
@@ -11,224 +12,39 @@ import dataclasses
 import difflib
 import tomllib
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cluster.settings import Address, Durability
+from cluster.settings import Address
 from exchange.config_keys import (
-    ADDRESS,
     ADDRESSES,
     FLAG,
-    GROUP,
     HIGHEST_PORT,
-    INTERFACE,
     PATH,
-    PRICE,
     ConfigError,
     Kind,
     WrongItem,
     choice,
     integer,
     key,
-    text,
 )
-from oms.events import TradingState
+from exchange.config_sections import (
+    DEFAULT_ACCOUNTS,
+    DEFAULT_FIX_SESSIONS,
+    DEFAULT_INSTRUMENTS,
+    AccountSection,
+    Addresses,
+    Cluster,
+    Fix,
+    FixSessionSection,
+    InstrumentSection,
+    LogLevel,
+    MarketData,
+)
 
 FILE_NAME = "exchange.toml"
-LOOPBACK = "127.0.0.1"
-LARGEST_QUANTITY = 999_999
-LARGEST_VALUE = 10**15
 
 Section = TypeVar("Section")
-
-
-class LogLevel(StrEnum):
-    """How much the processes write to DATA/log."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-OPENING_STATES = {
-    "open": TradingState.TRADING,
-    "halted": TradingState.HALTED,
-    "closed": TradingState.CLOSED,
-}
-
-_SYMBOL = text(8, "AAPL")
-_COMP_ID = text(20, "CLIENT1")
-_ACCOUNT = text(12, "ACC1")
-
-
-def _node_addresses(first_port: int) -> tuple[Address, ...]:
-    return tuple(Address(LOOPBACK, first_port + node_id) for node_id in (1, 2, 3))
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where the processes listen, and how the others reach them."""
-
-    bind_host: str = key(
-        "",
-        text(255, "0.0.0.0", may_be_empty=True),
-        'Host every TCP port is bound to; "" means the host of its address below. '
-        'Containers set "0.0.0.0".',
-    )
-    node_raft: tuple[Address, ...] = key(
-        _node_addresses(7000), ADDRESSES, "Raft, node to node; the first is node 1."
-    )
-    node_client: tuple[Address, ...] = key(
-        _node_addresses(7100), ADDRESSES, "Client protocol: gateways, market data, admin."
-    )
-    node_http: tuple[Address, ...] = key(
-        _node_addresses(7200), ADDRESSES, "HTTP of the nodes: /healthz /readyz /metrics /status."
-    )
-    fix: Address = key(Address(LOOPBACK, 9001), ADDRESS, "FIX order entry.")
-    fix_http: Address = key(Address(LOOPBACK, 9201), ADDRESS, "HTTP of the FIX gateway.")
-    line_a: Address = key(
-        Address("239.10.10.1", 5001), GROUP, "ITCH over MoldUDP64, line A (sent by the leader)."
-    )
-    line_b: Address = key(Address("239.10.10.2", 5002), GROUP, "Line B (sent by a follower).")
-    multicast_interface: str = key(
-        LOOPBACK, INTERFACE, "Network interface that both lines are sent and received on."
-    )
-    rerequest: Address = key(Address(LOOPBACK, 5101), ADDRESS, "MoldUDP64 re-requests (UDP).")
-    marketdata_http: Address = key(
-        Address(LOOPBACK, 8081), ADDRESS, "Market data over HTTP: /book/SYMBOL /trades/SYMBOL."
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """Replication."""
-
-    durability: Durability = key(
-        Durability.MAJORITY_DISK,
-        choice(Durability),
-        "What an acknowledgement promises: majority-disk (on the disks of a majority), "
-        "leader-disk (on one disk and in a majority's memory), memory.",
-    )
-    heartbeat_ms: int = key(10, integer(1, 1_000, 10), "Leader to followers.")
-    suspect_after_ms: int = key(
-        60, integer(10, 10_000, 60), "Silence of the leader after which an election starts."
-    )
-    gateway_grace_ms: int = key(
-        5_000,
-        integer(100, 3_600_000, 5_000),
-        "How long a gateway may be away before its sessions count as closed.",
-    )
-    max_batch_bytes: int = key(
-        1 << 20, integer(4_096, 16 << 20, 1 << 20), "Largest batch of commands in one log entry."
-    )
-    max_pending_bytes: int = key(
-        64 << 20,
-        integer(1 << 16, 1 << 30, 64 << 20),
-        "Commands that may wait on the leader; beyond it the node stops reading.",
-    )
-    segment_bytes: int = key(
-        64 << 20, integer(1 << 16, 1 << 30, 64 << 20), "Size of a journal segment file."
-    )
-    opening_state: TradingState = key(
-        TradingState.TRADING,
-        choice(TradingState, {**OPENING_STATES}),
-        "State of every instrument of a new cluster; closed waits for `exchange market open`.",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Fix:
-    """The FIX gateway."""
-
-    gateway_id: str = key("fix1", text(20, "fix1"), "Name of this gateway towards the cluster.")
-    comp_id: str = key("EXCH", _COMP_ID, "CompID of the exchange: TargetCompID(56) of clients.")
-    logon_timeout_ms: int = key(
-        10_000, integer(100, 600_000, 10_000), "A connection without a Logon(A) by then is closed."
-    )
-    sending_time_tolerance_ms: int = key(
-        120_000,
-        integer(1_000, 86_400_000, 120_000),
-        "How far SendingTime(52) may be off before it is rejected.",
-    )
-    max_connections: int = key(
-        256, integer(1, 100_000, 256), "Connections open at once; a further one is closed."
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class MarketData:
-    """The feed and the market-data process."""
-
-    feed_session: str = key(
-        "", text(10, "20260101A", may_be_empty=True), 'MoldUDP64 session; "" means EXCHANGE01.'
-    )
-    heartbeat_ms: int = key(
-        1_000, integer(10, 60_000, 1_000), "MoldUDP64 heartbeat of an idle line."
-    )
-    trades_kept: int = key(
-        1_000, integer(1, 1_000_000, 1_000), "Trades per symbol that /trades/SYMBOL remembers."
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class InstrumentSection:
-    """One tradable instrument ([[instruments]])."""
-
-    symbol: str = key("", _SYMBOL, "Name of the instrument, at most 8 characters.")
-    tick_size: int = key(100, PRICE, "Prices are multiples of it.")
-    lot_size: int = key(1, integer(1, LARGEST_QUANTITY, 1), "Quantities are multiples of it.")
-    reference_price: int = key(1_000_000, PRICE, "Middle of the price band before the first trade.")
-    price_band_bps: int = key(
-        1_000,
-        integer(1, 1_000_000, 1_000),
-        "How far from the last trade an order may be priced, in 1/100 percent.",
-    )
-    max_quantity: int = key(
-        LARGEST_QUANTITY, integer(1, LARGEST_QUANTITY, 100_000), "Largest quantity of one order."
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class AccountSection:
-    """One account and its limits ([[accounts]])."""
-
-    account: str = key("", _ACCOUNT, "Account(1) of the orders booked on it.")
-    firm: str = key("FIRM1", text(12, "FIRM1"), "The firm it belongs to.")
-    max_order_quantity: int = key(
-        LARGEST_QUANTITY, integer(1, LARGEST_QUANTITY, 100_000), "Most shares in one order."
-    )
-    max_order_value: int = key(
-        LARGEST_VALUE,
-        integer(1, LARGEST_VALUE, 10**12),
-        "Most price times quantity in one order, price in 1/10,000.",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class FixSessionSection:
-    """One FIX client ([[fix_sessions]])."""
-
-    comp_id: str = key("", _COMP_ID, "CompID of the client: its SenderCompID(49).")
-    account: str = key("", _ACCOUNT, "Account that its orders are booked on.")
-    username: str = key(
-        "", text(64, "trader1", may_be_empty=True), 'Username(553) to be checked; "" checks none.'
-    )
-    password: str = key(
-        "", text(64, "secret", may_be_empty=True), "Password(554) to be checked with it."
-    )
-    cancel_on_disconnect: bool = key(
-        False, FLAG, "Cancel the session's open orders when its connection ends."
-    )
-
-
-DEFAULT_SYMBOLS = ("AAPL", "MSFT", "NVDA", "TSLA", "AMZN", "GOOG", "INTC", "ZVZZT")
-DEFAULT_INSTRUMENTS = tuple(InstrumentSection(symbol=symbol) for symbol in DEFAULT_SYMBOLS)
-DEFAULT_ACCOUNTS = tuple(AccountSection(account=f"ACC{n}") for n in range(1, 10))
-DEFAULT_FIX_SESSIONS = tuple(
-    FixSessionSection(comp_id=f"CLIENT{n}", account=f"ACC{n}") for n in range(1, 10)
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,7 +229,9 @@ class FixClient:
             connection.write(self._gap_fill(gap_from, last + 1, now))
 
     def _gap_fill(self, seq: int, new_seq: int, now: str) -> bytes:
-        return self._encoder.encode("4", f"43=Y\x01122={now}\x01123=Y\x0136={new_seq}\x01", seq, now)
+        return self._encoder.encode(
+            "4", f"43=Y\x01122={now}\x01123=Y\x0136={new_seq}\x01", seq, now
+        )
 
     # ---- messages in
 

@@ -28,7 +28,11 @@ FORBIDDEN = {
 }
 
 # Who turns bytes into values: the wire formats, our own codec, and what keeps its own files.
-BYTES_ARE_MADE_IN = {"struct": {"protocols", "cluster"}, "msgpack": {"cluster"}, "simplefix": {"protocols"}}
+BYTES_ARE_MADE_IN = {
+    "struct": {"protocols", "cluster"},
+    "msgpack": {"cluster"},
+    "simplefix": {"protocols"},
+}
 
 
 def source_files() -> list[Path]:

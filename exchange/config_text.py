@@ -1,0 +1,102 @@
+"""Writes exchange.toml: every key with its default and a sentence on it, from the declarations."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from exchange.config import FILE_NAME, TABLES, Config
+from exchange.config_keys import ConfigError
+from exchange.config_sections import DEFAULT_ACCOUNTS, DEFAULT_FIX_SESSIONS, DEFAULT_INSTRUMENTS
+
+_HEADER = """\
+# Configuration of one exchange. Every key stands here with its default; a key that is left out
+# means the same. `exchange check-config` shows what results from it, ports shifted.
+# Raft and client protocol speak plain TCP: keep them on loopback or on a network of their own.
+
+"""
+_TABLE_NOTES = {
+    "addresses": "Where the processes listen, and how the others reach them (before base_port).",
+    "cluster": "Replication.",
+    "fix": "FIX order entry.",
+    "marketdata": "ITCH 5.0 over MoldUDP64, and the market-data process.",
+}
+_LISTS = (
+    (
+        "instruments",
+        DEFAULT_INSTRUMENTS,
+        "Instruments, accounts and sessions become the first command in the log of a NEW cluster; "
+        "changed later, they change nothing there.",
+    ),
+    ("accounts", DEFAULT_ACCOUNTS, "Accounts and their limits."),
+    ("fix_sessions", DEFAULT_FIX_SESSIONS, "FIX clients, one session each."),
+)
+
+
+def _comment(sentence: str) -> str:
+    return "".join(f"# {line}\n" for line in textwrap.wrap(sentence, 96))
+
+
+def _keys(section: Any, prefix: str, changes: dict[str, str]) -> str:
+    lines = []
+    for item in dataclasses.fields(section):
+        if "kind" not in item.metadata:
+            continue
+        kind = item.metadata["kind"]
+        value = changes.pop(prefix + item.name, None)
+        if value is None:
+            value = kind.write(getattr(section, item.name))
+        lines.append(f"{_comment(item.metadata['doc'])}{item.name} = {value}\n")
+    return "".join(lines)
+
+
+def _members(name: str, members: tuple[Any, ...]) -> str:
+    """The first member whole, with a comment on each key; of the others what is not a default."""
+    lines = []
+    for position, member in enumerate(members):
+        lines.append(f"\n[[{name}]]\n")
+        for item in dataclasses.fields(member):
+            value = getattr(member, item.name)
+            if position > 0 and value == item.default:
+                continue
+            if position == 0:
+                lines.append(_comment(item.metadata["doc"]))
+            lines.append(f"{item.name} = {item.metadata['kind'].write(value)}\n")
+    return "".join(lines)
+
+
+def default_text(base_port: int = 0, changes: dict[str, str] | None = None) -> str:
+    """The text of a complete exchange.toml. `changes`: dotted key -> TOML text of its value.
+
+    Raises ConfigError for a key that does not exist.
+    """
+    left = {"base_port": str(base_port), **(changes or {})}
+    config = Config()
+    parts = [_HEADER, _keys(config, "", left)]
+    for name in TABLES:
+        parts.append(f"\n{_comment(_TABLE_NOTES[name])}[{name}]\n")
+        parts.append(_keys(getattr(config, name), f"{name}.", left))
+    for name, members, note in _LISTS:
+        parts.append(f"\n{_comment(note)}".rstrip("\n") + "\n")
+        parts.append(_members(name, members).lstrip("\n"))
+    if left:
+        raise ConfigError(min(left), "there is no such key", "cluster.durability")
+    return "".join(parts)
+
+
+def write_exchange_folder(
+    folder: Path, base_port: int = 0, changes: dict[str, str] | None = None
+) -> Path:
+    """Make `folder` with exchange.toml and an empty data folder; returns the path of the file.
+
+    Raises ConfigError rather than overwrite a file that is there.
+    """
+    path = folder / FILE_NAME
+    if path.exists():
+        raise ConfigError(str(path), "is there already", "exchange init other-folder")
+    text = default_text(base_port, changes)
+    (folder / Config().data_dir).mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path

@@ -1,0 +1,264 @@
+"""A whole exchange in a folder of its own, started and broken on purpose: demo, bench and tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from cluster.settings import Address
+from exchange import config as configuration
+from exchange.config import Config
+from exchange.config_sections import Addresses
+from exchange.config_text import write_exchange_folder
+from exchange.http_client import leader_of, node_statuses
+from exchange.processes import command_line, find_process, running_pid
+
+READY_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 30.0
+POLL_S = 0.02
+
+
+class LocalExchangeError(Exception):
+    """The exchange did not do what it must; the text says where its log is."""
+
+
+def free_base_port() -> int:
+    """A shift at which every port of the default configuration is free at this moment."""
+    chooser = random.SystemRandom()
+    for _ in range(200):
+        base_port = chooser.randrange(11_000, 45_000)
+        if all(_is_free(port + base_port) for port in _default_ports()):
+            return base_port
+    raise LocalExchangeError("found no free ports on 127.0.0.1 in 200 tries")
+
+
+def _default_ports() -> list[int]:
+    addresses = Addresses()
+    ports = [
+        address.port
+        for name in ("node_raft", "node_client", "node_http")
+        for address in getattr(addresses, name)
+    ]
+    for name in ("fix", "fix_http", "line_a", "line_b", "rerequest", "marketdata_http"):
+        ports.append(getattr(addresses, name).port)
+    return ports
+
+
+def _is_free(port: int) -> bool:
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return True
+
+
+async def wait_for(
+    fact: Callable[[], Any], what: str, timeout_s: float, poll_s: float = POLL_S
+) -> Any:
+    """Return the first true result of `fact()` (which may be a coroutine function).
+
+    Raises LocalExchangeError naming `what` when it has not come true by the deadline.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    while True:
+        found = fact()
+        if asyncio.iscoroutine(found):
+            found = await found
+        if found:
+            return found
+        if loop.time() > deadline:
+            raise LocalExchangeError(f"after {timeout_s:g} s still not true: {what}")
+        await asyncio.sleep(poll_s)
+
+
+class LocalExchange:
+    """An `exchange up` as a child, and the faults that can be done to it."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.ready: dict[str, Any] = {}
+        """The line {"event": "ready", ...}."""
+        self.exited: list[dict[str, Any]] = []
+        """Lines {"event": "exited", ...} so far."""
+        self._up: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._is_ready = asyncio.Event()
+        self._restarted: list[asyncio.subprocess.Process] = []
+
+    @property
+    def node_http(self) -> dict[int, Address]:
+        """HTTP address of each node."""
+        return dict(enumerate(self.config.addresses.node_http, 1))
+
+    async def start(self) -> dict[str, Any]:
+        """Start every process; returns the ready line. Raises LocalExchangeError."""
+        assert self.config.source is not None, "a local exchange needs its own exchange.toml"
+        line = [sys.executable, "-m", "exchange", "up", "--config", str(self.config.source)]
+        self._up = await asyncio.create_subprocess_exec(
+            *line,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._reader = asyncio.create_task(self._read_events())
+        await asyncio.wait(
+            {self._reader, asyncio.create_task(self._is_ready.wait())},
+            timeout=READY_TIMEOUT_S,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if not self.ready:
+            raise LocalExchangeError(f"not ready; exited: {self.exited}; {self.log_tails()}")
+        return self.ready
+
+    async def _read_events(self) -> None:
+        assert self._up is not None
+        assert self._up.stdout is not None
+        async for line in self._up.stdout:
+            event = json.loads(line)
+            if event["event"] == "ready":
+                self.ready = event
+                self._is_ready.set()
+            elif event["event"] == "exited":
+                self.exited.append(event)
+
+    def log_tails(self, lines: int = 5) -> str:
+        """The last lines of every log, for an error message."""
+        tails = []
+        for path in sorted((self.config.data_dir / "log").glob("*.log")):
+            tail = path.read_text(errors="replace").splitlines()[-lines:]
+            tails.append(f"--- {path}\n" + "\n".join(tail))
+        return "\n".join(tails)
+
+    def pid(self, name: str) -> int | None:
+        """Pid of a process by its name (node-1, gateway-fix, marketdata); None when it is down."""
+        return running_pid(self.config, name)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a process. Raises LocalExchangeError when it is not running."""
+        pid = self.pid(name)
+        if pid is None:
+            raise LocalExchangeError(f"{name} is not running")
+        os.kill(pid, number)
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self.signal(name, signal.SIGKILL)
+        await wait_for(lambda: self.pid(name) is None, f"{name} is gone", 5.0, poll_s=0.002)
+
+    async def terminate(self, name: str) -> None:
+        """SIGTERM, and wait until it is gone."""
+        self.signal(name, signal.SIGTERM)
+        await wait_for(lambda: self.pid(name) is None, f"{name} is gone", 10.0)
+
+    async def restart(self, name: str) -> None:
+        """Start a process again, as an operator would by hand."""
+        process = find_process(self.config, name)
+        child = await asyncio.create_subprocess_exec(
+            *command_line(self.config, process, supervised=True),
+            stdin=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._restarted.append(child)
+        await wait_for(lambda: self.pid(name) == child.pid, f"{name} runs again", 15.0)
+
+    async def statuses(self) -> dict[int, dict[str, Any]]:
+        """/status of the nodes that answer."""
+        return await node_statuses(self.node_http)
+
+    async def leader(self, timeout_s: float = 5.0) -> int:
+        """The node that leads, waiting for one."""
+
+        async def find() -> int | None:
+            return leader_of(await self.statuses())
+
+        found: int = await wait_for(find, "a node leads", timeout_s)
+        return found
+
+    async def wait_until_level(self, timeout_s: float = 30.0) -> dict[int, dict[str, Any]]:
+        """Return the statuses once every node has applied all that is committed, at one event_seq
+        and with one state hash. Needs traffic to have stopped."""
+
+        async def level() -> dict[int, dict[str, Any]] | None:
+            statuses = await self.statuses()
+            facts = {(status["event_seq"], status["state_hash"]) for status in statuses.values()}
+            complete = len(statuses) == len(self.config.node_ids)
+            return statuses if complete and len(facts) == 1 else None
+
+        found: dict[int, dict[str, Any]] = await wait_for(
+            level, "all nodes have the same event_seq and state hash", timeout_s, poll_s=0.1
+        )
+        return found
+
+    async def wait_until_caught_up(self, node_id: int, timeout_s: float = 30.0) -> None:
+        """Return once a restarted node follows closely (traffic may go on)."""
+
+        async def close_behind() -> bool:
+            statuses = await self.statuses()
+            if node_id not in statuses or leader_of(statuses) is None:
+                return False
+            commit_index = max(int(status["commit_index"]) for status in statuses.values())
+            mine = statuses[node_id]
+            return bool(mine["ready"]) and commit_index - int(mine["applied_index"]) <= 50
+
+        await wait_for(close_behind, f"node {node_id} has caught up", timeout_s, poll_s=0.05)
+
+    async def stop(self) -> int:
+        """Stop everything; returns the exit code of `exchange up`."""
+        for child in self._restarted:
+            if child.returncode is None:
+                child.terminate()
+        code = 0
+        if self._up is not None:
+            if self._up.returncode is None:
+                self._up.terminate()
+            try:
+                code = await asyncio.wait_for(self._up.wait(), STOP_TIMEOUT_S)
+            except TimeoutError:
+                self._up.kill()
+                code = await self._up.wait()
+        for child in self._restarted:
+            try:
+                await asyncio.wait_for(child.wait(), STOP_TIMEOUT_S)
+            except TimeoutError:
+                child.kill()
+                await child.wait()
+        if self._reader is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reader
+        return code
+
+
+def new_local_exchange(folder: Path, changes: dict[str, str] | None = None) -> LocalExchange:
+    """Write an exchange.toml on free ports into `folder` (which may exist, but not hold one).
+
+    `changes`: key -> TOML text, with dotted keys such as {"cluster.durability": '"memory"'}.
+    """
+    path = write_exchange_folder(folder, base_port=free_base_port(), changes=changes)
+    return LocalExchange(configuration.load(path))
+
+
+@asynccontextmanager
+async def local_exchange(
+    folder: Path, changes: dict[str, str] | None = None
+) -> AsyncIterator[LocalExchange]:
+    """A running exchange in `folder`, stopped at the end whatever happens."""
+    exchange = new_local_exchange(folder, changes)
+    try:
+        await exchange.start()
+        yield exchange
+    finally:
+        await exchange.stop()

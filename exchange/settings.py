@@ -1,0 +1,102 @@
+"""A Config turned into the settings of each process."""
+
+from __future__ import annotations
+
+from cluster.settings import Address, NodeSettings
+from exchange.config import Config
+from exchange.config_keys import ConfigError
+from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
+from oms.reference_data import Account, Instrument, SessionDefinition
+
+
+def _bind(config: Config, address: Address) -> Address:
+    """Where a server of `address` listens."""
+    return Address(config.addresses.bind_host or address.host, address.port)
+
+
+def node_addresses(config: Config) -> dict[int, Address]:
+    """Client protocol address of each node."""
+    return dict(enumerate(config.addresses.node_client, 1))
+
+
+def reference_data(config: Config) -> tuple[tuple[tuple[object, ...], ...], ...]:
+    """(instruments, accounts, sessions) for the first command of a new cluster's log."""
+    instruments = tuple(
+        Instrument(
+            symbol=item.symbol,
+            stock_locate=stock_locate,
+            tick_size=item.tick_size,
+            lot_size=item.lot_size,
+            reference_price=item.reference_price,
+            price_band_bps=item.price_band_bps,
+            max_quantity=item.max_quantity,
+        )
+        for stock_locate, item in enumerate(config.instruments, 1)
+    )
+    accounts = tuple(
+        Account(item.account, item.firm, item.max_order_quantity, item.max_order_value)
+        for item in config.accounts
+    )
+    sessions = tuple(SessionDefinition(item.comp_id, item.account) for item in config.fix_sessions)
+    return (instruments, accounts, sessions)
+
+
+def node_settings(config: Config, node_id: int) -> NodeSettings:
+    """Settings of one node. Raises ConfigError for a node that the configuration does not have."""
+    if node_id not in config.node_ids:
+        count = len(config.node_ids)
+        raise ConfigError("--id", f"{node_id} is not a node 1..{count}", "exchange node --id 1")
+    addresses, cluster = config.addresses, config.cluster
+    return NodeSettings(
+        node_id=node_id,
+        raft_addresses=dict(enumerate(addresses.node_raft, 1)),
+        client_addresses=node_addresses(config),
+        raft_bind=_bind(config, addresses.node_raft[node_id - 1]),
+        client_bind=_bind(config, addresses.node_client[node_id - 1]),
+        http_bind=_bind(config, addresses.node_http[node_id - 1]),
+        data_dir=config.data_dir / f"node-{node_id}",
+        durability=cluster.durability,
+        heartbeat_ms=cluster.heartbeat_ms,
+        suspect_after_ms=cluster.suspect_after_ms,
+        gateway_grace_ms=cluster.gateway_grace_ms,
+        max_batch_bytes=cluster.max_batch_bytes,
+        max_pending_bytes=cluster.max_pending_bytes,
+        segment_bytes=cluster.segment_bytes,
+        reference_data=reference_data(config),
+        opening_state=int(cluster.opening_state),
+    )
+
+
+def fix_gateway_settings(config: Config) -> FixGatewaySettings:
+    """Settings of the FIX gateway."""
+    fix = config.fix
+    sessions = {
+        item.comp_id: FixSessionSettings(
+            comp_id=item.comp_id,
+            account=item.account,
+            username=item.username or None,
+            password=item.password or None,
+            cancel_on_disconnect=item.cancel_on_disconnect,
+        )
+        for item in config.fix_sessions
+    }
+    return FixGatewaySettings(
+        bind=_bind(config, config.addresses.fix),
+        http_bind=_bind(config, config.addresses.fix_http),
+        nodes=node_addresses(config),
+        data_dir=config.data_dir / "gateway-fix",
+        sessions=sessions,
+        gateway_id=fix.gateway_id,
+        sender_comp_id=fix.comp_id,
+        store_sync=fix.store_sync,
+        heartbeat_min_s=fix.heartbeat_min_s,
+        heartbeat_max_s=fix.heartbeat_max_s,
+        logon_timeout_s=fix.logon_timeout_s,
+        sending_time_tolerance_s=fix.sending_time_tolerance_s,
+        max_message_bytes=fix.max_message_bytes,
+        max_early_messages=fix.max_early_messages,
+        max_pending=fix.max_pending,
+        write_buffer_bytes=fix.write_buffer_bytes,
+        max_backlog_messages=fix.max_backlog_messages,
+        max_connections=fix.max_connections,
+    )
