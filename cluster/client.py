@@ -1,14 +1,41 @@
-"""ClusterClient: finds the leader, keeps what has no answer and sends it again, follows events."""
+"""ClusterClient: finds the leader, keeps what has no answer and sends it again, follows events.
+
+A client is connected to every node all the time, so a failover costs it one message: the new leader
+says so, the client introduces itself there, hears which of its commands are in the log, and sends
+the rest again under their old numbers.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import secrets
+import socket
+from collections import deque
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from cluster.codec import (
+    MAX_FRAME_BYTES,
+    PROTOCOL_VERSION,
+    CodecError,
+    FrameKind,
+    FrameReader,
+    decode_node_frame,
+    frame,
+    pack_commands,
+)
 from cluster.settings import Address
 from oms.commands import Command
 from oms.events import Event
+
+_COMMANDS_PER_FRAME: Final = 1000
+_PING_EVERY_S: Final = 0.5
+_SILENCE_S: Final = 2.0
+_CONNECT_TIMEOUT_S: Final = 1.0
+
+logger = logging.getLogger(__name__)
 
 
 class ConnectionState(StrEnum):
@@ -16,10 +43,11 @@ class ConnectionState(StrEnum):
 
     SEARCHING = "searching"  # no leader known; commands wait
     READY = "ready"  # connected to the leader, which has answered
+    REFUSED = "refused"  # another process took over this client_id; nothing will be sent any more
 
 
 class EventBatch(NamedTuple):
-    """Events of one log entry (or several, when catching up) that concern this client.
+    """Events of one log entry that concern this client.
 
     `events` are (event_seq, event). `last_event_seq` is the number of the last event that the
     stream has passed, whether it concerned this client or not: resume from last_event_seq + 1.
@@ -34,6 +62,10 @@ class EventBatch(NamedTuple):
 
 class QueueFull(Exception):
     """Too many commands wait for an answer: stop reading from clients until some are answered."""
+
+
+class ClientRefused(Exception):
+    """The cluster does not want this client: the text says why."""
 
 
 class ClusterClient:
@@ -58,31 +90,304 @@ class ClusterClient:
         max_pending: int = 20_000,
     ) -> None:
         """`owners`: the sessions whose events are wanted; None means every event, market events
-        included; () means none. `from_event_seq`: first event number that is wanted."""
-        raise NotImplementedError
+        included; () means none. `from_event_seq`: first event number that is wanted, 0 for those
+        after the first leader has answered."""
+        self._client_id = client_id
+        self._incarnation = secrets.randbits(62)
+        self._on_batch = on_batch
+        self._on_state = on_state
+        self._owners = None if owners is None else tuple(owners)
+        self._max_pending = max_pending
+        self._state = ConnectionState.SEARCHING
+        self._opened = False
+        self._next_number = 1
+        self._pending: deque[tuple[int, Command]] = deque()
+        self._unsent: list[Command] = []
+        self._flush_scheduled = False
+        self._leader: _NodeLink | None = None
+        self._leader_term = 0
+        self._answered = 0
+        self.last_event_seq = from_event_seq - 1
+        self._queries: dict[int, asyncio.Future[Any]] = {}
+        self._next_query = 1
+        self._links: dict[int, _NodeLink] = {}
+        self._nodes = nodes
+        self._tasks: list[asyncio.Task[None]] = []
+        self._first_leader: asyncio.Future[None] | None = None
+
+    # --- life ---
 
     async def start(self) -> None:
-        """Connect in the background; returns when the first leader has answered."""
+        """Connect in the background; returns when the first leader has answered. Raises
+        ClientRefused."""
+        self._loop = asyncio.get_running_loop()
+        self._first_leader = self._loop.create_future()
+        for node_id, address in self._nodes.items():
+            task = self._loop.create_task(self._dial(node_id, address), name=f"dial {address}")
+            self._tasks.append(task)
+        await self._first_leader
 
     async def close(self) -> None:
         """Disconnect. Commands without an answer stay unknown."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        for link in list(self._links.values()):
+            link.abort()
+        for future in self._queries.values():
+            future.cancel()
+        self._queries.clear()
+
+    async def _dial(self, node_id: int, address: Address) -> None:
+        """Keep one connection to a node, for ever."""
+        pause_s = 0.02
+        while True:
+            link = self._links.get(node_id)
+            if link is None:
+                try:
+                    async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                        await self._loop.create_connection(
+                            lambda: _NodeLink(self, node_id), address.host, address.port
+                        )
+                    pause_s = 0.02
+                except (OSError, TimeoutError):
+                    pause_s = min(pause_s * 1.5, 0.25)
+                await asyncio.sleep(pause_s)
+                continue
+            link.write((FrameKind.QUERY, 0, "node", ("ping",)))
+            await asyncio.wait({link.closed}, timeout=_PING_EVERY_S)
+            if link.silent_for_s > _SILENCE_S:
+                link.abort()
+
+    # --- what the owner calls ---
 
     @property
     def state(self) -> ConnectionState:
         """Whether a leader is being talked to."""
-        raise NotImplementedError
+        return self._state
+
+    @property
+    def leader_id(self) -> int | None:
+        """The node that this client takes for the leader."""
+        return None if self._leader is None else self._leader.node_id
 
     @property
     def pending(self) -> int:
         """Number of commands without an answer."""
-        raise NotImplementedError
+        return len(self._pending)
 
     def submit(self, command: Command) -> int:
         """Send a command; returns its number, to be compared with EventBatch.answered.
 
-        Raises QueueFull beyond max_pending."""
-        raise NotImplementedError
+        Raises QueueFull beyond max_pending, ClientRefused once another process has this name."""
+        if self._state is ConnectionState.REFUSED:
+            raise ClientRefused(f"client {self._client_id!r} was taken over by another process")
+        if len(self._pending) >= self._max_pending:
+            raise QueueFull(f"{len(self._pending)} commands wait for an answer")
+        number = self._next_number
+        self._next_number += 1
+        self._pending.append((number, command))
+        self._unsent.append(command)
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush)
+        return number
 
-    async def query(self, sink: str, request: Any, *, timeout_s: float = 2.0) -> Any:
-        """Ask an event sink of the node that this client is connected to. Raises TimeoutError."""
-        raise NotImplementedError
+    async def query(
+        self, sink: str, request: Any, *, timeout_s: float = 2.0, node_id: int | None = None
+    ) -> Any:
+        """Ask an event sink, or "node", of one node: the leader unless `node_id` names another.
+
+        Raises TimeoutError without an answer, ValueError with the node's text on a refusal."""
+        deadline_s = self._loop.time() + timeout_s
+        link = self._link_to_ask(node_id)
+        while link is None:
+            if self._loop.time() > deadline_s:
+                raise TimeoutError("no node can be reached")
+            await asyncio.sleep(0.01)
+            link = self._link_to_ask(node_id)
+        query_id = self._next_query
+        self._next_query += 1
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._queries[query_id] = future
+        link.write((FrameKind.QUERY, query_id, sink, request))
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                return await future
+        finally:
+            self._queries.pop(query_id, None)
+
+    def _link_to_ask(self, node_id: int | None) -> _NodeLink | None:
+        if node_id is not None:
+            return self._links.get(node_id)
+        return self._leader or next(iter(self._links.values()), None)
+
+    # --- sending ---
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        unsent, self._unsent = self._unsent, []
+        if self._leader is not None and unsent:
+            self._send_commands(self._next_number - len(unsent), unsent)
+
+    def _send_commands(self, first_number: int, commands: list[Command]) -> None:
+        assert self._leader is not None
+        for at in range(0, len(commands), _COMMANDS_PER_FRAME):
+            part = commands[at : at + _COMMANDS_PER_FRAME]
+            self._leader.write((FrameKind.SUBMIT, first_number + at, pack_commands(part)))
+
+    def _set_state(self, state: ConnectionState) -> None:
+        if state is not self._state and self._state is not ConnectionState.REFUSED:
+            self._state = state
+            if self._on_state is not None:
+                self._on_state(state)
+
+    # --- called by the links ---
+
+    def connected(self, link: _NodeLink) -> None:
+        """A connection to a node exists: introduce ourselves."""
+        self._links[link.node_id] = link
+        self._hello(link)
+
+    def _hello(self, link: _NodeLink) -> None:
+        link.write(
+            (
+                FrameKind.HELLO,
+                PROTOCOL_VERSION,
+                self._client_id,
+                self._incarnation,
+                not self._opened,
+                self._owners,
+                self.last_event_seq + 1,
+            )
+        )
+
+    def disconnected(self, link: _NodeLink) -> None:
+        """A connection ended."""
+        if self._links.get(link.node_id) is link:
+            del self._links[link.node_id]
+        if self._leader is link:
+            self._leader = None
+            self._set_state(ConnectionState.SEARCHING)
+
+    def received(self, link: _NodeLink, value: tuple[Any, ...]) -> None:
+        """A frame from a node."""
+        kind = value[0]
+        if kind == FrameKind.EVENTS:
+            if link is self._leader:
+                self._events(*value[1:])
+        elif kind == FrameKind.ANSWER:
+            self._answer(*value[1:])
+        elif kind == FrameKind.NOT_LEADER:
+            self._not_leader(link, value[1])
+        elif kind == FrameKind.WELCOME:
+            self._welcome(link, *value[1:])
+        elif kind == FrameKind.REFUSED:
+            self._refused(str(value[1]))
+
+    def _not_leader(self, link: _NodeLink, leader_id: int | None) -> None:
+        if self._leader is link:
+            self._leader = None
+            self._set_state(ConnectionState.SEARCHING)
+        if leader_id == link.node_id:
+            self._hello(link)  # it has just become the leader and invites us
+
+    def _welcome(self, link: _NodeLink, node_id: int, term: int, logged: int, last: int) -> None:
+        if term < self._leader_term or node_id != link.node_id:
+            return
+        self._leader = link
+        self._leader_term = term
+        self._opened = True
+        self._unsent = []
+        if self.last_event_seq < 0:
+            self.last_event_seq = last
+        waiting = [(number, command) for number, command in self._pending if number > logged]
+        if waiting:
+            self._send_commands(waiting[0][0], [command for _, command in waiting])
+            logger.info("node %d leads: %d commands sent again", node_id, len(waiting))
+        self._set_state(ConnectionState.READY)
+        if self._first_leader is not None and not self._first_leader.done():
+            self._first_leader.set_result(None)
+
+    def _refused(self, text: str) -> None:
+        self._leader = None
+        self._set_state(ConnectionState.REFUSED)
+        logger.error("the cluster refused client %s: %s", self._client_id, text)
+        if self._first_leader is not None and not self._first_leader.done():
+            self._first_leader.set_exception(ClientRefused(text))
+
+    def _events(
+        self, time_ns: int, last_event_seq: int, answered: int, flat: tuple[Any, ...]
+    ) -> None:
+        passed = self.last_event_seq
+        events = [
+            (event_seq, event)
+            for event_seq, event in zip(flat[::2], flat[1::2], strict=True)
+            if event_seq > passed
+        ]
+        self.last_event_seq = max(passed, last_event_seq)
+        self._answered = max(self._answered, answered)
+        pending = self._pending
+        while pending and pending[0][0] <= self._answered:
+            pending.popleft()
+        self._on_batch(EventBatch(time_ns, self.last_event_seq, self._answered, events))
+
+    def _answer(self, query_id: int, good: bool, result: Any) -> None:
+        future = self._queries.get(query_id)
+        if future is not None and not future.done():
+            if good:
+                future.set_result(result)
+            else:
+                future.set_exception(ValueError(str(result)))
+
+
+class _NodeLink(asyncio.Protocol):
+    """The TCP connection to one node."""
+
+    def __init__(self, client: ClusterClient, node_id: int) -> None:
+        self.node_id = node_id
+        self._client = client
+        self._transport: asyncio.Transport | None = None
+        self._reader = FrameReader(MAX_FRAME_BYTES)
+        self._time = asyncio.get_running_loop().time
+        self._last_received_s = self._time()
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def silent_for_s(self) -> float:
+        """Seconds since the node last sent anything."""
+        return self._time() - self._last_received_s
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        raw = transport.get_extra_info("socket")
+        if raw is not None:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._client.connected(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._last_received_s = self._time()
+        try:
+            for body in self._reader.feed(data):
+                self._client.received(self, decode_node_frame(body))
+        except CodecError as error:
+            logger.error("node %d sent nonsense: %s", self.node_id, error)
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if not self.closed.done():
+            self.closed.set_result(None)
+        self._client.disconnected(self)
+
+    def write(self, value: tuple[Any, ...]) -> None:
+        """Send one frame."""
+        if self._transport is not None:
+            self._transport.write(frame(value))
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()

@@ -218,7 +218,7 @@ def decode_batch(payload: bytes) -> Batch:
 
 class Hello(NamedTuple):
     """A client introduces itself. `opens` asks the leader to make this incarnation the current one;
-    `owners` None means all events, () none."""
+    `owners` None means all events, () none; `from_event_seq` 0 means from now on."""
 
     client_id: str
     incarnation: int
@@ -265,8 +265,8 @@ def decode_client_frame(body: bytes) -> Hello | Submit | Query:
             type(owners) is tuple and all(type(owner) is str for owner in owners)
         ):
             raise CodecError("owners must be null or an array of names")
-        if type(from_event_seq) is not int or from_event_seq < 1:
-            raise CodecError(f"events are numbered from 1, not {from_event_seq!r}")
+        if type(from_event_seq) is not int or from_event_seq < 0:
+            raise CodecError(f"events are numbered from 1 (0: from now on), not {from_event_seq!r}")
         return Hello(client_id, incarnation, opens, owners, from_event_seq)
     raise CodecError(f"frame kind {kind!r} with fields of types {[t.__name__ for t in types]}")
 

@@ -110,7 +110,7 @@ class _Core(stock.SyncObj):  # type: ignore[misc]
             Node(node_id), [Node(peer) for peer in peers], conf=conf, transport=transport
         )
 
-    @replicated
+    @replicated  # type: ignore[untyped-decorator]
     def apply_batch(self, payload: bytes) -> None:
         """Called by pysyncobj for the entry after the last applied one. Must be total: pysyncobj
         would apply an entry again whose application raised, so whatever is raised stops the node
@@ -249,6 +249,11 @@ class Raft:
         self.standby_id: int | None = None
         self._settings = settings
         self._members = tuple(sorted(settings.raft_addresses))
+        if len(self._members) < 3 or settings.node_id not in self._members:
+            raise ValueError(
+                f"nodes: {list(self._members)}; a cluster has at least 3 members, "
+                f"this one (node {settings.node_id}) among them"
+            )
         self._on_change = on_change
         self._on_fatal = on_fatal
         self._failed = False
@@ -256,6 +261,7 @@ class Raft:
         self._leader_waits = settings.durability is not Durability.MEMORY
         self._last_view: tuple[Any, ...] = ()
         self._tick_scheduled = False
+        self._ticking = False
         self._closed = False
         # Messages that wait for our disk, and acknowledgements that wait for it (A5).
         self._flushes_begun = 0
@@ -385,7 +391,8 @@ class Raft:
         """Put one batch into the log. Only the leader may; it may be lost if leadership is."""
         assert self.is_leader, "only the leader proposes"
         self._core.apply_batch(payload)
-        self.schedule_tick()
+        if not self._ticking:  # a tick takes proposals at its end
+            self._tick()
 
     # --- ticks ---
 
@@ -399,15 +406,20 @@ class Raft:
         self._tick_scheduled = False
         if self._failed or self._closed:
             return
+        assert not self._ticking, "a tick inside a tick"
+        self._ticking = True
         try:
             self._core.doTick(0)
             if self._core.state != _LEADER:
                 self._core.drop_proposals()
                 self._waiting_acknowledgements.clear()
             self._flush()
-            self._note_changes()
         except Exception as error:
             self._fail(error)
+        finally:
+            self._ticking = False
+        if not self._failed:
+            self._note_changes()
 
     def _beat(self) -> None:
         """Heartbeats and time-outs."""
@@ -445,7 +457,10 @@ class Raft:
             self._election.leads(self._time())
             logger.info("leader of term %d", self.term)
         self._last_view = view
-        self._on_change()
+        try:
+            self._on_change()
+        except Exception as error:
+            self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
         if not self._failed:

@@ -10,12 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from oms.state_machine import ExchangeStateMachine
-
 from cluster.codec import MARK_STATE, ClientFrame, decode_batch, unpack_commands
 from cluster.interface import AppliedBatch
 from oms.commands import Command
 from oms.events import Event
+from oms.state_machine import ExchangeStateMachine
 
 CLIENTS_MAX: Final = 1024
 """Records kept; the client that was quiet for longest goes first."""
@@ -51,6 +50,8 @@ class Replica:
         self.applied_commands = 0
         self.duplicate_commands = 0
         self.fenced_frames = 0
+        self.last_client_ids: list[str] = []
+        """Clients that had a frame in the last applied entry."""
 
     def apply(self, log_index: int, term: int, payload: bytes) -> AppliedBatch:
         """Apply one log entry and return its events (there may be none).
@@ -60,6 +61,7 @@ class Replica:
         now_ns = max(self.last_time_ns, batch.time_ns)
         self.last_time_ns = now_ns
         events: list[Event] = []
+        self.last_client_ids = [frame.client_id for frame in batch.frames]
         for frame in batch.frames:
             for command in self._unseen_commands(frame):
                 if command[0] == MARK_STATE:

@@ -1,0 +1,145 @@
+"""Reads and operator commands for tools: status, state hash at one place of the log, commands.
+
+Each call opens its own connections and closes them again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Any
+
+from cluster.client import ClusterClient, EventBatch
+from cluster.codec import (
+    MARK_STATE,
+    MAX_FRAME_BYTES,
+    CodecError,
+    FrameKind,
+    FrameReader,
+    decode_node_frame,
+    frame,
+)
+from cluster.settings import Address
+from oms.commands import Command
+from oms.events import Event
+
+
+class Unreachable(Exception):
+    """A node, or every node, does not answer."""
+
+
+class NoQuorum(Exception):
+    """Nodes answer, but there is no leader that can commit."""
+
+
+async def query(address: Address, sink: str, request: Any, *, timeout_s: float = 2.0) -> Any:
+    """Ask one node. Raises Unreachable, and ValueError with the node's text on a refusal."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await _ask(address, sink, request)
+    except (OSError, TimeoutError, CodecError, asyncio.IncompleteReadError) as error:
+        raise Unreachable(f"node at {address}: {error or 'no answer'}") from error
+
+
+async def _ask(address: Address, sink: str, request: Any) -> Any:
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    try:
+        writer.write(frame((FrameKind.QUERY, 1, sink, request)))
+        frames = FrameReader(MAX_FRAME_BYTES)
+        while data := await reader.read(1 << 16):
+            for body in frames.feed(data):
+                kind, *fields = decode_node_frame(body)
+                if kind == FrameKind.ANSWER and fields[0] == 1:
+                    if fields[1]:
+                        return fields[2]
+                    raise ValueError(str(fields[2]))
+        raise OSError("the node closed the connection")
+    finally:
+        writer.close()
+
+
+async def status(address: Address, timeout_s: float = 2.0) -> dict[str, Any]:
+    """Facts of one node (see Node.status). Raises Unreachable."""
+    facts: dict[str, Any] = await query(address, "node", ("status",), timeout_s=timeout_s)
+    return facts
+
+
+async def _submit(
+    addresses: dict[int, Address], command: Command, timeout_s: float
+) -> list[tuple[int, Event]]:
+    """Put one command through the log; returns the events of its log entry, all owners."""
+    seen: list[tuple[int, Event]] = []
+    answered = asyncio.get_running_loop().create_future()
+    number = 0
+
+    def on_batch(batch: EventBatch) -> None:
+        if number and batch.answered >= number and not answered.done():
+            seen.extend(batch.events)
+            answered.set_result(None)
+
+    client = ClusterClient(
+        f"admin-{secrets.token_hex(4)}",
+        addresses,
+        on_batch=on_batch,
+        owners=None,
+        from_event_seq=0,
+    )
+    try:
+        async with asyncio.timeout(timeout_s):
+            await client.start()
+            number = client.submit(command)
+            await answered
+    except TimeoutError as error:
+        reached = await _reachable(addresses)
+        if not reached:
+            nodes = ", ".join(str(address) for address in addresses.values())
+            raise Unreachable(f"no node answers at {nodes}: is the exchange up?") from error
+        raise NoQuorum(
+            f"nodes {reached} answer, but no leader could commit within {timeout_s} s"
+        ) from error
+    finally:
+        await client.close()
+    return seen
+
+
+async def _reachable(addresses: dict[int, Address]) -> list[int]:
+    answers = await asyncio.gather(
+        *(query(address, "node", ("ping",), timeout_s=0.5) for address in addresses.values()),
+        return_exceptions=True,
+    )
+    return [node for node, answer in zip(addresses, answers, strict=True) if answer == "pong"]
+
+
+async def submit_operator_command(
+    addresses: dict[int, Address], command: Command, *, timeout_s: float = 5.0
+) -> list[Event]:
+    """Put an operator command through the log. Returns the events of its log entry, which may hold
+    those of other commands too. Raises Unreachable, NoQuorum."""
+    return [event for _, event in await _submit(addresses, command, timeout_s)]
+
+
+async def state_hash(
+    addresses: dict[int, Address], *, timeout_s: float = 5.0
+) -> dict[int, tuple[int, str] | None]:
+    """(event_seq, state hash) of every node, all taken at the same place of the log; None for a
+    node that does not answer or has not come there within `timeout_s`. Raises Unreachable,
+    NoQuorum."""
+    mark_id = secrets.token_hex(8)
+    await _submit(addresses, (MARK_STATE, mark_id), timeout_s)
+    hashes = await asyncio.gather(
+        *(_await_mark(address, mark_id, timeout_s) for address in addresses.values())
+    )
+    return dict(zip(addresses, hashes, strict=True))
+
+
+async def _await_mark(address: Address, mark_id: str, timeout_s: float) -> tuple[int, str] | None:
+    deadline_s = asyncio.get_running_loop().time() + timeout_s
+    while asyncio.get_running_loop().time() < deadline_s:
+        try:
+            mark = await query(address, "node", ("mark", mark_id), timeout_s=0.5)
+        except Unreachable:
+            return None
+        if mark is not None:
+            return mark[0], mark[2]
+        await asyncio.sleep(0.02)
+    return None

@@ -1,0 +1,130 @@
+"""Frames, commands and raft messages: what is accepted, and that nonsense only raises CodecError."""
+
+import struct
+
+import msgpack
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cluster import codec
+from cluster.codec import CodecError, FrameReader
+from oms.commands import CommandKind, EnterOrder
+
+ORDER = EnterOrder(CommandKind.ENTER_ORDER, "CLIENT1", 2, "", "1", "AAPL", 1, 2, 0, 100, 1_000_000)
+APPEND = {
+    "type": "append_entries",
+    "term": 2,
+    "commit_index": 1,
+    "entries": ((b"x", 2, 2), (b"y", 3, 2)),
+    "prevLogIdx": 1,
+    "prevLogTerm": 0,
+}
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50), max_size=10), st.integers(1, 20))
+def test_frames_come_out_whole_however_the_stream_is_cut(bodies, step):
+    stream = b"".join(struct.pack(">I", len(body)) + body for body in bodies)
+    reader = FrameReader(50)
+    found = []
+    for at in range(0, len(stream), step):
+        found += reader.feed(stream[at : at + step])
+    assert found == bodies
+
+
+@pytest.mark.parametrize("length", [0, 51, 0xFFFFFFFF])
+def test_a_frame_of_no_or_too_great_length_is_refused(length):
+    with pytest.raises(CodecError, match="frame of"):
+        list(FrameReader(50).feed(struct.pack(">I", length)))
+
+
+def test_a_command_goes_through_the_log_unchanged():
+    blob = codec.pack_commands([ORDER, (codec.MARK_STATE, "m")])
+    assert codec.check_commands(blob) == 2
+    assert codec.unpack_commands(blob) == (tuple(ORDER), (0, "m"))
+    frame = codec.ClientFrame("fix-1", 5, 1, blob)
+    batch = codec.decode_batch(codec.encode_batch(77, [frame]))
+    assert batch == (77, (frame,))
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        [],
+        [[]],
+        "text",
+        [tuple(ORDER)[:-1]],
+        [(*ORDER, 1)],
+        [ORDER._replace(quantity="100")],
+        [ORDER._replace(quantity=True)],
+        [ORDER._replace(price=1.5)],
+        [(CommandKind.LOAD_REFERENCE_DATA, (), (), ())],
+        [(CommandKind.GATEWAY_LOST, "fix-1")],
+        [(99,)],
+        [("1",)],
+        [None],
+    ],
+)
+def test_a_command_with_other_field_types_never_reaches_the_log(commands):
+    with pytest.raises(CodecError):
+        codec.check_commands(codec.pack(commands))
+
+
+def test_a_batch_of_a_newer_format_is_refused():
+    with pytest.raises(CodecError, match="update this node"):
+        codec.decode_batch(msgpack.packb((2, 0, ())))
+
+
+def test_raft_messages_are_read_back_as_they_were_sent():
+    assert codec.decode_raft_message(msgpack.packb(APPEND)) == APPEND
+    with_standby = APPEND | {"standby": "2"}
+    assert codec.decode_raft_message(msgpack.packb(with_standby)) == with_standby
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"type": "apply_command"},
+        {"type": "timeout_now"},
+        {"term": "2"},
+        {"term": True},
+        {"entries": ((b"x", 2),)},
+        {"entries": ((b"x", 3, 2),)},
+        {"entries": (("x", 2, 2),)},
+        {"serialized": b""},
+        {"transmission": "start"},
+    ],
+)
+def test_a_raft_message_of_another_shape_is_refused(change):
+    with pytest.raises(CodecError):
+        codec.decode_raft_message(msgpack.packb(APPEND | change))
+
+
+def test_a_raft_message_that_lacks_a_field_is_refused():
+    for name in APPEND:
+        message = {key: value for key, value in APPEND.items() if key != name}
+        with pytest.raises(CodecError):
+            codec.decode_raft_message(msgpack.packb(message))
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=200) | _VALUES.map(msgpack.packb))
+def test_hostile_bytes_raise_nothing_but_codec_errors(data):
+    for decode in (
+        codec.decode_client_frame,
+        codec.decode_node_frame,
+        codec.decode_raft_message,
+        codec.check_commands,
+        codec.decode_batch,
+    ):
+        try:
+            decode(data)
+        except CodecError:
+            pass

@@ -1,0 +1,89 @@
+"""When a member stands for election, and whom it would vote for."""
+
+import random
+
+from cluster.election import STAGGER_S, Action, Election
+
+SUSPECT_S = 0.15
+
+
+def member(node_id: int) -> Election:
+    return Election(
+        node_id, (1, 2, 3), suspect_after_s=SUSPECT_S, now_s=0.0, rng=random.Random(node_id)
+    )
+
+
+def ask(term: int = 2, last: tuple[int, int] = (1, 5), number: int = 1) -> dict[str, int]:
+    return {"term": term, "last_log_term": last[0], "last_log_index": last[1], "round": number}
+
+
+def test_a_broken_connection_to_the_leader_is_acted_on_at_once_by_the_first_in_rank():
+    second, third = member(2), member(3)
+    for each in (second, third):
+        each.heard_leader(1, 10.0)
+        each.lost_connection(1, 10.02)
+    assert second.on_time(10.02) is Action.PRE_VOTE
+    assert third.on_time(10.02) is None
+    assert third.on_time(10.02 + STAGGER_S) is Action.PRE_VOTE
+
+
+def test_a_broken_connection_to_another_follower_means_nothing():
+    second = member(2)
+    second.heard_leader(1, 10.0)
+    second.lost_connection(3, 10.02)
+    assert second.on_time(10.1) is None
+
+
+def test_a_silent_leader_is_suspected_after_the_set_time():
+    second = member(2)
+    second.heard_leader(1, 10.0)
+    assert second.on_time(10.0 + SUSPECT_S - 0.001) is None
+    assert second.on_time(10.0 + SUSPECT_S) is Action.PRE_VOTE
+
+
+def test_a_member_whose_own_loop_stalled_does_not_suspect_the_leader_for_it():
+    second = member(2)
+    second.heard_leader(1, 10.0)
+    second.stalled(0.5)
+    assert second.on_time(10.5) is None
+
+
+def test_a_majority_of_pre_votes_starts_the_election_once():
+    second = member(2)
+    second.on_time(10.0)
+    yes = ask(number=second.round) | {"granted": True}
+    assert second.answered(3, yes, 10.001) is Action.CAMPAIGN
+    assert second.answered(1, yes, 10.002) is None
+
+
+def test_answers_of_an_older_round_do_not_count():
+    second = member(2)
+    second.on_time(10.0)
+    old = ask(number=second.round) | {"granted": True}
+    second.on_time(20.0)
+    assert second.answered(3, old, 20.001) is None
+
+
+def test_a_member_that_hears_its_leader_denies():
+    third = member(3)
+    third.heard_leader(1, 10.0)
+    assert not third.grants(ask(), now_s=10.1, term=1, last=(1, 5))
+    assert third.grants(ask(), now_s=10.1 + SUSPECT_S, term=1, last=(1, 5))
+
+
+def test_a_member_with_a_longer_log_denies():
+    third = member(3)
+    assert third.grants(ask(last=(1, 5)), now_s=1.0, term=1, last=(1, 5))
+    assert not third.grants(ask(last=(1, 4)), now_s=1.0, term=1, last=(1, 5))
+    assert not third.grants(ask(last=(1, 9)), now_s=1.0, term=1, last=(2, 1))
+
+
+def test_a_term_that_is_not_higher_gets_no_vote():
+    assert not member(3).grants(ask(term=2), now_s=1.0, term=2, last=(1, 5))
+
+
+def test_a_denied_member_asks_again_soon():
+    second = member(2)
+    second.on_time(10.0)
+    second.answered(3, ask(number=second.round) | {"granted": False}, 10.0)
+    assert second.on_time(10.009) is Action.PRE_VOTE
