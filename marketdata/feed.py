@@ -1,0 +1,181 @@
+"""ItchFeed: events of the exchange -> numbered ITCH 5.0 messages. A pure function of the log.
+
+Every node runs one over the same batches, so every node has the same message under the same number,
+which is what lets line B go on when the leader dies and lets any node fill any gap.
+
+| event                          | messages                                                   |
+|--------------------------------|------------------------------------------------------------|
+| SystemEvent                    | S                                                          |
+| InstrumentAdded                | R, then H with state H: halted until a TradingAction says T |
+| TradingAction                  | H: TRADING is T; HALTED and CLOSED are H                   |
+| BookAdded                      | A                                                          |
+| OrderExecuted, Liquidity.ADDED | E; at 0 shares left the order is gone, no D follows        |
+| BookReduced                    | X                                                          |
+| BookDeleted                    | D                                                          |
+| BookReplaced                   | U                                                          |
+
+All other events are private and leave no trace. The taking side of a trade never stood in the book,
+so it is not shown. The time stamp is the batch's, in ns since midnight UTC. Source: Nasdaq
+TotalView-ITCH 5.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cluster.interface import AppliedBatch
+from matching.types import Side
+from oms import events as e
+from oms.events import Event, EventKind, Liquidity, SystemEventCode, TradingState
+from protocols import itch50
+from protocols.itch50_messages import (
+    HALT_REASONS,
+    EventCode,
+    StockDirectory,
+    StockTradingAction,
+    SystemEvent,
+    TradingStateCode,
+)
+
+EVENT_CODES = {
+    SystemEventCode.START_OF_MESSAGES: EventCode.START_OF_MESSAGES,
+    SystemEventCode.START_OF_SYSTEM_HOURS: EventCode.START_OF_SYSTEM_HOURS,
+    SystemEventCode.START_OF_MARKET_HOURS: EventCode.START_OF_MARKET_HOURS,
+    SystemEventCode.END_OF_MARKET_HOURS: EventCode.END_OF_MARKET_HOURS,
+    SystemEventCode.END_OF_SYSTEM_HOURS: EventCode.END_OF_SYSTEM_HOURS,
+    SystemEventCode.END_OF_MESSAGES: EventCode.END_OF_MESSAGES,
+}
+TRADING_STATES = {
+    # ITCH has no state "closed"; what a receiver must know of both is that nothing trades.
+    TradingState.CLOSED: TradingStateCode.HALTED,
+    TradingState.HALTED: TradingStateCode.HALTED,
+    TradingState.TRADING: TradingStateCode.TRADING,
+}
+SIDES = {Side.BUY: b"B", Side.SELL: b"S", Side.SELL_SHORT: b"S"}
+
+_LAST_QTY = e.OrderExecuted._fields.index("last_qty")
+_MATCH_NUMBER = e.OrderExecuted._fields.index("match_number")
+_LIQUIDITY = e.OrderExecuted._fields.index("liquidity")
+_SYMBOL = e.OrderExecuted._fields.index("symbol")
+_REFERENCE = e.OrderExecuted._fields.index("order_reference_number")
+
+
+class ItchFeed:
+    """Turns batches into messages and counts them. Message numbers start at 1."""
+
+    def __init__(self) -> None:
+        self.next_sequence_number = 1
+        self.ended = False
+        """True while the last message is System Event C: the session is over."""
+        self._stocks: dict[int, bytes] = {}
+        self._locates: dict[str, int] = {}
+        self._encoders: dict[int, Callable[[Event, int, list[bytes]], None]] = {
+            EventKind.ORDER_EXECUTED: self._order_executed,
+            EventKind.BOOK_ADDED: self._book_added,
+            EventKind.BOOK_DELETED: self._book_deleted,
+            EventKind.BOOK_REPLACED: self._book_replaced,
+            EventKind.BOOK_REDUCED: self._book_reduced,
+            EventKind.INSTRUMENT_ADDED: self._instrument_added,
+            EventKind.TRADING_ACTION: self._trading_action,
+            EventKind.SYSTEM_EVENT: self._system_event,
+        }
+
+    def messages(self, batch: AppliedBatch) -> list[bytes]:
+        """The messages of one batch; the first has the number that was `next_sequence_number`."""
+        timestamp = batch.time_ns % itch50.NS_PER_DAY
+        encoders = self._encoders
+        messages: list[bytes] = []
+        for event in batch.events:
+            encoder = encoders.get(event[0])
+            if encoder is not None:
+                encoder(event, timestamp, messages)
+        if messages:
+            self.next_sequence_number += len(messages)
+            last = messages[-1]
+            self.ended = last[0:1] == b"S" and last[-1:] == EventCode.END_OF_MESSAGES.encode()
+        return messages
+
+    def _book_added(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+        _, _, locate, reference, side, quantity, price = event
+        stock = self._stocks[locate]
+        messages.append(
+            itch50.encode_add_order(
+                locate, timestamp, reference, SIDES[side], quantity, stock, price
+            )
+        )
+
+    def _order_executed(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+        if event[_LIQUIDITY] != Liquidity.ADDED:
+            return
+        locate = self._locates[event[_SYMBOL]]
+        reference, quantity, match = event[_REFERENCE], event[_LAST_QTY], event[_MATCH_NUMBER]
+        messages.append(itch50.encode_order_executed(locate, timestamp, reference, quantity, match))
+
+    def _book_deleted(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+        _, _, locate, reference = event
+        messages.append(itch50.encode_order_delete(locate, timestamp, reference))
+
+    def _book_reduced(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+        _, _, locate, reference, canceled = event
+        messages.append(itch50.encode_order_cancel(locate, timestamp, reference, canceled))
+
+    def _book_replaced(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+        _, _, locate, original, new, quantity, price = event
+        messages.append(
+            itch50.encode_order_replace(locate, timestamp, original, new, quantity, price)
+        )
+
+    def _instrument_added(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+        added = e.InstrumentAdded(*event)
+        locate = added.stock_locate
+        assert locate not in self._stocks, f"stock_locate {locate} was added twice"
+        self._stocks[locate] = itch50.stock_field(added.symbol)
+        self._locates[added.symbol] = locate
+        messages.append(itch50.encode(_directory(added, timestamp)))
+        halted = TradingStateCode.HALTED
+        action = StockTradingAction(locate, 0, timestamp, added.symbol, halted, "", "")
+        messages.append(itch50.encode(action))
+
+    def _trading_action(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+        action = e.TradingAction(*event)
+        state = TRADING_STATES[TradingState(action.trading_state)]
+        # Operators write sentences; the feed has four characters and a list of codes.
+        reason = action.reason.strip().upper()
+        reason = reason if reason in HALT_REASONS else ""
+        messages.append(
+            itch50.encode(
+                StockTradingAction(
+                    action.stock_locate, 0, timestamp, action.symbol, state, "", reason
+                )
+            )
+        )
+
+    def _system_event(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+        code = EVENT_CODES[SystemEventCode(e.SystemEvent(*event).code)]
+        messages.append(itch50.encode(SystemEvent(0, 0, timestamp, code)))
+
+
+def _directory(added: e.InstrumentAdded, timestamp: int) -> StockDirectory:
+    """R: what this exchange knows of an instrument; the rest is blank, which means not available.
+
+    Orders must be multiples of the lot, so a lot of more than one share means round lots only.
+    """
+    return StockDirectory(
+        stock_locate=added.stock_locate,
+        tracking_number=0,
+        timestamp=timestamp,
+        stock=added.symbol,
+        market_category="",
+        financial_status_indicator="",
+        round_lot_size=added.lot_size,
+        round_lots_only="Y" if added.lot_size > 1 else "N",
+        issue_classification="C",  # common stock
+        issue_sub_type="Z",  # not applicable
+        authenticity="P",  # live, not a test of the feed
+        short_sale_threshold_indicator="",
+        ipo_flag="",
+        luld_reference_price_tier="",
+        etp_flag="",
+        etp_leverage_factor=0,
+        inverse_indicator="N",
+    )
