@@ -203,3 +203,14 @@ PRICE = Kind(
     '"100.00"',
     lambda value: f'"{format_price(value)}"',
 )
+
+
+def _read_session(value: Any) -> str:
+    if not isinstance(value, str) or not 1 <= len(value) <= 10:
+        raise ValueError
+    if not (value.isascii() and value.isalnum()):
+        raise ValueError
+    return value
+
+
+SESSION = Kind(_read_session, "1..10 ASCII letters and digits", '"EXCH000001"', toml_text)

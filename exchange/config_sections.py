@@ -13,6 +13,7 @@ from exchange.config_keys import (
     GROUP,
     INTERFACE,
     PRICE,
+    SESSION,
     choice,
     integer,
     key,
@@ -172,13 +173,38 @@ class MarketData:
     """The feed and the market-data process."""
 
     feed_session: str = key(
-        "", text(10, "20260101A", may_be_empty=True), 'MoldUDP64 session; "" means EXCHANGE01.'
+        "EXCH000001", SESSION, "MoldUDP64 session: the name of the day's numbering."
     )
     heartbeat_ms: int = key(
         1_000, integer(10, 60_000, 1_000), "MoldUDP64 heartbeat of an idle line."
     )
+    ttl: int = key(1, integer(0, 255, 1), "Routers a datagram may pass; 0: stays on this machine.")
+    max_payload: int = key(
+        1_400,
+        integer(100, 65_507, 1_400),
+        "Bytes of a datagram; above the network's MTU less 28 it would be fragmented.",
+    )
+    memory_bytes: int = key(
+        8 << 20,
+        integer(1 << 16, 1 << 32, 8 << 20),
+        "Recent messages kept in memory for re-requests; older ones are read from the file.",
+    )
+    receive_buffer_bytes: int = key(
+        4 << 20, integer(1 << 16, 1 << 30, 4 << 20), "Socket buffer of each line at the receiver."
+    )
+    client_id: str = key(
+        "md-1", text(20, "md-1"), "Name of the market-data process towards the cluster."
+    )
     trades_kept: int = key(
         1_000, integer(1, 1_000_000, 1_000), "Trades per symbol that /trades/SYMBOL remembers."
+    )
+    rerequests_per_s: int = key(
+        1_000, integer(1, 1_000_000, 1_000), "Re-requests answered per second and source host."
+    )
+    silent_after_ms: int = key(
+        3_000,
+        integer(100, 600_000, 3_000),
+        "Both lines silent for longer than this: the market-data process is not ready.",
     )
 
 

@@ -6,6 +6,7 @@ from cluster.settings import Address, NodeSettings
 from exchange.config import Config
 from exchange.config_keys import ConfigError
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
+from marketdata.settings import FeedSettings, LineSettings, MarketDataSettings
 from oms.reference_data import Account, Instrument, SessionDefinition
 
 
@@ -99,4 +100,50 @@ def fix_gateway_settings(config: Config) -> FixGatewaySettings:
         write_buffer_bytes=fix.write_buffer_bytes,
         max_backlog_messages=fix.max_backlog_messages,
         max_connections=fix.max_connections,
+    )
+
+
+def feed_settings(config: Config, node_id: int) -> FeedSettings:
+    """Settings of the ITCH publisher in one node."""
+    addresses, marketdata = config.addresses, config.marketdata
+    return FeedSettings(
+        store_dir=config.data_dir / f"node-{node_id}" / "itch",
+        session=marketdata.feed_session,
+        line_a=addresses.line_a,
+        line_b=addresses.line_b,
+        interface=addresses.multicast_interface,
+        ttl=marketdata.ttl,
+        max_payload=marketdata.max_payload,
+        heartbeat_ms=marketdata.heartbeat_ms,
+        memory_bytes=marketdata.memory_bytes,
+    )
+
+
+def line_settings(config: Config) -> LineSettings:
+    """The two lines, as receivers need them."""
+    addresses, marketdata = config.addresses, config.marketdata
+    return LineSettings(
+        session=marketdata.feed_session,
+        line_a=addresses.line_a,
+        line_b=addresses.line_b,
+        interface=addresses.multicast_interface,
+        receive_buffer_bytes=marketdata.receive_buffer_bytes,
+    )
+
+
+def marketdata_settings(config: Config) -> MarketDataSettings:
+    """Settings of the market-data process."""
+    addresses, marketdata = config.addresses, config.marketdata
+    return MarketDataSettings(
+        nodes=node_addresses(config),
+        store_dir=config.data_dir / "marketdata",
+        lines=line_settings(config),
+        client_id=marketdata.client_id,
+        rerequest_bind=_bind(config, addresses.rerequest),
+        http_bind=_bind(config, addresses.marketdata_http),
+        max_payload=marketdata.max_payload,
+        memory_bytes=marketdata.memory_bytes,
+        trades_kept=marketdata.trades_kept,
+        rerequests_per_s=marketdata.rerequests_per_s,
+        silent_after_ms=marketdata.silent_after_ms,
     )

@@ -1,0 +1,212 @@
+"""Settings to running processes: what is plugged into what, logging, signals, exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import fcntl
+import gc
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Protocol
+
+import uvloop
+
+from cluster.node import Node, NodeFailed
+from exchange.config import Config
+from exchange.config_keys import ConfigError
+from exchange.processes import end_with_parent, pid_path
+from exchange.settings import (
+    feed_settings,
+    fix_gateway_settings,
+    marketdata_settings,
+    node_settings,
+)
+from gateway.fix.server import FixGateway
+from marketdata.publisher import SINK_NAME, ItchPublisher
+from marketdata.server import MarketDataServer
+
+EXIT_OK = 0
+EXIT_CONFIG = 2
+EXIT_BUG = 70
+
+LOG_FILE_BYTES = 64 << 20
+LOG_FILES_KEPT = 3
+
+logger = logging.getLogger(__name__)
+
+
+class Service(Protocol):
+    """What a process consists of."""
+
+    async def start(self) -> None:
+        """Open everything; raise when it is not possible."""
+
+    async def close(self) -> None:
+        """Close it again."""
+
+
+def run_node(config: Config, node_id: int, supervised_by: int | None) -> int:
+    """Run one node until SIGTERM or SIGINT; returns the exit code."""
+    settings = node_settings(config, node_id)
+
+    async def serve() -> None:
+        node = Node(settings, {SINK_NAME: ItchPublisher(feed_settings(config, node_id))})
+        await _serve(node, node.run)
+
+    return _run_process(config, f"node-{node_id}", serve, supervised_by)
+
+
+def run_fix_gateway(config: Config, supervised_by: int | None) -> int:
+    """Run the FIX gateway until SIGTERM or SIGINT; returns the exit code."""
+    settings = fix_gateway_settings(config)
+
+    async def serve() -> None:
+        await _serve(FixGateway(settings))
+
+    return _run_process(config, "gateway-fix", serve, supervised_by)
+
+
+def run_marketdata(config: Config, supervised_by: int | None) -> int:
+    """Run the market-data process until SIGTERM or SIGINT; returns the exit code."""
+    settings = marketdata_settings(config)
+
+    async def serve() -> None:
+        await _serve(MarketDataServer(settings))
+
+    return _run_process(config, "marketdata", serve, supervised_by)
+
+
+async def _serve(service: Service, run: Callable[[], Awaitable[None]] | None = None) -> None:
+    """Start a service, freeze what it made, and keep it until a signal or until `run` ends."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        await service.start()
+        stack.push_async_callback(service.close)
+        # What exists now lives as long as the process: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        waits = {asyncio.ensure_future(stop.wait())}
+        if run is not None:
+            waits.add(asyncio.ensure_future(_true_after(run)))
+        done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for future in pending:
+            future.cancel()
+        logger.info("stopping")
+        for future in done:
+            future.result()
+
+
+async def _true_after(run: Callable[[], Awaitable[None]]) -> bool:
+    await run()
+    return True
+
+
+def _run_process(
+    config: Config, name: str, serve: Callable[[], Awaitable[None]], supervised_by: int | None
+) -> int:
+    """Log, pid file, event loop and exit code of one process.
+
+    This is one of the two places that catch every exception: what arrives here is either a
+    condition of the machine (a port taken: exit 2) or a bug (exit 70), and stops the process.
+    """
+    if supervised_by is not None:
+        end_with_parent(supervised_by)
+    _set_up_logging(config, name, to_stderr=supervised_by is None)
+    pid_file = _lock_pid_file(config, name)
+    try:
+        logger.info("%s starts, pid %d, config %s", name, os.getpid(), config.source or "defaults")
+        uvloop.run(_awaited(serve))
+    except NodeFailed as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return EXIT_BUG
+    except (ConfigError, OSError) as error:
+        logger.error("%s cannot run: %s", name, error)
+        print(f"{name} cannot run: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    except Exception as error:
+        logger.critical("%s stops on a bug", name, exc_info=True)
+        log = config.data_dir / "log" / f"{name}.log"
+        print(f"{name} stops on a bug: {error!r}; the trace is in {log}", file=sys.stderr)
+        return EXIT_BUG
+    finally:
+        pid_path(config, name).unlink(missing_ok=True)
+        os.close(pid_file)
+    logger.info("%s has stopped", name)
+    return EXIT_OK
+
+
+async def _awaited(serve: Callable[[], Awaitable[None]]) -> None:
+    await serve()
+
+
+def _lock_pid_file(config: Config, name: str) -> int:
+    """Write DATA/run/NAME.pid and lock it for the life of the process; returns its descriptor.
+
+    Raises ConfigError when another process of that name works on the same data folder.
+    """
+    path = pid_path(config, name)
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            problem = f"{path} cannot be written ({error.strerror})"
+            raise ConfigError("data_dir", problem, '"data"') from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            pid = path.read_text().strip()
+            os.close(descriptor)
+            problem = f"{name} already runs on {config.data_dir} as pid {pid}"
+            example = "exchange init other-folder --base-port 10000"
+            raise ConfigError("data_dir", problem, example) from error
+        # The one before us removes its file as it ends: a lock on a removed file is worth nothing.
+        if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
+            break
+        os.close(descriptor)
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, b"%d\n" % os.getpid())
+    return descriptor
+
+
+class _UtcFormatter(logging.Formatter):
+    """2026-01-31T09:30:00.123Z INFO cluster.raft: message."""
+
+    converter = time.gmtime
+
+    def __init__(self) -> None:
+        super().__init__(
+            "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
+        )
+
+
+def _set_up_logging(config: Config, name: str, *, to_stderr: bool) -> None:
+    """Log to DATA/log/NAME.log and, when nobody supervises us, to stderr."""
+    folder: Path = config.data_dir / "log"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handlers: list[logging.Handler] = [
+            RotatingFileHandler(
+                folder / f"{name}.log", maxBytes=LOG_FILE_BYTES, backupCount=LOG_FILES_KEPT
+            )
+        ]
+    except OSError as error:
+        problem = f"{folder} cannot be written ({error.strerror})"
+        raise ConfigError("data_dir", problem, '"data"') from error
+    if to_stderr:
+        handlers.append(logging.StreamHandler())
+    for handler in handlers:
+        handler.setFormatter(_UtcFormatter())
+    logging.basicConfig(level=config.log_level.upper(), handlers=handlers, force=True)
+    faulthandler.enable()
