@@ -34,6 +34,8 @@ _TIMES_IN_FORCE: Final = tuple(int(member) for member in TimeInForce)
 _EVERY_KEY: Final = 1 << 64
 """Limit key of an order that accepts any price: above the key of every level."""
 
+_new_tuple: Final = tuple.__new__
+
 
 class MatchNumbers:
     """The next match number; one instance serves all books of the exchange.
@@ -177,8 +179,9 @@ class OrderBook(Generic[O]):
         """
         reference = order.order_reference_number
         assert reference not in self._orders, f"order {reference} is already in the book"
-        assert not order.is_resting, f"order {reference} rests in another book"
+        assert order._level is None, f"order {reference} rests in another book"
         assert order.leaves_qty > 0, f"order {reference} has quantity {order.leaves_qty}"
+        assert order.side in self._sides, f"order {reference} has side {order.side}"
         assert time_in_force in _TIMES_IN_FORCE, f"order {reference}: TIF {time_in_force}"
         own, opposite = self._sides[order.side]
         if order_type == _LIMIT:
@@ -248,8 +251,9 @@ class OrderBook(Generic[O]):
         """
         reference = order.order_reference_number
         assert reference not in self._orders, f"order {reference} is already in the book"
-        assert not order.is_resting, f"order {reference} rests in another book"
+        assert order._level is None, f"order {reference} rests in another book"
         assert order.leaves_qty > 0, f"order {reference} has quantity {order.leaves_qty}"
+        assert order.side in self._sides, f"order {reference} has side {order.side}"
         assert order.price > 0, f"order {reference} has price {order.price}"
         own, opposite = self._sides[order.side]
         best = opposite.best
@@ -312,28 +316,31 @@ class OrderBook(Generic[O]):
             if level is None or level.key > limit_key:
                 break
             resting = level.first
-            available_qty = resting.leaves_qty
-            if leaves_qty < available_qty:
-                quantity, leaves_qty = leaves_qty, 0
+            resting_leaves_qty = resting.leaves_qty
+            if leaves_qty < resting_leaves_qty:
+                quantity = leaves_qty
+                leaves_qty = 0
+                resting_leaves_qty -= quantity
                 level.quantity -= quantity
-                resting.leaves_qty = available_qty - quantity
             else:
-                quantity = available_qty
+                quantity = resting_leaves_qty
                 leaves_qty -= quantity
+                resting_leaves_qty = 0
                 del self._orders[resting.order_reference_number]
                 opposite.unlink(resting, level)
-                resting.leaves_qty = 0
-            executions.append(
-                Executed(
-                    resting,
-                    order,
-                    quantity,
-                    level.price,
-                    match_numbers.next(),
-                    resting.leaves_qty,
-                    leaves_qty,
-                )
+            resting.leaves_qty = resting_leaves_qty
+            match_numbers.last = match_number = match_numbers.last + 1
+            execution = (
+                resting,
+                order,
+                quantity,
+                level.price,
+                match_number,
+                resting_leaves_qty,
+                leaves_qty,
             )
+            # Executed(*execution) without its Python-level constructor: 0.07 us instead of 0.17.
+            executions.append(_new_tuple(Executed, execution))
         order.leaves_qty = leaves_qty
 
     def _level_of(self, order: O) -> PriceLevel:

@@ -19,6 +19,7 @@ SEPARATOR = "----"
 settings.register_profile("exchange", deadline=None, max_examples=50)
 settings.load_profile("exchange")
 
+ReadGolden = Callable[[Path], tuple[list[str], list[str]]]
 CheckGolden = Callable[[Path, Callable[[list[str]], list[str]]], None]
 
 
@@ -30,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def read_golden(path: Path) -> tuple[list[str], list[str]]:
+def golden_halves(path: Path) -> tuple[list[str], list[str]]:
     """Input and expected output lines of a golden script, without comments and blank lines."""
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines.count(SEPARATOR) <= 1, f"{path.name}: more than one line {SEPARATOR}"
@@ -49,6 +50,12 @@ def rewrite_golden(path: Path, output: list[str]) -> None:
     path.write_text(text, encoding="utf-8")
 
 
+@pytest.fixture(scope="session")
+def read_golden() -> ReadGolden:
+    """`given, expected = read_golden(path)`: the two halves of a golden script."""
+    return golden_halves
+
+
 @pytest.fixture
 def check_golden(request: pytest.FixtureRequest) -> CheckGolden:
     """`check_golden(path, run)`: `run` maps the input lines to the output lines, which must be
@@ -56,7 +63,7 @@ def check_golden(request: pytest.FixtureRequest) -> CheckGolden:
     rewrite = bool(request.config.getoption("--rewrite"))
 
     def check(path: Path, run: Callable[[list[str]], list[str]]) -> None:
-        given, expected = read_golden(path)
+        given, expected = golden_halves(path)
         output = run(given)
         if rewrite:
             if output != expected:
