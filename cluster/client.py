@@ -14,7 +14,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from cluster.codec import (
     MAX_FRAME_BYTES,
@@ -360,7 +360,8 @@ class _NodeLink(asyncio.Protocol):
         return self._time() - self._last_received_s
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        # uvloop's transports are no subclasses of asyncio's
+        transport = cast(asyncio.Transport, transport)
         self._transport = transport
         raw = transport.get_extra_info("socket")
         if raw is not None:

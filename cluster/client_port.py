@@ -11,7 +11,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Iterator
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from cluster.codec import (
     MAX_CLIENT_FRAME_BYTES,
@@ -241,7 +241,8 @@ class _Connection(asyncio.Protocol):
     # --- bytes ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        # uvloop's transports are no subclasses of asyncio's
+        transport = cast(asyncio.Transport, transport)
         self._transport = transport
         raw = transport.get_extra_info("socket")
         if raw is not None:

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from cluster.codec import MAX_FRAME_BYTES as MAX_PEER_FRAME_BYTES
 from cluster.codec import CodecError, FrameReader, decode_raft_message, frame, unpack
@@ -214,7 +214,8 @@ class _Link(asyncio.Protocol):
         self._time = asyncio.get_running_loop().time
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        # uvloop's transports are no subclasses of asyncio's
+        transport = cast(asyncio.Transport, transport)
         self.transport = transport
         self.last_received_s = self._time()
         raw = transport.get_extra_info("socket")
