@@ -45,6 +45,7 @@ class CheckedBook:
         canceled = self.book.cancel(order)
         assert canceled == order.leaves_qty == self.naive.cancel(order.order_reference_number)
         assert not order.is_resting
+        assert self.book.find(order.order_reference_number) is None
         self.compare_books()
         return canceled
 
@@ -58,6 +59,8 @@ class CheckedBook:
         assert result.kept_priority == kept
         assert order.order_reference_number == (reference if kept else new_reference_number)
         assert order.is_resting == (order.leaves_qty > 0)
+        if not kept:
+            assert self.book.find(reference) is None
         self.compare(order, result.executions, trades)
         return result
 
@@ -105,6 +108,9 @@ class CheckedBook:
         ]
         assert seen == trades
         assert self.naive.next_match_number == self.match_numbers.last + 1
+        for executed in executions:
+            number = executed.resting.order_reference_number
+            assert (self.book.find(number) is None) == (executed.resting_leaves_qty == 0)
         self.compare_books()
 
     def compare_books(self) -> None:
