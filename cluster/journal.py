@@ -43,7 +43,7 @@ class FlushJob:
 
     `before` is the state of log and vote before `data`. `durable_index` and `durable_term_vote` are
     what will be on disk; a truncation while the job runs lowers the former. Entries below
-    `first_index` are not needed any more; `highest_index` bounds the entries in `data`.
+    `first_index` are not needed any more; `highest_index` is the last one after `data`.
     """
 
     data: bytes
@@ -76,7 +76,6 @@ class Journal:
         self._closed = False
         self._running: FlushJob | None = None
         self._buffer: list[bytes] = []
-        self._highest_buffered = 0
         self._writer = SegmentWriter(disk, directory, segment_bytes)
         self._writer_lock = threading.Lock()
         self.fsync_count = 0
@@ -274,13 +273,12 @@ class Journal:
         job = FlushJob(
             data=b"".join(self._buffer),
             before=self._submitted,
-            highest_index=max(self._highest_buffered, self.last_index),
+            highest_index=self.last_index,
             first_index=self._first_index,
             durable_index=self.last_index,
             durable_term_vote=(self._term, self._voted_for),
         )
         self._buffer = []
-        self._highest_buffered = 0
         self._submitted = state
         self._running = job
         return job
@@ -327,7 +325,6 @@ class Journal:
     def _note_truncation(self, last_index: int) -> None:
         """Entries beyond `last_index` are out: they count as durable no more, nor will they when
         the running flush ends, even if it wrote entries of the same indexes."""
-        self._highest_buffered = max(self._highest_buffered, self.last_index)
         self.durable_index = min(self.durable_index, last_index)
         if self._running is not None:
             self._running.durable_index = min(self._running.durable_index, last_index)

@@ -130,7 +130,7 @@ class SegmentScan:
 
 @dataclass(slots=True)
 class SegmentFile:
-    """A segment: bytes in use, bytes reserved, and the highest entry index that it may hold."""
+    """A segment: bytes in use, bytes reserved, and a bound on the entries that it is needed for."""
 
     number: int
     path: Path
@@ -242,10 +242,10 @@ def _records(data: bytes, offset: int, content_end: int) -> Iterator[Record]:
 
 def _mark_behind(data: bytes, offset: int, number: int) -> int | None:
     """Offset of a valid sync mark of this segment that begins behind `offset`, or None."""
-    found = data.find(MARK_PAYLOAD, offset + 1)
+    found = data.find(MARK_PAYLOAD, offset + RECORD_BYTES)
     while found >= 0:
         start = found - RECORD_BYTES
-        if start > offset and data[start : start + MARK_BYTES] == encode_mark(start, number):
+        if data[start : start + MARK_BYTES] == encode_mark(start, number):
             return start
         found = data.find(MARK_PAYLOAD, found + 1)
     return None

@@ -6,12 +6,13 @@ import errno
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
 import pytest
 from crc32c import crc32c
-from simulated_disk import SimulatedDisk
+from simulated_disk import PowerLoss, SimulatedDisk
 
 from cluster.disk import RealDisk
 from cluster.journal import Journal, JournalError
@@ -189,6 +190,35 @@ def test_old_segments_go_when_their_entries_are_not_needed_and_the_vote_stays() 
     again = Journal(WAL, segment_bytes=512, disk=disk)
     assert [index for _, index, _ in again[:]] == [36, 37, 38, 39, 40]
     assert (again.getCurrentTerm(), again.getVotedForNodeId()) == (7, "3")
+
+
+@pytest.mark.parametrize("count", range(1, 13))
+def test_a_segment_goes_only_when_no_entry_of_it_is_needed(count: int) -> None:
+    disk = new_disk()
+    journal = journal_with(disk, 12, segment_bytes=256)
+    expected = journal[count:]
+    journal.deleteEntriesTo(count)
+    journal.flush_sync()
+    journal._destroy()
+    again = Journal(WAL, segment_bytes=256, disk=disk)
+    assert again[:] == expected
+    assert again.first_index == count + 1
+
+
+@pytest.mark.parametrize("call", range(24))
+def test_power_loss_while_segments_are_removed_leaves_an_unbroken_row(call: int) -> None:
+    for seed in range(5):
+        disk = SimulatedDisk(Random(seed))
+        journal = journal_with(disk, 30, segment_bytes=256)
+        expected = journal[25:]
+        journal.deleteEntriesTo(25)
+        disk.fail_in = call
+        with suppress(PowerLoss):
+            journal.flush_sync()
+        disk.lose_power()
+        again = Journal(WAL, segment_bytes=256, disk=disk)
+        assert again[-5:] == expected
+        assert again.first_index in {1, 26}
 
 
 def test_a_truncation_below_the_first_segment_that_is_left_is_read_back() -> None:

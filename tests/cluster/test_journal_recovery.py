@@ -160,6 +160,28 @@ def test_a_missing_file_is_refused() -> None:
             reopen(damaged)
 
 
+def test_a_file_of_another_node_is_refused() -> None:
+    disk, _ = small_journal()
+    other = SimulatedDisk(Random(0))
+    journal = reopen(other)
+    for index in range(1, 40):
+        journal.add(b"of another", index, 1)
+        journal.flush_sync()
+    name = sorted(disk.names)[1]
+    disk.set_content(name, other.content(name))
+    with pytest.raises(JournalError, match=f"{name}.*but the files before it end with"):
+        reopen(disk)
+
+
+def test_damage_in_a_file_that_is_not_the_last_is_refused_even_in_its_last_mark() -> None:
+    disk, _ = small_journal()
+    name = sorted(disk.names)[1]
+    content = disk.content(name)
+    disk.set_content(name, with_byte(content, len(content.rstrip(b"\0")) - 1, 0))
+    with pytest.raises(JournalError, match=name):
+        reopen(disk)
+
+
 def test_the_message_about_damage_says_where_and_what_to_do() -> None:
     disk, _ = small_journal()
     name = min(disk.names)
@@ -195,6 +217,37 @@ def test_a_torn_flush_with_a_hole_in_it_is_cut_at_the_hole() -> None:
     again.add(b"y" * 20, 13, 3)
     again.flush_sync()
     assert reopen(disk.copy())[-1] == (b"y" * 20, 13, 3)
+
+
+def test_a_torn_tail_is_wiped_durably_before_anything_is_written_over_it() -> None:
+    disk, promised = small_journal()
+    journal = reopen(disk)
+    journal.add(b"x" * 20, 12, 2)
+    journal.add(b"x" * 20, 13, 2)
+    disk.fail_in = 1
+    with pytest.raises(PowerLoss):
+        journal.flush_sync()
+    disk = disk.copy()
+    name = max(disk.names)
+    content = disk.content(name)
+    disk.set_content(name, with_byte(content, content.index(b"x" * 20), 0))
+    assert content_of(reopen(disk)) == promised
+    disk.lose_power()
+    assert b"x" not in disk.content(name)
+
+
+def test_what_opening_found_is_promised_from_then_on() -> None:
+    disk, promised = small_journal()
+    name = max(disk.names)
+    content = disk.content(name)
+    used = len(content.rstrip(b"\0"))
+    disk.set_content(name, content[: used - MARK_BYTES] + bytes(len(content) - used + MARK_BYTES))
+    assert content_of(reopen(disk)) == promised  # the last mark was lost with the power
+    disk.lose_power()
+    content = disk.content(name)
+    disk.set_content(name, with_byte(content, content.index(b"the last"), 0))
+    with pytest.raises(JournalError, match="synced data follows it"):
+        reopen(disk)
 
 
 def test_what_only_the_kernel_had_is_synced_when_the_journal_is_opened() -> None:
