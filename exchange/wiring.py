@@ -79,7 +79,8 @@ def run_marketdata(config: Config, supervised_by: int | None) -> int:
     settings = marketdata_settings(config)
 
     async def serve() -> None:
-        await _serve(MarketDataServer(settings))
+        server = MarketDataServer(settings)
+        await _serve(server, server.run)
 
     return _run_process(config, "marketdata", serve, supervised_by)
 

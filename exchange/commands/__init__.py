@@ -1,0 +1,1 @@
+"""The verbs of the command `exchange`, by what they are for."""

@@ -1,0 +1,179 @@
+"""status, hash, sessions, verify, tape: looking at an exchange without touching it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cluster.admin import NoQuorum, state_hash
+from exchange.commands.options import (
+    EXIT_NO_QUORUM,
+    EXIT_OK,
+    EXIT_PROBLEM,
+    EXIT_UNREACHABLE,
+    ExitWith,
+    config_option,
+    json_option,
+    print_json,
+    print_table,
+    verb,
+)
+from exchange.config import Config
+from exchange.http_client import CONNECT_ERRORS, get_json, leader_of, node_statuses
+from exchange.settings import node_addresses
+
+SHORT_HASH = 16
+
+
+def register(cli: click.Group) -> None:
+    """Add the verbs of this file."""
+
+    @verb(cli, "status", "exchange status --json")
+    @config_option
+    @json_option
+    def status(config: Config, as_json: bool) -> int:
+        """Show every node: role, term, indexes, event_seq, state hash, lag, uptime.
+
+        Exit 3 when no node answers, 4 when those that do are no quorum.
+        """
+        facts = asyncio.run(_status(config))
+        if as_json:
+            print_json(facts)
+        else:
+            _print_status(facts)
+        if not any(node["reachable"] for node in facts["nodes"]):
+            return EXIT_UNREACHABLE
+        return EXIT_OK if facts["quorum"] else EXIT_NO_QUORUM
+
+    @verb(cli, "hash", "exchange hash")
+    @config_option
+    @json_option
+    def hash_command(config: Config, as_json: bool) -> int:
+        """Compare the state of all nodes at the same place of the log. Exit 1 when one differs."""
+        found = asyncio.run(state_hash(node_addresses(config)))
+        equal = len(set(found.values())) == 1 and None not in found.values()
+        nodes = [
+            {"node": node, "event_seq": mark and mark[0], "state_hash": mark and mark[1]}
+            for node, mark in sorted(found.items())
+        ]
+        if as_json:
+            print_json({"equal": equal, "nodes": nodes})
+        else:
+            rows = [list(node.values()) for node in nodes]
+            print_table("equal" if equal else "NOT EQUAL", ["node", "event_seq", "hash"], rows)
+        return EXIT_OK if equal else EXIT_PROBLEM
+
+    @verb(cli, "sessions", "exchange sessions")
+    @config_option
+    @json_option
+    def sessions(config: Config, as_json: bool) -> None:
+        """Show the FIX sessions: CompID, state, next sequence numbers in and out."""
+        found = asyncio.run(_sessions(config))
+        if as_json:
+            print_json(found)
+        else:
+            columns = list(found[0]) if found else ["session"]
+            print_table("FIX sessions", columns, [list(item.values()) for item in found])
+
+    @verb(cli, "verify", "exchange verify data/node-1 data/node-2 data/node-3")
+    @click.argument(
+        "folders",
+        nargs=-1,
+        required=True,
+        metavar="DIR...",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+    )
+    @json_option
+    def verify_command(folders: tuple[Path, ...], as_json: bool) -> int:
+        """Check journals of nodes: checksums, contiguity, same entries at the same index."""
+        from cluster.verify import verify
+
+        report = verify(list(folders))
+        facts = report.as_dict()
+        if as_json:
+            print_json(facts)
+        else:
+            for line in report.lines():
+                click.echo(line)
+        return EXIT_OK if report.ok else EXIT_PROBLEM
+
+    @verb(cli, "tape", "exchange tape --json")
+    @click.argument(
+        "capture", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+    )
+    @config_option
+    @json_option
+    def tape(config: Config, capture: Path | None, as_json: bool) -> None:
+        """Print decoded ITCH messages, live from both lines or from the file CAPTURE."""
+        from exchange.tape import print_live, print_file
+
+        if capture is not None:
+            print_file(capture, as_json)
+            return
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(print_live(config, as_json))
+
+
+async def _status(config: Config) -> dict[str, Any]:
+    addresses = dict(enumerate(config.addresses.node_http, 1))
+    statuses = await node_statuses(addresses)
+    leader = leader_of(statuses)
+    commit_index = max((int(s["commit_index"]) for s in statuses.values()), default=0)
+    nodes: list[dict[str, Any]] = []
+    for node_id, address in addresses.items():
+        node = statuses.get(node_id)
+        if node is None:
+            nodes.append({"node_id": node_id, "reachable": False, "http": str(address)})
+        else:
+            lag = commit_index - int(node["applied_index"])
+            nodes.append({"reachable": True, **node, "lag": lag, "http": str(address)})
+    hashes: dict[int, tuple[int, str] | None] = {}
+    if leader is not None:
+        with contextlib.suppress(NoQuorum):
+            hashes = await state_hash(node_addresses(config), timeout_s=2.0)
+    for node_facts in nodes:
+        mark = hashes.get(node_facts["node_id"])
+        node_facts["event_seq_of_hash"], node_facts["state_hash"] = mark or (None, None)
+    quorum = leader is not None and len(hashes) > 0
+    return {"leader": leader, "quorum": quorum, "nodes": nodes}
+
+
+def _print_status(facts: dict[str, Any]) -> None:
+    rows = []
+    for node in facts["nodes"]:
+        if not node["reachable"]:
+            rows.append([node["node_id"], "down", *[""] * 7])
+            continue
+        rows.append(
+            [
+                node["node_id"],
+                node["role"],
+                node["term"],
+                node["commit_index"],
+                node["applied_index"],
+                node["event_seq"],
+                (node["state_hash"] or "")[:SHORT_HASH],
+                node["lag"],
+                f"{node['uptime_s']:.0f} s",
+            ]
+        )
+    durability = next((n["durability"] for n in facts["nodes"] if n["reachable"]), "unknown")
+    leader = f"leader: node {facts['leader']}" if facts["quorum"] else "NO QUORUM"
+    print_table(
+        f"{leader}; durability: {durability}",
+        ["node", "role", "term", "commit", "applied", "event_seq", "state hash", "lag", "uptime"],
+        rows,
+    )
+
+
+async def _sessions(config: Config) -> list[dict[str, Any]]:
+    try:
+        found: list[dict[str, Any]] = await get_json(config.addresses.fix_http, "/sessions")
+    except CONNECT_ERRORS as error:
+        where = config.addresses.fix_http
+        raise ExitWith(EXIT_UNREACHABLE, f"no FIX gateway answers at {where} ({error})") from error
+    return found

@@ -1,0 +1,106 @@
+"""kill leader, market open|halt|resume|close: what operators do to a running exchange."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import Any
+
+import click
+
+from cluster.admin import submit_operator_command
+from exchange.commands.options import (
+    EXIT_NO_QUORUM,
+    EXIT_UNREACHABLE,
+    ExitWith,
+    config_option,
+    json_option,
+    print_json,
+    verb,
+)
+from exchange.config import Config
+from exchange.http_client import leader_of, node_statuses
+from exchange.processes import running_pid
+from exchange.settings import node_addresses
+from oms.commands import CommandKind, SetTradingState
+from oms.events import EventKind, TradingState
+
+HALT_REASON = "T1"  # ITCH: halted, news pending
+
+
+def register(cli: click.Group) -> None:
+    """Add the verbs of this file."""
+
+    @cli.group(epilog="Example: exchange kill leader")
+    def kill() -> None:
+        """Break something on purpose."""
+
+    @verb(kill, "leader", "exchange kill leader --config my-exchange/exchange.toml")
+    @config_option
+    @json_option
+    def kill_leader(config: Config, as_json: bool) -> None:
+        """Send SIGKILL to the process of the leader of an `exchange up` on this machine."""
+        leader = asyncio.run(_find_leader(config))
+        name = f"node-{leader}"
+        pid = running_pid(config, name)
+        if pid is None:
+            where = config.data_dir / "run"
+            raise ExitWith(EXIT_UNREACHABLE, f"{name} leads, but no pid file of it is in {where}")
+        os.kill(pid, signal.SIGKILL)
+        if as_json:
+            print_json({"killed": name, "pid": pid})
+        else:
+            click.echo(f"killed {name} (pid {pid}); start it again: exchange node --id {leader}")
+
+    @cli.group(epilog="Example: exchange market halt AAPL")
+    def market() -> None:
+        """Open, halt, resume or close trading; goes through the log like an order."""
+
+    for name, state, reason, help_text in (
+        ("open", TradingState.TRADING, "", "Open trading."),
+        ("halt", TradingState.HALTED, HALT_REASON, "Halt trading: orders stay, none is accepted."),
+        ("resume", TradingState.TRADING, "", "Resume trading after a halt."),
+        ("close", TradingState.CLOSED, "", "Close trading."),
+    ):
+        _add_market_verb(market, name, state, reason, help_text)
+
+
+def _add_market_verb(
+    market: click.Group, name: str, state: TradingState, reason: str, help_text: str
+) -> None:
+    def change(config: Config, symbol: str, as_json: bool) -> None:
+        known = [instrument.symbol for instrument in config.instruments]
+        if symbol and symbol not in known:
+            raise click.UsageError(f"{symbol!r} is not one of {', '.join(known)}")
+        changes = asyncio.run(_set_trading_state(config, symbol, state, reason))
+        if as_json:
+            print_json({"trading_state": state.name.lower(), "changed": changes})
+        else:
+            what = ", ".join(changes) if changes else "nothing, it is so already"
+            click.echo(f"{state.name.lower()}: {what}")
+
+    change.__doc__ = f"{help_text} All instruments, or SYMBOL alone."
+    decorated = config_option(json_option(change))
+    decorated = click.argument("symbol", default="", metavar="[SYMBOL]")(decorated)
+    verb(market, name, f"exchange market {name} AAPL")(decorated)
+
+
+async def _find_leader(config: Config) -> int:
+    addresses = dict(enumerate(config.addresses.node_http, 1))
+    statuses = await node_statuses(addresses)
+    if not statuses:
+        raise ExitWith(EXIT_UNREACHABLE, "no node answers: is `exchange up` running?")
+    leader = leader_of(statuses)
+    if leader is None:
+        raise ExitWith(EXIT_NO_QUORUM, f"nodes {sorted(statuses)} answer, but none leads")
+    return leader
+
+
+async def _set_trading_state(
+    config: Config, symbol: str, state: TradingState, reason: str
+) -> list[str]:
+    """Returns the symbols that changed."""
+    command = SetTradingState(CommandKind.SET_TRADING_STATE, symbol, int(state), reason)
+    events: list[Any] = await submit_operator_command(node_addresses(config), command)
+    return [event[2] for event in events if event[0] == EventKind.TRADING_ACTION]

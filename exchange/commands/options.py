@@ -1,0 +1,108 @@
+"""Options and output that the verbs share, and the exit codes that they promise."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from exchange.config import Config, load
+
+EXIT_OK = 0
+EXIT_PROBLEM = 1
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 3
+EXIT_NO_QUORUM = 4
+EXIT_BUG = 70
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class ExitWith(Exception):
+    """End with this exit code after this sentence on stderr."""
+
+    def __init__(self, code: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def verb(group: click.Group, name: str, example: str) -> Callable[[Function], click.Command]:
+    """Make a verb of `group` out of a function; `example` ends its --help."""
+
+    def decorate(function: Function) -> click.Command:
+        command: click.Command = group.command(name, epilog=f"Example: {example}")(function)
+        return command
+
+    return decorate
+
+
+def config_option(function: Function) -> Function:
+    """--config FILE, given to the function as `config: Config`."""
+
+    @click.option(
+        "--config",
+        "config_path",
+        type=click.Path(path_type=Path),
+        default=None,
+        help="Configuration file.  [default: ./exchange.toml, else built-in defaults]",
+    )
+    @functools.wraps(function)
+    def with_config(*args: Any, config_path: Path | None, **kwargs: Any) -> Any:
+        return function(*args, config=load(config_path), **kwargs)
+
+    return with_config  # type: ignore[return-value]
+
+
+def json_option(function: Function) -> Function:
+    """--json, given to the function as `as_json: bool`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")(function)
+
+
+def supervised_option(function: Function) -> Function:
+    """--supervised PID: what `exchange up` tells its children."""
+    return click.option("--supervised", type=int, default=None, hidden=True)(function)
+
+
+def print_json(facts: Any) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(facts, default=str))
+
+
+def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
+    """A table on stdout."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    Console().print(table)
+
+
+def config_rows(config: Config) -> list[list[Any]]:
+    """(key, value) of a resolved configuration, flat."""
+    rows: list[list[Any]] = []
+
+    def walk(prefix: str, value: Any) -> None:
+        fields = getattr(type(value), "__dataclass_fields__", None)
+        if fields is None:
+            if isinstance(value, tuple) and not hasattr(value, "_fields"):
+                value = ", ".join(str(item) for item in value)
+            rows.append([prefix, value])
+            return
+        for name in fields:
+            walk(f"{prefix}.{name}" if prefix else name, getattr(value, name))
+
+    lists = ("instruments", "accounts", "fix_sessions")
+    for name in type(config).__dataclass_fields__:
+        if name in lists:
+            for position, member in enumerate(getattr(config, name), 1):
+                walk(f"{name}[{position}]", member)
+        else:
+            walk(name, getattr(config, name))
+    return rows

@@ -1,0 +1,94 @@
+"""up, node, gateway fix, marketdata, healthcheck: the processes. They are imported when they run."""
+
+from __future__ import annotations
+
+import asyncio
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import click
+
+from exchange.commands.options import (
+    EXIT_PROBLEM,
+    ExitWith,
+    config_option,
+    supervised_option,
+    verb,
+)
+from exchange.config import FILE_NAME, Config, load
+
+
+def register(cli: click.Group) -> None:
+    """Add the verbs of this file."""
+
+    @verb(cli, "up", "exchange up --dir my-exchange")
+    @click.option(
+        "--config",
+        "config_path",
+        type=click.Path(path_type=Path),
+        help="Configuration file.  [default: ./exchange.toml, else built-in defaults]",
+    )
+    @click.option(
+        "--dir",
+        "folder",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder that `exchange init` made; the same as --config DIR/exchange.toml.",
+    )
+    def up(config_path: Path | None, folder: Path | None) -> int:
+        """Run every process of the configuration on this machine, in the foreground.
+
+        Prints {"event":"ready",...} when orders are being accepted and {"event":"exited",...}
+        when a process ends; none is restarted. SIGTERM or Ctrl-C stops all and waits.
+        """
+        from exchange.supervisor import Supervisor
+
+        if config_path is not None and folder is not None:
+            raise click.UsageError("--config and --dir exclude each other")
+        config = load(config_path if folder is None else folder / FILE_NAME)
+        return asyncio.run(Supervisor(config).run())
+
+    @verb(cli, "node", "exchange node --id 1")
+    @click.option("--id", "node_id", type=int, required=True, help="Number of the node, from 1.")
+    @config_option
+    @supervised_option
+    def node(config: Config, node_id: int, supervised: int | None) -> int:
+        """Run one node: its part of the log, the matching engine, its multicast line."""
+        from exchange.wiring import run_node
+
+        return run_node(config, node_id, supervised)
+
+    @cli.group(epilog="Example: exchange gateway fix")
+    def gateway() -> None:
+        """Run a gateway."""
+
+    @verb(gateway, "fix", "exchange gateway fix")
+    @config_option
+    @supervised_option
+    def gateway_fix(config: Config, supervised: int | None) -> int:
+        """Run the FIX gateway: order entry over FIX 4.4."""
+        from exchange.wiring import run_fix_gateway
+
+        return run_fix_gateway(config, supervised)
+
+    @verb(cli, "marketdata", "exchange marketdata")
+    @config_option
+    @supervised_option
+    def marketdata(config: Config, supervised: int | None) -> int:
+        """Run the market-data process: both lines, re-requests, books over HTTP."""
+        from exchange.wiring import run_marketdata
+
+        return run_marketdata(config, supervised)
+
+    @verb(cli, "healthcheck", "exchange healthcheck http://127.0.0.1:7201/healthz")
+    @click.argument("url")
+    @click.option("--timeout", "timeout_s", type=float, default=2.0, show_default=True)
+    def healthcheck(url: str, timeout_s: float) -> None:
+        """Exit 0 when URL answers with status 200, else 1. For containers, which have no curl."""
+        if not url.startswith("http://"):
+            raise click.UsageError(f"{url!r} does not begin with http://")
+        try:
+            with urllib.request.urlopen(url, timeout=timeout_s) as response:  # noqa: S310
+                click.echo(response.read().decode("utf-8", "replace").strip())
+        except (urllib.error.URLError, OSError) as error:
+            raise ExitWith(EXIT_PROBLEM, f"{url}: {error}") from error
