@@ -34,7 +34,7 @@ class GapTiming(NamedTuple):
 
 
 class MissingMessages(NamedTuple):
-    """What to ask for: `message_count` messages from `first` on, for the `attempt`-th time (from 1)."""
+    """What to ask for: `message_count` messages from `first` on; attempts count from 1."""
 
     first: int
     message_count: int
@@ -175,6 +175,11 @@ class Arbitrator:
         while first + count < end and first + count not in self._ahead:
             count += 1
         return MissingMessages(first, count, self._attempts)
+
+    def announce(self, next_sequence_number: int, now_ns: int) -> None:
+        """A node says that this number comes next: whatever is missing up to it is a gap."""
+        self._announced = max(self._announced, next_sequence_number)
+        self._watch_gap(now_ns, now_ns + self._timing.wait_ns, progress=False)
 
     def confirm_position(self, next_sequence_number: int, now_ns: int) -> None:
         """A node says that this number comes next: forget what datagrams claimed beyond it.

@@ -141,8 +141,7 @@ class InstrumentBook:
             if trade.match_number == match_number:
                 self.trades.remove(trade)
                 self.volume -= trade.shares
-                if self.trades:
-                    self.last_price = self.trades[-1].price
+                self.last_price = self.trades[-1].price if self.trades else None
                 return True
         return False
 

@@ -76,20 +76,18 @@ class FeedReceiver:
     async def close(self) -> None:
         """Leave the groups."""
         self.pause()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = self._timer_ns = None
         for line_socket in self._sockets.values():
             line_socket.close()
         self._sockets.clear()
 
     def pause(self) -> None:
-        """Stop reading, because whoever takes the messages is slow. What the kernel then drops
-        becomes a gap and is asked for."""
+        """Stop reading and asking, because whoever takes the messages is slow. What the kernel
+        then drops becomes a gap and is asked for after `resume`."""
         if self._reading and self._loop is not None:
             for line_socket in self._sockets.values():
                 self._loop.remove_reader(line_socket)
         self._reading = False
+        self._set_timer()
 
     def resume(self) -> None:
         """Read on after `pause`."""
@@ -98,6 +96,7 @@ class FeedReceiver:
             for line, line_socket in self._sockets.items():
                 self._loop.add_reader(line_socket, self._on_readable, line, line_socket)
         self._reading = True
+        self._set_timer()
 
     @property
     def next_sequence_number(self) -> int:
@@ -135,6 +134,11 @@ class FeedReceiver:
                 break
         self._give_out(self._arbitrator.fill(first, messages, time.monotonic_ns()))
 
+    def announce(self, next_sequence_number: int) -> None:
+        """A node says which number comes next: messages up to it exist, heard of or not."""
+        self._arbitrator.announce(next_sequence_number, time.monotonic_ns())
+        self._set_timer()
+
     def confirm_position(self, next_sequence_number: int) -> None:
         """A node says which number comes next: see Arbitrator.confirm_position."""
         self._arbitrator.confirm_position(next_sequence_number, time.monotonic_ns())
@@ -156,14 +160,14 @@ class FeedReceiver:
         self._set_timer()
 
     def _set_timer(self) -> None:
-        due_ns = self._arbitrator.next_poll_ns
+        due_ns = self._arbitrator.next_poll_ns if self._reading else None
         if due_ns == self._timer_ns:
             return
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._timer_ns = due_ns
-        if due_ns is not None and self._sockets:
+        if due_ns is not None:
             assert self._loop is not None
             delay_s = max(0, due_ns - time.monotonic_ns()) / 1e9
             self._timer = self._loop.call_later(delay_s, self._on_timer)

@@ -108,6 +108,11 @@ def encode_data(
     return datagrams
 
 
+def message_count(datagram: bytes) -> int:
+    """The count in the header of a packet that encode_data made."""
+    return datagram[18] << 8 | datagram[19]
+
+
 def encode_heartbeat(session: bytes, next_sequence_number: int) -> bytes:
     """A heartbeat. `session` comes from session_field."""
     return _HEADER.pack(session, next_sequence_number, 0)
