@@ -113,8 +113,10 @@ def _instrument_problems(instrument: Instrument, position: int) -> list[str]:
             f" position {position}"
         )
     symbol = instrument.symbol
-    if not (1 <= len(symbol) <= _LONGEST_SYMBOL and symbol.isascii() and symbol.isprintable()):
+    is_text = symbol.isascii() and symbol.isprintable() and " " not in symbol
+    if not (is_text and 1 <= len(symbol) <= _LONGEST_SYMBOL):
         problems.append(
-            f"instrument {symbol!r}: a symbol is 1 to {_LONGEST_SYMBOL} printable ASCII characters"
+            f"instrument {symbol!r}: a symbol is 1 to {_LONGEST_SYMBOL} printable ASCII"
+            " characters without blanks"
         )
     return problems

@@ -1,0 +1,311 @@
+"""Seeded random commands against everything that must always hold."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive_exchange import NaiveExchange
+from random_commands import INSTRUMENTS, commands
+
+from oms import events as event_module
+from oms import sessions
+from oms.events import (
+    CancelReason,
+    CancelRejectedResponseTo,
+    EventKind,
+    OrdStatus,
+    RejectReason,
+)
+from oms.state_machine import ExchangeStateMachine
+
+ROOT = Path(__file__).resolve().parents[2]
+CLOSED_KEPT = 20
+WORDS = [response_to.name for response_to in CancelRejectedResponseTo]
+CHANGE_REASONS = (
+    "UNKNOWN_SESSION",
+    "DUPLICATE_CL_ORD_ID",
+    "UNKNOWN_ORDER",
+    "TOO_LATE",
+    "ORDER_MISMATCH",
+)
+REPLACE_REASONS = (
+    "MARKET_CLOSED",
+    "HALTED",
+    "INVALID_QUANTITY",
+    "QUANTITY_ALREADY_EXECUTED",
+    "QUANTITY_NOT_ROUND_LOT",
+    "QUANTITY_TOO_LARGE",
+    "INVALID_PRICE",
+    "PRICE_OFF_GRID",
+    "PRICE_OUT_OF_BAND",
+    "ORDER_VALUE_TOO_LARGE",
+)
+
+
+@pytest.fixture(autouse=True)
+def small_memory(monkeypatch):
+    """Closed orders are forgotten early, so that runs get to see it."""
+    monkeypatch.setattr(sessions, "CLOSED_ORDERS_KEPT", CLOSED_KEPT)
+
+
+@cache
+def event_class(kind: int) -> tuple[type, tuple]:
+    """The NamedTuple of an event and the types of its fields."""
+    name = EventKind(kind).name.title().replace("_", "")
+    cls = getattr(event_module, name)
+    hints = get_type_hints(cls)
+    return cls, tuple(hints[field] for field in cls._fields)
+
+
+def check_shape(event: tuple) -> None:
+    """An event is a plain tuple with the fields, and the types of fields, of its NamedTuple."""
+    assert type(event) is tuple
+    cls, types = event_class(event[0])
+    cls(*event)
+    assert len(event) == len(types)
+    for value, expected in zip(event, types, strict=True):
+        assert isinstance(value, expected), (event, value, expected)
+
+
+class FeedBook:
+    """What somebody knows who sees only the market data: orders by reference number."""
+
+    def __init__(self) -> None:
+        self.orders: dict[int, list] = {}  # [stock_locate, side, quantity, price]
+        self.last_match_number = 0
+
+    def take(self, event: tuple) -> None:
+        kind = event[0]
+        if kind == EventKind.BOOK_ADDED:
+            _, _, locate, number, side, quantity, price = event
+            assert number not in self.orders
+            assert quantity > 0
+            self.orders[number] = [locate, side, quantity, price]
+        elif kind == EventKind.BOOK_REDUCED:
+            self.orders[event[3]][2] -= event[4]
+            assert self.orders[event[3]][2] > 0
+        elif kind == EventKind.BOOK_DELETED:
+            del self.orders[event[3]]
+        elif kind == EventKind.BOOK_REPLACED:
+            _, _, locate, old, new, quantity, price = event
+            side = self.orders.pop(old)[1]
+            self.orders[new] = [locate, side, quantity, price]
+        elif kind == EventKind.ORDER_EXECUTED and event[19] == event_module.Liquidity.ADDED:
+            number, quantity, price, match_number = event[15:19]
+            assert match_number == self.last_match_number + 1
+            self.last_match_number = match_number
+            assert self.orders[number][3] == price, "a trade is at the price of the resting order"
+            self.orders[number][2] -= quantity
+            if self.orders[number][2] == 0:
+                del self.orders[number]
+
+    def levels(self) -> Counter:
+        levels: Counter = Counter()
+        for locate, side, quantity, price in self.orders.values():
+            assert quantity > 0
+            levels[(locate, side, price)] += quantity
+        return levels
+
+
+def levels_of(machine: ExchangeStateMachine) -> Counter:
+    levels: Counter = Counter()
+    for listing in machine.state.listings.values():
+        for side in (1, 2):
+            for price, quantity, _ in listing.book.depth(side, 10_000):
+                levels[(listing.stock_locate, side, price)] += quantity
+    return levels
+
+
+class Ledger:
+    """Adds up what the private reports of all sessions say."""
+
+    def __init__(self) -> None:
+        self.shares: Counter = Counter()  # by (symbol, side of the book)
+        self.value: Counter = Counter()
+        self.orders: dict[int, tuple] = {}  # the last report of each order
+
+    def take(self, event: tuple) -> None:
+        if event[0] == EventKind.ORDER_EXECUTED:
+            side = "bought" if event[6] == 1 else "sold"
+            self.shares[(event[5], side)] += event[16]
+            self.value[(event[5], side)] += event[16] * event[17]
+        if event[0] in (1, 2, 3, 4):
+            before = self.orders.get(event[3])
+            assert (before is None) == (event[0] == EventKind.ORDER_ACCEPTED)
+            if before is not None:
+                assert before[14] in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED), "closed is closed"
+                traded = event[16] if event[0] == EventKind.ORDER_EXECUTED else 0
+                assert event[11] == before[11] + traded, "CumQty grows by what trades"
+                assert event[4:9] == before[4:9], "account, symbol, side, type, time in force stay"
+            canceled = event[17] if event[0] == EventKind.ORDER_CANCELED else 0
+            assert event[11] + event[12] + canceled == event[9], "cum + leaves is the quantity"
+            self.orders[event[3]] = event
+
+    def check(self) -> None:
+        for symbol, *_ in INSTRUMENTS:
+            assert self.shares[(symbol, "bought")] == self.shares[(symbol, "sold")]
+            assert self.value[(symbol, "bought")] == self.value[(symbol, "sold")]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_exchange_does_what_the_oracle_says(seed):
+    machine, oracle = ExchangeStateMachine(), NaiveExchange(CLOSED_KEPT)
+    hostile = (0, 0.01, 0.05)[seed % 3]
+    for now_ns, command in enumerate(commands(seed, 1_500, hostile)):
+        assert machine.apply(command, now_ns) == oracle.apply(command), (now_ns, command)
+        if now_ns % 25 == 0:
+            machine.check_invariants()
+    machine.check_invariants()
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 2**32), hostile=st.sampled_from((0, 0.01, 0.1, 0.5)))
+def test_any_run_keeps_the_invariants_and_agrees_with_the_oracle(seed, hostile):
+    machine, oracle = ExchangeStateMachine(), NaiveExchange(sessions.CLOSED_ORDERS_KEPT)
+    for now_ns, command in enumerate(commands(seed, 60, hostile)):
+        assert machine.apply(command, now_ns) == oracle.apply(command)
+        machine.check_invariants()
+
+
+@pytest.mark.parametrize("seed", [101, 102])
+def test_private_reports_and_market_data_add_up(seed):
+    machine, feed, ledger = ExchangeStateMachine(), FeedBook(), Ledger()
+    for now_ns, command in enumerate(commands(seed, 3_000)):
+        for event in machine.apply(command, now_ns):
+            check_shape(event)
+            feed.take(event)
+            ledger.take(event)
+        ledger.check()
+        assert feed.levels() == levels_of(machine)
+    assert feed.last_match_number > 300
+    resting = {order[3] for order in ledger.orders.values() if order[12] > 0}
+    known = {
+        order_id for session in machine.state.sessions.values() for order_id in session.open_orders
+    }
+    assert resting == known
+
+
+def test_runs_meet_every_event_and_every_reason():
+    """The runs above prove nothing about what they never meet."""
+    met: set[str] = set()
+    for seed in range(12):
+        machine = ExchangeStateMachine()
+        for now_ns, command in enumerate(commands(seed, 1_500, 0.02)):
+            for event in machine.apply(command, now_ns):
+                met.add(EventKind(event[0]).name)
+                if event[0] == EventKind.ORDER_REJECTED:
+                    met.add("rejected " + RejectReason(event[16]).name)
+                elif event[0] == EventKind.CANCEL_REJECTED:
+                    response_to = CancelRejectedResponseTo(event[8]).name
+                    met.add(f"{response_to} rejected {RejectReason(event[9]).name}")
+                elif event[0] == EventKind.ORDER_CANCELED:
+                    met.add("canceled " + CancelReason(event[18]).name)
+    expected = {kind.name for kind in EventKind}
+    expected |= {f"canceled {reason.name}" for reason in CancelReason}
+    expected |= {f"rejected {reason.name}" for reason in RejectReason}
+    expected |= {f"{word} rejected {reason}" for word, reason in product(WORDS, CHANGE_REASONS)}
+    expected |= {f"REPLACE rejected {reason}" for reason in REPLACE_REASONS}
+    never = {"canceled SYSTEM"} | {
+        f"rejected {reason}"
+        for reason in ("UNKNOWN_ORDER", "TOO_LATE", "ORDER_MISMATCH", "QUANTITY_ALREADY_EXECUTED")
+    }
+    assert met == expected - never
+
+
+@pytest.mark.parametrize("seed", [201, 202, 203])
+def test_a_snapshot_anywhere_changes_nothing_that_follows(seed):
+    script = commands(seed, 900, 0.02)
+    machine = ExchangeStateMachine()
+    followers: list[ExchangeStateMachine] = []
+    for now_ns, command in enumerate(script):
+        said = repr(machine.apply(command, now_ns))
+        for follower in followers:
+            assert repr(follower.apply(command, now_ns)) == said
+        if now_ns % 90 == 0:
+            follower = ExchangeStateMachine.restore(machine.snapshot())
+            follower.check_invariants()
+            assert follower.snapshot() == machine.snapshot()
+            followers.append(follower)
+        if now_ns % 30 == 0:
+            hashes = {each.state_hash() for each in (machine, *followers)}
+            assert len(hashes) == 1
+    assert len(followers) == 11
+    for each in (machine, *followers):
+        each.check_invariants()
+
+
+@settings(max_examples=30)
+@given(
+    seed=st.integers(0, 2**32),
+    before=st.integers(0, 120),
+    as_list=st.booleans(),
+    hostile=st.sampled_from((0, 0.02, 0.3)),
+)
+def test_any_snapshot_restores_to_the_same_future(seed, before, as_list, hostile):
+    script = commands(seed, 160, hostile)
+    machine = ExchangeStateMachine()
+    for now_ns, command in enumerate(script[:before]):
+        machine.apply(command, now_ns)
+    snapshot = machine.snapshot()
+    restored = ExchangeStateMachine.restore(as_lists(snapshot) if as_list else snapshot)
+    assert restored.state_hash() == machine.state_hash()
+    for now_ns, command in enumerate(script[before:], start=before):
+        assert repr(restored.apply(command, now_ns)) == repr(machine.apply(command, now_ns))
+    assert restored.snapshot() == machine.snapshot()
+
+
+def as_lists(value):
+    """What a codec makes of tuples that gives lists back."""
+    return [as_lists(item) for item in value] if isinstance(value, tuple) else value
+
+
+def test_different_histories_have_different_hashes():
+    hashes = set()
+    machine = ExchangeStateMachine()
+    changed = 0
+    before = machine.snapshot()
+    for command in commands(301, 400):
+        machine.apply(command, 1)
+        after = machine.snapshot()
+        changed += after != before
+        before = after
+        hashes.add(machine.state_hash())
+    assert len(hashes) == changed > 300
+
+
+RUN = """
+import hashlib, sys
+from random_commands import commands
+from oms.state_machine import ExchangeStateMachine
+machine = ExchangeStateMachine()
+digest = hashlib.sha256()
+for now_ns, command in enumerate(commands(7, 1_500, 0.02)):
+    digest.update(ascii(machine.apply(command, now_ns)).encode())
+print(digest.hexdigest(), machine.state_hash())
+"""
+
+
+def test_every_process_says_the_same_whatever_its_hash_seed():
+    said = set()
+    for hash_seed in ("0", "1", "4294967295"):
+        environment = {
+            **os.environ,
+            "PYTHONHASHSEED": hash_seed,
+            "PYTHONPATH": os.pathsep.join((str(ROOT), str(Path(__file__).parent))),
+        }
+        result = subprocess.run(
+            [sys.executable, "-c", RUN], env=environment, capture_output=True, text=True, check=True
+        )
+        said.add(result.stdout)
+    assert len(said) == 1
+    assert len(said.pop().split()[0]) == 64

@@ -1,0 +1,290 @@
+"""The state machine's own contract: commands, time, names, memory, snapshots."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+from random_commands import HOSTILE_INTEGERS, HOSTILE_STRINGS, LOAD, OPEN_MARKET
+
+from oms import commands as command_module
+from oms import sessions
+from oms.commands import CommandKind
+from oms.events import EventKind, OrdStatus, RejectReason
+from oms.snapshot import SNAPSHOT_VERSION
+from oms.state_machine import HANDLERS, ExchangeStateMachine
+
+SAMPLES = {
+    1: (1, "S1", 1, "", "A1", "AAPL", 1, 2, 0, 10, 100_0000),
+    2: (2, "S1", 1, "A2", "A1", "AAPL", 1, 2, 0, 10, 100_0000),
+    3: (3, "S1", 1, "A2", "A1", "AAPL", 1),
+    4: (4, "S1", 1, "A1", "AAPL", 1),
+    10: (10, "S1", "GW1", False, False),
+    11: (11, "S1", "GW1"),
+    12: (12, "GW1"),
+    20: (20,),
+    30: LOAD,
+    31: OPEN_MARKET,
+}
+
+
+def open_exchange() -> ExchangeStateMachine:
+    machine = ExchangeStateMachine()
+    machine.apply(LOAD, 1)
+    machine.apply(OPEN_MARKET, 2)
+    return machine
+
+
+def enter(name: str, side: int = 1, session: str = "S1", quantity: int = 10) -> tuple:
+    return (1, session, 1, "", name, "AAPL", side, 2, 0, quantity, 100_0000)
+
+
+def kinds(events) -> list[EventKind]:
+    return [EventKind(event[0]) for event in events]
+
+
+def test_every_kind_of_command_has_a_handler():
+    assert set(HANDLERS) == set(CommandKind) == set(SAMPLES)
+
+
+@pytest.mark.parametrize("kind", list(CommandKind), ids=lambda kind: kind.name)
+def test_a_handler_takes_exactly_the_fields_of_its_command(kind):
+    words = kind.name.title().replace("_", "")
+    assert len(SAMPLES[kind]) == len(getattr(command_module, words)._fields)
+    open_exchange().apply(SAMPLES[kind], 3)
+    for wrong in (SAMPLES[kind][:-1], (*SAMPLES[kind], 0)):
+        if len(wrong) > 0:
+            with pytest.raises(ValueError, match="values to unpack"):
+                open_exchange().apply(wrong, 3)
+
+
+@pytest.mark.parametrize("kind", [-1, 0, 5, 99, "1", None])
+def test_an_unknown_kind_of_command_stops_the_node(kind):
+    with pytest.raises(ValueError, match="no command has the kind"):
+        open_exchange().apply((kind, "S1"), 3)
+
+
+def test_a_command_with_named_fields_means_the_same_as_a_plain_one():
+    named = command_module.EnterOrder(*SAMPLES[1])
+    assert open_exchange().apply(named, 3) == open_exchange().apply(SAMPLES[1], 3)
+    assert open_exchange().apply(list(SAMPLES[1]), 3) == open_exchange().apply(SAMPLES[1], 3)
+
+
+def test_time_never_runs_backwards():
+    machine = open_exchange()
+    machine.apply((20,), 100)
+    machine.apply((20,), 50)
+    assert machine.last_time_ns == 100
+    machine.apply((20,), 101)
+    assert machine.last_time_ns == 101
+
+
+def test_the_time_is_part_of_the_state():
+    early, late = open_exchange(), open_exchange()
+    early.apply((20,), 100)
+    late.apply((20,), 200)
+    assert early.state_hash() != late.state_hash()
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3, 4, 10, 11, 12, 31])
+def test_no_value_of_one_field_stops_the_exchange(kind):
+    for position in range(1, len(SAMPLES[kind])):
+        hostile = HOSTILE_STRINGS if isinstance(SAMPLES[kind][position], str) else HOSTILE_INTEGERS
+        for value in hostile:
+            machine = open_exchange()
+            machine.apply(enter("A1"), 3)
+            command = (*SAMPLES[kind][:position], value, *SAMPLES[kind][position + 1 :])
+            machine.apply(command, 4)
+            machine.check_invariants()
+            machine.state_hash()
+
+
+def test_reference_data_is_loaded_once():
+    machine = open_exchange()
+    before = machine.snapshot()
+    assert machine.apply((30, (), (("ACC9", "FIRM", 1, 1),), ()), 2) == []
+    assert machine.snapshot() == before
+
+
+def test_reference_data_that_is_wrong_stops_the_node():
+    with pytest.raises(AssertionError, match="account ACC9 is unknown"):
+        ExchangeStateMachine().apply((30, (), (), (("S1", "ACC9"),)), 1)
+
+
+def test_reference_data_may_be_lists():
+    as_lists = ast.literal_eval(repr(LOAD).replace("(", "[").replace(")", "]"))
+    machines = ExchangeStateMachine(), ExchangeStateMachine()
+    assert machines[0].apply(LOAD, 1) == machines[1].apply(as_lists, 1)
+    assert machines[0].state_hash() == machines[1].state_hash()
+
+
+def test_an_unknown_trading_state_changes_nothing():
+    machine = open_exchange()
+    before = machine.snapshot()
+    assert machine.apply((31, "AAPL", 7, "oops"), 2) == []
+    assert machine.snapshot() == before
+
+
+def test_rejected_orders_take_no_order_id():
+    machine = open_exchange()
+    machine.apply(enter("A1", quantity=-1), 3)
+    accepted = machine.apply(enter("A2"), 3)[0]
+    assert accepted[3] == accepted[15] == 1
+
+
+def test_an_order_keeps_its_id_when_a_replace_changes_its_number():
+    machine = open_exchange()
+    machine.apply(enter("A1"), 3)
+    machine.apply(enter("A2"), 3)
+    replaced = machine.apply((2, "S1", 1, "A3", "A1", "AAPL", 1, 2, 0, 20, 100_0000), 3)[0]
+    assert (replaced[3], replaced[15]) == (1, 3)
+    assert machine.apply(enter("A4"), 3)[0][3] == 4
+
+
+def test_a_replace_that_keeps_its_place_takes_no_number():
+    machine = open_exchange()
+    machine.apply(enter("A1"), 3)
+    machine.apply((2, "S1", 1, "A2", "A1", "AAPL", 1, 2, 0, 5, 100_0000), 3)
+    assert machine.apply(enter("A3"), 3)[0][3] == 2
+
+
+def test_match_numbers_run_through_all_books():
+    machine = open_exchange()
+    match_numbers = []
+    for number, (symbol, price) in enumerate((("AAPL", 100_0000), ("INTC", 31_2500)) * 2):
+        for side, session in ((1, "S1"), (2, "S2")):
+            name = f"{symbol}{number}"
+            command = (1, session, 1, "", name, symbol, side, 2, 0, 10, price)
+            events = machine.apply(command, 3)
+            match_numbers += [event[18] for event in events if event[0] == 2]
+    assert match_numbers == [1, 1, 2, 2, 3, 3, 4, 4]
+
+
+def test_a_short_sale_shows_as_a_sale_on_the_feed():
+    accepted, added = open_exchange().apply(enter("A1", side=5), 3)
+    assert accepted[6] == 5
+    assert added[4] == 2
+
+
+def test_the_last_message_number_is_the_highest_not_the_latest():
+    machine = open_exchange()
+    for number in (3, 7, 5):
+        machine.apply((4, "S1", number, "A1", "AAPL", 1), 3)
+    assert machine.apply(SAMPLES[10], 3) == [(10, "S1", "GW1", 7)]
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3, 4])
+def test_every_command_with_a_message_number_counts(kind):
+    machine = open_exchange()
+    command = (kind, "S1", 41, *SAMPLES[kind][3:])
+    machine.apply(command, 3)
+    assert machine.apply(SAMPLES[10], 3)[0][3] == 41
+
+
+def test_an_empty_gateway_name_does_not_close_a_session_that_nobody_holds():
+    machine = open_exchange()
+    assert machine.apply((11, "S1", ""), 3) == []
+    assert machine.apply((12, ""), 3) == []
+
+
+class TestClosedOrders:
+    """What is kept of orders that live no more."""
+
+    @pytest.fixture
+    def kept(self, monkeypatch) -> int:
+        monkeypatch.setattr(sessions, "CLOSED_ORDERS_KEPT", 3)
+        return 3
+
+    @pytest.fixture
+    def machine(self, kept) -> ExchangeStateMachine:
+        """Orders F0 .. F4 were filled, in this order, then C0 .. C4 canceled in another session."""
+        machine = open_exchange()
+        for number in range(5):
+            machine.apply(enter(f"F{number}"), 3)
+            machine.apply(enter(f"S{number}", side=2, session="S3"), 3)
+        for number in range(5):
+            machine.apply(enter(f"C{number}", session="S2"), 3)
+            machine.apply((3, "S2", 1, f"X{number}", f"C{number}", "AAPL", 1), 3)
+        machine.check_invariants()
+        return machine
+
+    def test_a_remembered_order_can_be_asked_for(self, machine):
+        for session, name, status in (("S1", "F2", OrdStatus.FILLED), ("S2", "C4", 4)):
+            (event,) = machine.apply((4, session, 1, name, "AAPL", 1), 3)
+            assert event[3] > 0
+            assert event[14] == status
+
+    def test_a_forgotten_order_cannot_be_described(self, machine):
+        (event,) = machine.apply((4, "S1", 1, "F1", "AAPL", 1), 3)
+        assert (event[3], event[14]) == (0, OrdStatus.REJECTED)
+
+    @pytest.mark.parametrize(("session", "name", "status"), [("S1", "F0", 2), ("S2", "C0", 4)])
+    def test_a_cancel_of_a_forgotten_order_is_still_too_late(self, machine, session, name, status):
+        (event,) = machine.apply((3, session, 1, "X9", name, "AAPL", 1), 3)
+        assert kinds([event]) == [EventKind.CANCEL_REJECTED]
+        assert event[4:8] == (0, "", "AAPL", status)
+        assert event[9:11] == (RejectReason.TOO_LATE, status)
+
+    def test_the_name_of_a_forgotten_order_stays_used(self, machine):
+        (event,) = machine.apply(enter("F0"), 3)
+        assert event[16] == RejectReason.DUPLICATE_CL_ORD_ID
+
+    def test_a_restored_exchange_remembers_and_forgets_the_same(self, machine):
+        restored = ExchangeStateMachine.restore(machine.snapshot())
+        for name in ("F0", "F1", "F2", "F3", "F4", "S0", "nobody"):
+            for command in (
+                (4, "S1", 1, name, "AAPL", 1),
+                (3, "S1", 1, f"Y{name}", name, "AAPL", 1),
+            ):
+                assert restored.apply(command, 3) == machine.apply(command, 3)
+
+    def test_memory_of_closed_orders_is_bounded(self, machine, kept):
+        closed = [len(session.closed_orders) for session in machine.state.sessions.values()]
+        assert closed == [kept, kept, kept]
+
+
+class TestSnapshot:
+    """Plain values, there and back."""
+
+    def test_a_snapshot_is_plain_values_even_if_commands_were_not(self):
+        machine = open_exchange()
+        named = command_module.EnterOrder(CommandKind.ENTER_ORDER, *SAMPLES[1][1:])
+        machine.apply(named, 3)
+        machine.apply((31, "INTC", 1, "T1"), 3)
+
+        def types(value) -> set[type]:
+            if type(value) is tuple:
+                return set().union({tuple}, *(types(item) for item in value))
+            return {type(value)}
+
+        assert types(machine.snapshot()) == {tuple, int, str, bool}
+        assert machine.snapshot()[0] == SNAPSHOT_VERSION
+
+    def test_a_snapshot_is_a_copy(self):
+        machine = open_exchange()
+        machine.apply(enter("A1"), 3)
+        snapshot = machine.snapshot()
+        before = repr(snapshot)
+        machine.apply(enter("B1", side=2, session="S2", quantity=3), 4)
+        assert repr(snapshot) == before
+        assert repr(machine.snapshot()) != before
+
+    def test_another_version_is_refused_in_words(self):
+        snapshot = open_exchange().snapshot()
+        with pytest.raises(ValueError, match="has version 2; this program reads 1"):
+            ExchangeStateMachine.restore((2, *snapshot[1:]))
+
+    def test_a_new_exchange_can_be_restored(self):
+        machine = ExchangeStateMachine.restore(ExchangeStateMachine().snapshot())
+        assert machine.state_hash() == ExchangeStateMachine().state_hash()
+        assert machine.apply(LOAD, 1) == ExchangeStateMachine().apply(LOAD, 1)
+
+    def test_the_hash_is_known(self):
+        """A change of this value means that replicas of two versions cannot be compared."""
+        machine = open_exchange()
+        machine.apply(enter("A1"), 3)
+        machine.apply(enter("B1", side=2, session="S2", quantity=3), 4)
+        assert machine.state_hash() == KNOWN_HASH
+
+
+KNOWN_HASH = "4ac3de7e5c2b4c7686be6a84c908d79cdcb69aca84c0e7e0107a506226ca6fc3"
