@@ -1,0 +1,54 @@
+"""A bare node in a process of its own: python node_process.py NODE_ID PORT_OFFSET DATA_DIR."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+
+from cluster.node import Node
+from cluster.settings import Address, NodeSettings
+from oms.reference_data import Account, Instrument, SessionDefinition
+
+NODES = (1, 2, 3)
+REFERENCE_DATA = (
+    tuple(
+        tuple(Instrument(symbol, locate, 100, 1, 1_000_000, 1000, 1_000_000))
+        for locate, symbol in enumerate(("AAPL", "MSFT"), start=1)
+    ),
+    tuple(tuple(Account(f"ACC{i}", "FIRM1", 1_000_000, 10**15)) for i in range(1, 10)),
+    tuple(tuple(SessionDefinition(f"CLIENT{i}", f"ACC{i}")) for i in range(1, 10)),
+)
+
+
+def address(port: int) -> Address:
+    return Address("127.0.0.1", port)
+
+
+def node_settings(node_id: int, offset: int, data_dir: Path) -> NodeSettings:
+    return NodeSettings(
+        node_id=node_id,
+        raft_addresses={n: address(7000 + n + offset) for n in NODES},
+        client_addresses={n: address(7100 + n + offset) for n in NODES},
+        raft_bind=address(7000 + node_id + offset),
+        client_bind=address(7100 + node_id + offset),
+        http_bind=address(7200 + node_id + offset),
+        data_dir=data_dir / f"node-{node_id}",
+        gateway_grace_ms=1_000,
+        reference_data=REFERENCE_DATA,
+    )
+
+
+async def serve(settings: NodeSettings) -> None:
+    node = Node(settings, {})
+    await node.start()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, node.stop)
+    try:
+        await node.run()
+    finally:
+        await node.close()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(node_settings(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))))
