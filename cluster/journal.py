@@ -94,6 +94,10 @@ class Journal:
         self._term = replay.term
         self._voted_for = replay.voted_for
         self._submitted = replay.state
+        self._commit_index = replay.commit_index
+        self.recovered_commit_index = min(replay.commit_index, self.last_index)
+        """When the journal was opened, entries up to here were known to be committed (0: none).
+        Usually all but those of the last flush."""
         self.durable_index = self.last_index
         """Every entry of the log up to here is on disk, by an fdatasync that returned."""
         self.durable_term_vote: tuple[int, str | None] = (self._term, self._voted_for)
@@ -180,10 +184,12 @@ class Journal:
         return len(self._entries)
 
     def setRaftCommitIndex(self, raftCommitIndex: int) -> None:
-        """Nothing: the commit index is found again after a restart. Called on every append."""
+        """Remember it for the next flush. It needs no flush of its own: what is committed beyond
+        `recovered_commit_index` is learnt from the leader. Called on every append."""
+        self._commit_index = raftCommitIndex
 
     def getRaftCommitIndex(self) -> int:
-        """1: what is committed beyond the first entry is learnt from the leader."""
+        """1: pysyncobj is to start there and apply the log; see `recovered_commit_index`."""
         return 1
 
     def setCurrentTerm(self, term: int, votedForNodeId: str | None) -> None:
@@ -212,6 +218,7 @@ class Journal:
         Waits for a flush that runs on another thread. The journal refuses every change after it."""
         try:
             if self._failure is None and self._running is None:
+                self._note_commit_index()
                 self.flush_sync()
         finally:
             with self._writer_lock:
@@ -269,7 +276,14 @@ class Journal:
         assert self._running is None, "a flush is still running"
         if not self._buffer:
             return None
-        state = LogState(self._first_index, self.last_index + 1, self._term, self._voted_for)
+        self._note_commit_index()
+        state = LogState(
+            self._first_index,
+            self.last_index + 1,
+            self._commit_index,
+            self._term,
+            self._voted_for,
+        )
         job = FlushJob(
             data=b"".join(self._buffer),
             before=self._submitted,
@@ -321,6 +335,10 @@ class Journal:
     def _note(self, kind: RecordKind, index: int, term: int, payload: bytes = b"") -> None:
         self._refuse_after_failure()
         self._buffer += *encode_record(kind, index, term, payload), payload
+
+    def _note_commit_index(self) -> None:
+        if self._commit_index != self._submitted.commit_index:
+            self._note(RecordKind.COMMIT, self._commit_index, 0)
 
     def _note_truncation(self, last_index: int) -> None:
         """Entries beyond `last_index` are out: they count as durable no more, nor will they when

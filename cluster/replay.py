@@ -36,17 +36,27 @@ class LogReplay:
     it is no longer needed; `missing` tells.
     """
 
-    __slots__ = ("_first_held", "entries", "first_index", "next_index", "term", "voted_for")
+    __slots__ = (
+        "_first_held",
+        "commit_index",
+        "entries",
+        "first_index",
+        "next_index",
+        "term",
+        "voted_for",
+    )
 
     def __init__(self, before: LogState) -> None:
-        self.first_index, self.next_index, self.term, self.voted_for = before
+        self.first_index, self.next_index, self.commit_index, self.term, self.voted_for = before
         self.entries: list[Entry] = []
         self._first_held = before.next_index
 
     @property
     def state(self) -> LogState:
         """Where the log and the vote stand."""
-        return LogState(self.first_index, self.next_index, self.term, self.voted_for)
+        return LogState(
+            self.first_index, self.next_index, self.commit_index, self.term, self.voted_for
+        )
 
     def check_header(self, before: LogState) -> None:
         """Raises ReplayError unless a segment that begins with `before` can come next."""
@@ -76,6 +86,8 @@ class LogReplay:
             del self.entries[:dropped]
             self._first_held += dropped
             self.first_index = index
+        elif kind == RecordKind.COMMIT:
+            self.commit_index = index
         elif kind == RecordKind.CLEAR:
             self.entries.clear()
             self.first_index = self.next_index = self._first_held = 1

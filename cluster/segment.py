@@ -6,7 +6,8 @@ makes fdatasync cheaper, and a shortened file shows). All integers are little-en
 
     header  magic 8s | format version u32 | crc32c u32 (over all other header bytes)
             | segment number u64 | reserved size u64
-            | first index u64 | next index u64 | term u64 | length of voted_for u16 | voted_for
+            | first index u64 | next index u64 | commit index u64 | term u64
+            | length of voted_for u16 (0xFFFF: none) | voted_for
             The state of log and vote before the first record: a gap between files shows, and
             removing older files loses nothing.
     record  crc32c u32 (over everything after it) | length u32 (of everything after it)
@@ -44,7 +45,7 @@ MARK_PAYLOAD: Final = b"SYNCMARK"
 MAX_VOTED_FOR_BYTES: Final = 1024
 
 _MAGIC_VERSION = struct.Struct("<8sI")
-_HEADER = struct.Struct("<8sIIQQQQQH")
+_HEADER = struct.Struct("<8sIIQQQQQQH")
 _NO_VOTE: Final = 0xFFFF
 _CRC = struct.Struct("<I")
 _BODY = struct.Struct("<IBQQ")
@@ -78,18 +79,21 @@ class RecordKind(IntEnum):
     HEAD = 4  # entries below index are no longer needed
     CLEAR = 5  # the log is empty; the next entry may have any index
     SYNC_MARK = 6  # index is the mark's own offset, term the segment number
+    COMMIT = 7  # entries up to index are committed
 
 
 class LogState(NamedTuple):
-    """The log reaches from `first_index` to `next_index` - 1; `voted_for` has the vote."""
+    """The log reaches from `first_index` to `next_index` - 1; entries up to `commit_index` are known
+    to be committed; `voted_for` has the vote of `term`."""
 
     first_index: int
     next_index: int
+    commit_index: int
     term: int
     voted_for: str | None
 
 
-EMPTY: Final = LogState(1, 1, 0, None)
+EMPTY: Final = LogState(1, 1, 0, 0, None)
 """A new journal."""
 
 
@@ -158,7 +162,7 @@ def encode_header(header: SegmentHeader) -> bytes:
     vote = b"" if voted_for is None else voted_for.encode()
     assert len(vote) <= MAX_VOTED_FOR_BYTES, f"a node id of {len(vote)} bytes"
     vote_length = _NO_VOTE if voted_for is None else len(vote)
-    fixed = (header.number, header.reserved_bytes, *header.before[:3], vote_length)
+    fixed = (header.number, header.reserved_bytes, *header.before[:4], vote_length)
     packed = bytearray(_HEADER.pack(MAGIC, FORMAT_VERSION, 0, *fixed))
     packed += vote
     crc = crc32c(packed[_MAGIC_VERSION.size + _CRC_BYTES :], crc32c(packed[: _MAGIC_VERSION.size]))
@@ -170,9 +174,8 @@ def decode_header(data: bytes) -> tuple[SegmentHeader, int]:
     """Header of a segment and its length in bytes. Raises SegmentError."""
     if len(data) < _HEADER.size:
         raise SegmentError(0, f"{len(data)} bytes are too few for a header")
-    magic, version, crc, number, reserved, first_index, next_index, term, vote_length = (
-        _HEADER.unpack_from(data)
-    )
+    magic, version, crc, number, reserved, *numbers, vote_length = _HEADER.unpack_from(data)
+    first_index, next_index, commit_index, term = numbers
     if magic != MAGIC:
         raise SegmentError(0, f"begins with {magic!r} instead of {MAGIC!r}: not a journal segment")
     if version > FORMAT_VERSION:
@@ -189,7 +192,7 @@ def decode_header(data: bytes) -> tuple[SegmentHeader, int]:
     if computed != crc or end > len(data):
         raise SegmentError(0, f"header checksum is {computed:08x}, {crc:08x} is written there")
     voted_for = data[_HEADER.size : end].decode() if has_vote else None
-    before = LogState(first_index, next_index, term, voted_for)
+    before = LogState(first_index, next_index, commit_index, term, voted_for)
     return SegmentHeader(number, reserved, before), end
 
 
@@ -232,7 +235,7 @@ def _records(data: bytes, offset: int, content_end: int) -> Iterator[Record]:
         payload = data[offset + RECORD_BYTES : end]
         if crc32c(payload, crc32c(data[offset + _CRC_BYTES : offset + RECORD_BYTES])) != crc:
             return
-        if not RecordKind.ENTRY <= kind <= RecordKind.SYNC_MARK:
+        if not RecordKind.ENTRY <= kind <= RecordKind.COMMIT:
             raise SegmentError(
                 offset, f"record kind {kind} is unknown: it was written by a newer program"
             )

@@ -221,6 +221,47 @@ def test_power_loss_while_segments_are_removed_leaves_an_unbroken_row(call: int)
         assert again.first_index in {1, 26}
 
 
+def test_what_is_committed_is_known_again_as_of_the_last_flush() -> None:
+    disk = new_disk()
+    journal = journal_with(disk, 9, segment_bytes=512)
+    assert journal.recovered_commit_index == 0
+    journal.setRaftCommitIndex(8)
+    assert not journal.needs_sync(), "it is not worth a flush of its own"
+    journal.add(b"x", 10, 1)
+    journal.flush_sync()
+    journal.setRaftCommitIndex(10)
+    disk.locked = False  # the process is killed
+    again = Journal(WAL, segment_bytes=512, disk=disk)
+    assert again.recovered_commit_index == 8
+    assert again.getRaftCommitIndex() == 1
+    again.setRaftCommitIndex(9)
+    again._destroy()
+    assert Journal(WAL, segment_bytes=512, disk=disk).recovered_commit_index == 9
+
+
+def test_what_is_committed_survives_the_removal_of_the_segment_that_says_so() -> None:
+    disk = new_disk()
+    journal = journal_with(disk, 9, segment_bytes=512)
+    journal.setRaftCommitIndex(9)
+    for index in range(10, 40):
+        journal.add(b"x", index, 1)
+        journal.flush_sync()
+    journal.deleteEntriesTo(35)
+    journal.flush_sync()
+    assert "000000000002.seg" not in disk.names
+    disk.locked = False
+    assert Journal(WAL, segment_bytes=512, disk=disk).recovered_commit_index == 9
+
+
+def test_what_is_committed_never_reaches_beyond_the_log() -> None:
+    disk = new_disk()
+    journal = journal_with(disk, 5)
+    journal.setRaftCommitIndex(5)
+    journal.deleteEntriesFrom(3)
+    journal._destroy()
+    assert Journal(WAL, segment_bytes=4096, disk=disk).recovered_commit_index == 3
+
+
 def test_a_truncation_below_the_first_segment_that_is_left_is_read_back() -> None:
     disk = new_disk()
     journal = journal_with(disk, 12, segment_bytes=256)

@@ -59,6 +59,7 @@ def small_journal() -> tuple[SimulatedDisk, Content]:
     journal.deleteEntriesTo(2)
     journal.flush_sync()
     journal.add(b"the last", 11, 2)
+    journal.setRaftCommitIndex(10)
     journal.flush_sync()
     disk.locked = False
     assert len(disk.names) >= 3
@@ -146,7 +147,10 @@ def test_a_hole_of_zeros_in_front_of_the_last_mark_is_refused() -> None:
         for offset in range(0, used, 7):
             end = min(offset + 40, used)
             damaged = disk.copy()
-            damaged.set_content(name, content[:offset] + bytes(end - offset) + content[end:])
+            with_hole = content[:offset] + bytes(end - offset) + content[end:]
+            if with_hole == content:
+                continue
+            damaged.set_content(name, with_hole)
             with pytest.raises(JournalError, match=name):
                 reopen(damaged)
 
@@ -302,6 +306,10 @@ class JournalOnABadDisk(RuleBasedStateMachine):
     def vote(self, voted_for: str | None, step: int) -> None:
         self.journal.setCurrentTerm(self.now.term + step, voted_for)
         self._goes_on(self.now._replace(term=self.now.term + step, voted_for=voted_for))
+
+    @rule(index=st.integers(0, 60))
+    def commit(self, index: int) -> None:
+        self.journal.setRaftCommitIndex(index)
 
     @rule(count=st.integers(1, 3))
     def truncate(self, count: int) -> None:
