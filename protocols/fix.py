@@ -70,6 +70,10 @@ class FixMessage:
         """True when every one of `tags` is in the message."""
         return tags <= self._by_tag.keys()
 
+    def has_any(self, tags: frozenset[int]) -> bool:
+        """True when at least one of `tags` is in the message."""
+        return not tags.isdisjoint(self._by_tag)
+
     def __repr__(self) -> str:
         return "|".join(f"{tag}={value}" for tag, value in self.fields)
 

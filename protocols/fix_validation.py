@@ -255,7 +255,7 @@ class FixDictionary:
             return SessionReject(
                 None,
                 SessionRejectReason.INVALID_TAG_NUMBER,
-                f"field {_printable(value)} does not begin with a tag number and =",
+                f"field {printable(value)} does not begin with a tag number and =",
             )
         name = self.field_name(tag)
         if tag not in self.names:
@@ -278,14 +278,14 @@ class FixDictionary:
             return SessionReject(
                 tag,
                 SessionRejectReason.INCORRECT_DATA_FORMAT,
-                f"{name} {_printable(value)} is not {description}",
+                f"{name} {printable(value)} is not {description}",
             )
         allowed = self.enumerations.get(tag)
         if allowed is not None and value not in allowed:
             return SessionReject(
                 tag,
                 SessionRejectReason.VALUE_OUT_OF_RANGE,
-                f"{name} {_printable(value)} is none of {' '.join(sorted(allowed))}",
+                f"{name} {printable(value)} is none of {' '.join(sorted(allowed))}",
             )
         return None
 
@@ -345,7 +345,7 @@ def _tags(text: str) -> list[int]:
     return [int(number) for number in text.split()]
 
 
-def _printable(value: str) -> str:
+def printable(value: str) -> str:
     """A value as it may stand in Text(58): ASCII, without control characters, not too long."""
     shown = "".join(c if " " <= c <= "~" else "?" for c in value[:40])
     return f"'{shown}...'" if len(value) > 40 else f"'{shown}'"

@@ -1,0 +1,68 @@
+"""What a FixSession asks its surroundings to do, its states, and the admin MsgTypes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple, TypeAlias
+
+from protocols.fix import FixMessage
+
+BEGIN_STRING = "FIX.4.4"
+HEARTBEAT = "0"
+TEST_REQUEST = "1"
+RESEND_REQUEST = "2"
+REJECT = "3"
+SEQUENCE_RESET = "4"
+LOGOUT = "5"
+LOGON = "A"
+ADMIN_MSG_TYPES = frozenset(
+    (HEARTBEAT, TEST_REQUEST, RESEND_REQUEST, REJECT, SEQUENCE_RESET, LOGOUT, LOGON)
+)
+
+
+class SessionState(StrEnum):
+    """Where a session stands."""
+
+    DISCONNECTED = "disconnected"
+    OPENING = "opening"  # the Logon is fine, the cluster has been asked
+    ACTIVE = "active"
+
+
+class SendAdmin(NamedTuple):
+    """Store and send an administrative message."""
+
+    seq: int
+    frame: bytes
+
+
+class Deliver(NamedTuple):
+    """An application message whose turn it is. Its number is used up."""
+
+    message: FixMessage
+    seq: int
+
+
+class Resend(NamedTuple):
+    """Send messages first_seq .. last_seq again; administrative ones as gap fills."""
+
+    first_seq: int
+    last_seq: int
+
+
+class Open(NamedTuple):
+    """Ask the cluster to open the session; opened() or refused() must follow."""
+
+    reset: bool
+
+
+class ResetNumbers(NamedTuple):
+    """Forget all stored messages: numbers begin again at 1."""
+
+
+class Disconnect(NamedTuple):
+    """End the connection after everything before has been sent. The session is DISCONNECTED."""
+
+    reason: str
+
+
+Action: TypeAlias = SendAdmin | Deliver | Resend | Open | ResetNumbers | Disconnect

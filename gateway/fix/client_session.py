@@ -1,0 +1,122 @@
+"""All that the gateway has on one client: FIX session, store, connection, open commands."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from gateway.fix.session import FixSession
+from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
+from gateway.fix.store import SessionStore
+from gateway.fix.translate import Notes
+from oms.events import Event
+
+if TYPE_CHECKING:
+    from gateway.fix.connection import Connection
+
+
+class Unanswered(NamedTuple):
+    """A command that was submitted for a received message and has no answer yet."""
+
+    command_number: int
+    seq: int
+    received_ns: int
+
+
+class TimedEvent(NamedTuple):
+    """An event with its number and its TransactTime(60)."""
+
+    event_seq: int
+    event: Event
+    transact_time: str
+
+
+class ClientSession:
+    """One configured client. Lives as long as the gateway.
+
+    `opening` is the number of the OpenSession that waits for its answer, `verdict` the latest
+    SessionOpened or SessionRefused seen meanwhile (it may answer an older OpenSession: only when
+    `opening` counts as answered it is certain), `held` the events that came after the verdict.
+    `frames` are stored messages of this turn of the loop that go on the socket with flush().
+    """
+
+    __slots__ = (
+        "close_is_owed",
+        "connection",
+        "fix",
+        "frames",
+        "held",
+        "is_open_in_cluster",
+        "notes",
+        "opening",
+        "settings",
+        "store",
+        "unanswered",
+        "verdict",
+    )
+
+    def __init__(
+        self, settings: FixSessionSettings, gateway: FixGatewaySettings, store: SessionStore
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.fix = FixSession(
+            settings, gateway, next_in=store.received_through + 1, next_out=store.next_out
+        )
+        self.connection: Connection | None = None
+        self.unanswered: deque[Unanswered] = deque()
+        self.notes: Notes = {}
+        self.frames: list[bytes] = []
+        self.opening: int | None = None
+        self.verdict: TimedEvent | None = None
+        self.held: list[TimedEvent] = []
+        self.is_open_in_cluster = False
+        self.close_is_owed = False
+
+    def send_admin(self, seq: int, frame: bytes) -> None:
+        """Store an administrative message and queue it for flush()."""
+        self.store.append_sent(seq, frame, event_seq=0, answered_seq=0, is_admin=True)
+        self.frames.append(frame)
+
+    def send_application(
+        self,
+        msg_type: str,
+        body: str,
+        sending_time: str,
+        *,
+        event_seq: int = 0,
+        answered_seq: int = 0,
+    ) -> None:
+        """Number and store an application message and queue it for flush()."""
+        seq, frame = self.fix.encode_application(msg_type, body, sending_time)
+        self.store.append_sent(
+            seq, frame, event_seq=event_seq, answered_seq=answered_seq, is_admin=False
+        )
+        if self.connection is not None and self.connection.is_logged_on:
+            self.frames.append(frame)
+
+    def forget_answered(self, answered: int) -> int:
+        """Drop the commands up to number `answered`; returns when the first of them was received
+        (ns since the epoch), 0 when there was none."""
+        unanswered = self.unanswered
+        first_received_ns = 0
+        while unanswered and unanswered[0].command_number <= answered:
+            dropped = unanswered.popleft()
+            first_received_ns = first_received_ns or dropped.received_ns
+        return first_received_ns
+
+    def flush(self) -> None:
+        """Store what this turn of the loop made, then give it to the connection."""
+        store = self.store
+        # Never beyond the first message whose command has no answer: if the process died now,
+        # that command might be lost, and the client must be asked for the message again.
+        through = self.unanswered[0].seq - 1 if self.unanswered else self.fix.next_in - 1
+        if through != store.received_through:
+            store.append_received(through)
+        store.flush()
+        if self.frames:
+            frames, self.frames = self.frames, []
+            if self.connection is not None:
+                self.connection.write_new(frames)
+        if self.connection is not None:
+            self.connection.start_resend()

@@ -1,0 +1,294 @@
+"""Events to FIX.4.4 messages: ExecutionReport(8) and OrderCancelReject(9).
+
+A report is a pure function of the event, its number and its time, so a report that is made again
+after a crash is the same but for the session header. ExecID(17) is the number of the event.
+
+Only what the stock FIX.4.4 dictionary knows is sent: the match number as SecondaryExecID(527),
+OrdRejReason(103) 99 instead of 16 and 18, a replaced order as ExecType(150) 5 with the status that
+it has. Each function returns the fields after the standard header as `tag=value|...|` text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from oms.events import (
+    CancelReason,
+    CancelRejected,
+    Event,
+    EventKind,
+    OrderCanceled,
+    OrderRejected,
+    OrdStatus,
+    RejectReason,
+    TradingState,
+)
+from oms.price import format_price
+
+EXECUTION_REPORT: Final = "8"
+ORDER_CANCEL_REJECT: Final = "9"
+NO_ORDER_ID: Final = "NONE"
+"""OrderID(37) where there is no order."""
+
+_EXCHANGE_OPTION: Final = 8  # ExecRestatementReason(378) of a cancel that nobody asked for
+_MARKET: Final = 1
+_CANCELED: Final = int(EventKind.ORDER_CANCELED)
+_price_text = lru_cache(maxsize=65_536)(format_price)
+
+
+class RejectCodes(NamedTuple):
+    """How FIX.4.4 names a reason: OrdRejReason(103) and CxlRejReason(102)."""
+
+    ord_rej_reason: int
+    cxl_rej_reason: int
+
+
+REJECT_CODES: Final[dict[int, RejectCodes]] = {
+    RejectReason.UNKNOWN_SYMBOL: RejectCodes(1, 99),
+    RejectReason.UNKNOWN_ACCOUNT: RejectCodes(15, 99),
+    RejectReason.DUPLICATE_CL_ORD_ID: RejectCodes(6, 6),
+    RejectReason.INVALID_SIDE: RejectCodes(11, 99),
+    RejectReason.INVALID_ORDER_TYPE: RejectCodes(11, 99),
+    RejectReason.INVALID_TIME_IN_FORCE: RejectCodes(11, 99),
+    RejectReason.INVALID_QUANTITY: RejectCodes(13, 99),
+    RejectReason.QUANTITY_NOT_ROUND_LOT: RejectCodes(13, 99),
+    RejectReason.QUANTITY_TOO_LARGE: RejectCodes(3, 99),
+    RejectReason.INVALID_PRICE: RejectCodes(99, 99),
+    RejectReason.PRICE_OFF_GRID: RejectCodes(99, 99),  # 18 in later versions of FIX
+    RejectReason.PRICE_OUT_OF_BAND: RejectCodes(99, 99),  # 16 in later versions of FIX
+    RejectReason.ORDER_VALUE_TOO_LARGE: RejectCodes(3, 99),
+    RejectReason.MARKET_CLOSED: RejectCodes(2, 2),
+    RejectReason.HALTED: RejectCodes(2, 2),
+    RejectReason.UNKNOWN_ORDER: RejectCodes(5, 1),
+    RejectReason.TOO_LATE: RejectCodes(4, 0),
+    RejectReason.ORDER_MISMATCH: RejectCodes(99, 99),
+    RejectReason.QUANTITY_ALREADY_EXECUTED: RejectCodes(13, 0),
+    RejectReason.UNKNOWN_SESSION: RejectCodes(99, 99),
+}
+
+CANCEL_TEXTS: Final[dict[int, str]] = {
+    CancelReason.USER: "",
+    CancelReason.IMMEDIATE_OR_CANCEL: "TimeInForce(59) 3: what did not trade at once is canceled",
+    CancelReason.FILL_OR_KILL: "TimeInForce(59) 4: the whole OrderQty(38) was not available",
+    CancelReason.NO_LIQUIDITY: "OrdType(40) 1: no more shares are offered within the price band",
+    CancelReason.SESSION_CLOSED: "The session ended and asked for cancel on disconnect",
+    CancelReason.SYSTEM: "Canceled by the exchange",
+}
+
+_STATUS_NAMES: Final = {
+    OrdStatus.NEW: "new",
+    OrdStatus.PARTIALLY_FILLED: "partially filled",
+    OrdStatus.FILLED: "filled",
+    OrdStatus.CANCELED: "canceled",
+    OrdStatus.REJECTED: "rejected",
+}
+
+
+def _money(value: int | str) -> str:
+    """A price or an order value (1/10,000) as text; what is no valid price stays a number."""
+    if isinstance(value, str):
+        return value
+    return format_price(value) if value >= 0 else f"-{format_price(-value)}"
+
+
+def _band(limit: int | str) -> str:
+    """`low-high` in 1/10,000 as text."""
+    low, dash, high = str(limit).partition("-")
+    if not (dash and low.isdigit() and high.isdigit()):
+        return str(limit)
+    return f"{format_price(int(low))} to {format_price(int(high))}"
+
+
+def _price_sentence(found: int | str, limit: int | str) -> str:
+    return f"Price(44) {_money(found)} is not allowed: a limit order needs one above 0"
+
+
+def _status_sentence(found: int | str, limit: int | str) -> str:
+    name = _STATUS_NAMES.get(OrdStatus(int(found)), str(found))
+    return f"OrigClOrdID(41) names an order that is already {name}"
+
+
+def _state_sentence(found: int | str, limit: int | str) -> str:
+    state = TradingState(int(found)).name.lower()
+    return f"Symbol(55) is {state}: orders are taken while it is trading"
+
+
+REJECT_TEXTS: Final[dict[int, Callable[[int | str, int | str], str]]] = {
+    RejectReason.UNKNOWN_SYMBOL: lambda found, limit: f"Symbol(55) {found} is not listed here",
+    RejectReason.UNKNOWN_ACCOUNT: lambda found, limit: (
+        f"Account(1) {found} is not the account {limit} of this session"
+    ),
+    RejectReason.DUPLICATE_CL_ORD_ID: lambda found, limit: (
+        f"ClOrdID(11) {found} was used before; each request of the day needs its own"
+    ),
+    RejectReason.INVALID_SIDE: lambda found, limit: (
+        f"Side(54) {found} is not supported; use 1 (buy), 2 (sell), 5 (sell short)"
+    ),
+    RejectReason.INVALID_ORDER_TYPE: lambda found, limit: (
+        f"OrdType(40) {found} is not supported; use 1 (market), 2 (limit)"
+    ),
+    RejectReason.INVALID_TIME_IN_FORCE: lambda found, limit: (
+        f"TimeInForce(59) {found} is not supported; use 0, 1, 3 or 4"
+    ),
+    RejectReason.INVALID_QUANTITY: lambda found, limit: f"OrderQty(38) {found} is not above 0",
+    RejectReason.QUANTITY_NOT_ROUND_LOT: lambda found, limit: (
+        f"OrderQty(38) {found} is not a multiple of the lot size {limit}"
+    ),
+    RejectReason.QUANTITY_TOO_LARGE: lambda found, limit: (
+        f"OrderQty(38) {found} is above the limit of {limit}"
+    ),
+    RejectReason.INVALID_PRICE: _price_sentence,
+    RejectReason.PRICE_OFF_GRID: lambda found, limit: (
+        f"Price(44) {_money(found)} is not a multiple of the tick {_money(limit)}"
+    ),
+    RejectReason.PRICE_OUT_OF_BAND: lambda found, limit: (
+        f"Price(44) {_money(found)} is outside of the price band {_band(limit)}"
+    ),
+    RejectReason.ORDER_VALUE_TOO_LARGE: lambda found, limit: (
+        f"OrderQty(38) times Price(44) is {_money(found)}, above the limit of {_money(limit)}"
+    ),
+    RejectReason.MARKET_CLOSED: _state_sentence,
+    RejectReason.HALTED: _state_sentence,
+    RejectReason.UNKNOWN_ORDER: lambda found, limit: (
+        f"OrigClOrdID(41) {found} names no order of this session"
+    ),
+    RejectReason.TOO_LATE: _status_sentence,
+    RejectReason.ORDER_MISMATCH: lambda found, limit: (
+        f"The request says {found}, the order that OrigClOrdID(41) names has {limit}"
+    ),
+    RejectReason.QUANTITY_ALREADY_EXECUTED: lambda found, limit: (
+        f"OrderQty(38) {found} must be above CumQty(14) {limit}, which is executed already"
+    ),
+    RejectReason.UNKNOWN_SESSION: lambda found, limit: (
+        f"The session {found} is not open on this exchange"
+    ),
+}
+
+
+def reject_text(reason: int, found: int | str, limit: int | str) -> str:
+    """One sentence for Text(58): the value found, the rule, the tag."""
+    return REJECT_TEXTS[reason](found, limit)
+
+
+def average_price(cum_value: int, cum_qty: int) -> str:
+    """AvgPx(6) with up to six decimals, rounded half up; 0 before the first execution.
+
+    `cum_value` is the sum of quantity times Price(4).
+    """
+    if cum_qty == 0:
+        return "0"
+    if cum_value % cum_qty == 0:
+        return _price_text(cum_value // cum_qty)
+    millionths = (cum_value * 200 + cum_qty) // (2 * cum_qty)
+    whole, fraction = divmod(millionths, 1_000_000)
+    return f"{whole}.{fraction:06d}".rstrip("0").rstrip(".")
+
+
+def _order_report(
+    event: Event, exec_id: int, exec_type: str, transact_time: str, orig: str, more: str
+) -> str:
+    """The ExecutionReport of an event that begins with ORDER_FIELDS. `orig` is the OrigClOrdID(41)
+    or ""; `more` are the fields of this kind of event only."""
+    (
+        _,
+        _,
+        cl_ord_id,
+        order_id,
+        account,
+        symbol,
+        side,
+        order_type,
+        time_in_force,
+        quantity,
+        price,
+        cum_qty,
+        leaves_qty,
+        cum_value,
+        ord_status,
+        _,
+    ) = event[:16]
+    orig_text = f"41={orig}\x01" if orig else ""
+    price_text = f"44={_price_text(price)}\x01" if price > 0 else ""
+    average = average_price(cum_value, cum_qty) if cum_qty else "0"
+    return (
+        f"37={order_id or NO_ORDER_ID}\x0111={cl_ord_id}\x01{orig_text}17={exec_id}\x01"
+        f"150={exec_type}\x0139={ord_status}\x011={account}\x0155={symbol}\x0154={side}\x01"
+        f"38={quantity}\x0140={order_type}\x01{price_text}59={time_in_force}\x01{more}"
+        f"151={leaves_qty}\x0114={cum_qty}\x016={average}\x0160={transact_time}\x01"
+    )
+
+
+def _accepted(event: Event, exec_id: int, transact_time: str) -> str:
+    return _order_report(event, exec_id, "0", transact_time, "", "")
+
+
+def _executed(event: Event, exec_id: int, transact_time: str) -> str:
+    last_qty, last_price, match_number, liquidity = event[16:20]
+    last = f"32={last_qty}\x0131={_price_text(last_price)}\x01"
+    more = f"{last}527={match_number}\x01851={liquidity}\x01"
+    return _order_report(event, exec_id, "F", transact_time, "", more)
+
+
+def _canceled(event: Event, exec_id: int, transact_time: str) -> str:
+    canceled = OrderCanceled(*event)
+    text = CANCEL_TEXTS[canceled.reason]
+    more = f"58={text}\x01" if text else ""
+    if canceled.reason in {CancelReason.SESSION_CLOSED, CancelReason.SYSTEM}:
+        more = f"378={_EXCHANGE_OPTION}\x01{more}"
+    return _order_report(event, exec_id, "4", transact_time, canceled.orig_cl_ord_id, more)
+
+
+def _replaced(event: Event, exec_id: int, transact_time: str) -> str:
+    return _order_report(event, exec_id, "5", transact_time, event[16], "")
+
+
+def _rejected(event: Event, exec_id: int, transact_time: str) -> str:
+    rejected = OrderRejected(*event)
+    text = reject_text(rejected.reason, rejected.found, rejected.limit)
+    if rejected.reason == RejectReason.INVALID_PRICE and rejected.order_type == _MARKET:
+        text = f"Price(44) {_money(rejected.price)} on a market order: leave it out"
+    more = f"103={REJECT_CODES[rejected.reason].ord_rej_reason}\x0158={text}\x01"
+    return _order_report(event, exec_id, "8", transact_time, "", more)
+
+
+def _status_reported(event: Event, exec_id: int, transact_time: str) -> str:
+    if event[3]:
+        return _order_report(event, exec_id, "I", transact_time, "", "")
+    return (
+        f"37={NO_ORDER_ID}\x0111={event[2]}\x0117={exec_id}\x01150=I\x0139={event[14]}\x01103=5\x01"
+        f"58=ClOrdID(11) {event[2]} names no order that this session can still ask for\x01"
+        f"55={event[5]}\x0154={event[6]}\x0138=0\x01151=0\x0114=0\x016=0\x0160={transact_time}\x01"
+    )
+
+
+def cancel_reject_body(event: Event, transact_time: str, text: str | None) -> str:
+    """OrderCancelReject(9) of a CancelRejected; `text` replaces the sentence that belongs to it."""
+    refused = CancelRejected(*event)
+    sentence = text or reject_text(refused.reason, refused.found, refused.limit)
+    account = f"1={refused.account}\x01" if refused.account else ""
+    return (
+        f"37={refused.order_id or NO_ORDER_ID}\x0111={refused.cl_ord_id}\x01"
+        f"41={refused.orig_cl_ord_id}\x0139={refused.ord_status}\x01{account}"
+        f"60={transact_time}\x01434={refused.response_to}\x01"
+        f"102={REJECT_CODES[refused.reason].cxl_rej_reason}\x0158={sentence}\x01"
+    )
+
+
+_REPORTS: Final[dict[int, Callable[[Event, int, str], str]]] = {
+    EventKind.ORDER_ACCEPTED: _accepted,
+    EventKind.ORDER_EXECUTED: _executed,
+    EventKind.ORDER_CANCELED: _canceled,
+    EventKind.ORDER_REPLACED: _replaced,
+    EventKind.ORDER_REJECTED: _rejected,
+    EventKind.ORDER_STATUS_REPORTED: _status_reported,
+}
+
+REPORTED_KINDS: Final = frozenset((*_REPORTS, EventKind.CANCEL_REJECTED))
+"""The events that a client is told of."""
+
+
+def execution_report_body(event: Event, event_seq: int, transact_time: str) -> str:
+    """ExecutionReport(8) of an order event, the number and time of which are given."""
+    return _REPORTS[event[0]](event, event_seq, transact_time)

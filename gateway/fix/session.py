@@ -1,0 +1,445 @@
+"""One FIX.4.4 session of an acceptor, without any I/O: messages in, actions out.
+
+    session.logon(message, now_ns) / opened(...) / receive(message, now_ns) / on_time(now_ns)
+
+each return a list of actions, to be carried out in order. The session lives as long as the gateway;
+connections come and go. It owns the numbers of both directions; whoever carries out the actions
+stores the messages. Source: FIX 4.4, volume 2 (session protocol), and the FIX session test cases.
+
+    DISCONNECTED --Logon is fine--> OPENING --cluster has opened it--> ACTIVE
+         ^-------------- Logout, connection lost, a broken rule --------------|
+"""
+
+from __future__ import annotations
+
+from gateway.fix.actions import (
+    ADMIN_MSG_TYPES,
+    BEGIN_STRING,
+    HEARTBEAT,
+    LOGON,
+    LOGOUT,
+    REJECT,
+    RESEND_REQUEST,
+    SEQUENCE_RESET,
+    TEST_REQUEST,
+    Action,
+    Deliver,
+    Disconnect,
+    Open,
+    Resend,
+    ResetNumbers,
+    SendAdmin,
+    SessionState,
+)
+from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
+from protocols.fix import (
+    NS_PER_SECOND,
+    FixEncoder,
+    FixMessage,
+    encode_body,
+    format_utc_timestamp,
+    parse_utc_timestamp,
+)
+from protocols.fix_dictionary import FIX44
+from protocols.fix_validation import SessionReject, SessionRejectReason, printable
+
+
+class FixSession:
+    """The state of one session. `next_in` and `next_out` are the MsgSeqNums that are due next."""
+
+    def __init__(
+        self,
+        client: FixSessionSettings,
+        gateway: FixGatewaySettings,
+        *,
+        next_in: int = 1,
+        next_out: int = 1,
+    ) -> None:
+        self.client = client
+        self.state = SessionState.DISCONNECTED
+        self.next_in = next_in
+        self.next_out = next_out
+        self.last_sent_ns = 0
+        self._gateway = gateway
+        self._tolerance_ns = gateway.sending_time_tolerance_s * NS_PER_SECOND
+        self._encoder = FixEncoder(BEGIN_STRING, gateway.sender_comp_id, client.comp_id)
+        self._logon: FixMessage | None = None
+        self._heartbeat_ns = 0
+        self._last_received_ns = 0
+        self._test_sent_ns = 0  # 0: no TestRequest of ours is open
+        self._early: dict[int, tuple[FixMessage, bool]] = {}  # seq -> message, already dealt with
+        self._gap_until = 0  # the number that showed the gap; a request for it is out
+        self._gap_asked: tuple[int, int] = (0, 0)  # (next_in, time_ns) of the latest request
+
+    # ---- sending ----
+
+    def encode_application(self, msg_type: str, body: str, sending_time: str) -> tuple[int, bytes]:
+        """Give an application message its number; returns (number, frame)."""
+        seq = self.next_out
+        self.next_out = seq + 1
+        return seq, self._encoder.encode(msg_type, body, seq, sending_time)
+
+    def _send(self, msg_type: str, fields: list[tuple[int, object]], now_ns: int) -> SendAdmin:
+        seq = self.next_out
+        self.next_out = seq + 1
+        self.last_sent_ns = now_ns
+        body = encode_body(fields)
+        return SendAdmin(
+            seq, self._encoder.encode(msg_type, body, seq, format_utc_timestamp(now_ns))
+        )
+
+    def gap_fill(self, first_seq: int, new_seq: int, sending_time: str) -> bytes:
+        """A SequenceReset that stands for the messages first_seq .. new_seq - 1."""
+        body = f"43=Y\x01122={sending_time}\x01123=Y\x0136={new_seq}\x01"
+        return self._encoder.encode(SEQUENCE_RESET, body, first_seq, sending_time)
+
+    def _reject(self, message: FixMessage, reject: SessionReject, now_ns: int) -> SendAdmin:
+        fields: list[tuple[int, object]] = [(45, message.get(34) or 0)]
+        if reject.ref_tag is not None:
+            fields.append((371, reject.ref_tag))
+        fields += [(372, message.msg_type), (373, int(reject.reason)), (58, reject.text)]
+        return self._send(REJECT, fields, now_ns)
+
+    def _end(self, text: str, now_ns: int) -> list[Action]:
+        """Logout with a sentence, then disconnect."""
+        self.disconnected()
+        return [self._send(LOGOUT, [(58, text)], now_ns), Disconnect(text)]
+
+    def logout(self, text: str, now_ns: int) -> list[Action]:
+        """End an active session from our side."""
+        return self._end(text, now_ns)
+
+    def disconnected(self) -> None:
+        """The connection is gone or about to go."""
+        self.state = SessionState.DISCONNECTED
+        self._logon = None
+        self._early.clear()
+        self._gap_until = 0
+        self._test_sent_ns = 0
+
+    # ---- logging on ----
+
+    def logon(self, message: FixMessage, now_ns: int) -> list[Action]:
+        """The first message of a connection, a Logon(A) with our CompID and the client's."""
+        assert self.state is SessionState.DISCONNECTED, f"{self.client.comp_id} is {self.state}"
+        problem = self._logon_problem(message, now_ns)
+        if problem is not None:
+            return self._end(problem, now_ns)
+        return self._ask_to_open(message, now_ns)
+
+    def _ask_to_open(self, message: FixMessage, now_ns: int) -> list[Action]:
+        self.state = SessionState.OPENING
+        self._logon = message
+        self._last_received_ns = now_ns
+        return [Open(message.get(141) == "Y")]
+
+    def _logon_problem(self, message: FixMessage, now_ns: int) -> str | None:
+        """The first reason why a Logon cannot be accepted."""
+        if message.begin_string != BEGIN_STRING:
+            return f"BeginString(8) {printable(message.begin_string)} is not {BEGIN_STRING}"
+        reject = FIX44.validate(message)
+        if reject is not None:
+            return reject.text
+        get = message.get
+        sent_ns = parse_utc_timestamp(get(52) or "")
+        if sent_ns is None or abs(now_ns - sent_ns) > self._tolerance_ns:
+            return self._inaccurate(message, now_ns)
+        if get(98) != "0":
+            return f"EncryptMethod(98) {get(98)} is not supported; use 0 (none)"
+        low, high = self._gateway.heartbeat_min_s, self._gateway.heartbeat_max_s
+        if not low <= int(get(108) or 0) <= high:
+            return f"HeartBtInt(108) {get(108)} is not between {low} and {high} seconds"
+        client = self.client
+        if client.username is not None and get(553) != client.username:
+            return "Username(553) and Password(554) do not match this CompID"
+        if client.password is not None and get(554) != client.password:
+            return "Username(553) and Password(554) do not match this CompID"
+        if get(141) == "Y" and int(get(34) or 0) != 1:
+            return f"ResetSeqNumFlag(141)=Y needs MsgSeqNum(34) 1, not {get(34)}"
+        if get(141) == "Y" and int(get(789) or 1) != 1:
+            return f"ResetSeqNumFlag(141)=Y needs NextExpectedMsgSeqNum(789) 1, not {get(789)}"
+        return None
+
+    def refused(self, text: str, now_ns: int) -> list[Action]:
+        """The cluster did not open the session."""
+        return self._end(text, now_ns)
+
+    def opened(self, last_msg_seq_num: int, now_ns: int) -> list[Action]:
+        """The cluster has opened the session. Answer the Logon, and close gaps.
+
+        `last_msg_seq_num` is the highest number that became a command (0 after a reset).
+        """
+        logon = self._logon
+        assert self.state is SessionState.OPENING, f"{self.client.comp_id} is {self.state}"
+        assert logon is not None, f"{self.client.comp_id} is opening without a Logon"
+        actions: list[Action] = []
+        is_reset = logon.get(141) == "Y"
+        if is_reset:
+            self.next_in = self.next_out = 1
+            self._early.clear()
+            self._gap_until = 0
+            actions.append(ResetNumbers())
+        else:
+            self.next_in = max(self.next_in, last_msg_seq_num + 1)
+        seq = int(logon.get(34) or 0)
+        if seq < self.next_in and logon.get(43) != "Y":
+            return actions + self._end(self._too_low(seq), now_ns)
+        expected_text = logon.get(789)
+        expected = self.next_out if expected_text is None else int(expected_text)
+        if not 1 <= expected <= self.next_out:
+            return actions + self._end(
+                f"NextExpectedMsgSeqNum(789) {expected} is not between 1 and {self.next_out},"
+                " the number of our next message",
+                now_ns,
+            )
+        self._become_active(int(logon.get(108) or 0), now_ns)
+        has_gap = seq > self.next_in
+        if seq == self.next_in:
+            self.next_in += 1
+        actions.append(self._answer_logon(logon, is_reset, now_ns))
+        if has_gap:
+            self._early[seq] = (logon, True)
+            if expected_text is None:
+                actions.append(self._ask_for_gap(seq, now_ns))
+            else:  # the client sees our 789 and sends what is missing by itself
+                self._gap_until = seq
+                self._gap_asked = (self.next_in, now_ns)
+        if expected < self.next_out - 1:
+            actions.append(Resend(expected, self.next_out - 1))
+        return actions
+
+    def _become_active(self, heartbeat_s: int, now_ns: int) -> None:
+        self.state = SessionState.ACTIVE
+        self._logon = None
+        self._heartbeat_ns = heartbeat_s * NS_PER_SECOND
+        self._last_received_ns = now_ns
+        self._test_sent_ns = 0
+
+    def _answer_logon(self, logon: FixMessage, is_reset: bool, now_ns: int) -> SendAdmin:
+        fields: list[tuple[int, object]] = [(98, 0), (108, logon.get(108))]
+        if is_reset:
+            fields.append((141, "Y"))
+        if logon.get(789) is not None:
+            fields.append((789, self.next_in))
+        return self._send(LOGON, fields, now_ns)
+
+    # ---- receiving ----
+
+    def receive(self, message: FixMessage, now_ns: int) -> list[Action]:
+        """The next message of the connection; the session must be ACTIVE."""
+        assert self.state is SessionState.ACTIVE, f"{self.client.comp_id} is {self.state}"
+        self._last_received_ns = now_ns
+        self._test_sent_ns = 0
+        get = message.get
+        seq_text = get(34)
+        if message.begin_string != BEGIN_STRING:
+            return self._end(
+                f"BeginString(8) {printable(message.begin_string)} is not {BEGIN_STRING}", now_ns
+            )
+        if seq_text is None or not (seq_text.isascii() and seq_text.isdigit()):
+            return self._end("MsgSeqNum(34) is missing or not a number", now_ns)
+        if len(seq_text) > 10:
+            return self._end("MsgSeqNum(34) has more than 10 digits", now_ns)
+        seq = int(seq_text)
+        fatal = self._header_problem(message, now_ns)
+        if fatal is not None:
+            if seq == self.next_in:
+                self.next_in += 1
+            return [self._reject(message, fatal, now_ns), *self._end(fatal.text, now_ns)]
+        msg_type = message.msg_type
+        if msg_type == SEQUENCE_RESET and get(123) != "Y":
+            return self._sequence_reset(message, now_ns)
+        if msg_type == LOGON and get(141) == "Y":
+            problem = self._logon_problem(message, now_ns)
+            return self._end(problem, now_ns) if problem else self._ask_to_open(message, now_ns)
+        if seq > self.next_in:
+            return self._too_high(message, seq, now_ns)
+        if seq < self.next_in:
+            if get(43) == "Y":
+                return []  # it was dealt with when it came first
+            return self._end(self._too_low(seq), now_ns)
+        actions: list[Action] = []
+        self._process(message, seq, actions, now_ns)
+        if self._early:
+            self._process_early(actions, now_ns)
+        return actions
+
+    def _header_problem(self, message: FixMessage, now_ns: int) -> SessionReject | None:
+        """What is so wrong with the header that the session must end. What is missing or malformed
+        is left to the dictionary."""
+        get = message.get
+        for tag, expected in ((49, self.client.comp_id), (56, self._gateway.sender_comp_id)):
+            found = get(tag)
+            if found != expected and found:
+                return SessionReject(
+                    tag,
+                    SessionRejectReason.COMP_ID_PROBLEM,
+                    f"{FIX44.field_name(tag)} {printable(found)} is not {expected}",
+                )
+        sent_ns = parse_utc_timestamp(get(52) or "")
+        if sent_ns is not None and abs(now_ns - sent_ns) > self._tolerance_ns:
+            return SessionReject(
+                52, SessionRejectReason.SENDING_TIME_ACCURACY, self._inaccurate(message, now_ns)
+            )
+        return None
+
+    def _inaccurate(self, message: FixMessage, now_ns: int) -> str:
+        return (
+            f"SendingTime(52) {message.get(52)} is more than"
+            f" {self._gateway.sending_time_tolerance_s} s away from our time"
+            f" {format_utc_timestamp(now_ns)}"
+        )
+
+    def _too_low(self, seq: int) -> str:
+        return f"MsgSeqNum(34) too low, expecting {self.next_in} but received {seq}"
+
+    def _process(self, message: FixMessage, seq: int, actions: list[Action], now_ns: int) -> None:
+        """Deal with a message whose turn it is. Uses up its number."""
+        self.next_in = seq + 1
+        reject = FIX44.validate(message) or self._possible_duplicate_problem(message)
+        if reject is not None:
+            actions.append(self._reject(message, reject, now_ns))
+            return
+        msg_type = message.msg_type
+        if msg_type not in ADMIN_MSG_TYPES:
+            actions.append(Deliver(message, seq))
+        elif msg_type == TEST_REQUEST:
+            actions.append(self._send(HEARTBEAT, [(112, message.get(112))], now_ns))
+        elif msg_type == RESEND_REQUEST:
+            actions.append(self._resend(message, now_ns))
+        elif msg_type == SEQUENCE_RESET:
+            new_seq = int(message.get(36) or 0)
+            if new_seq > seq:
+                self._jump(new_seq)
+            else:
+                text = f"NewSeqNo(36) {new_seq} is not above MsgSeqNum(34) {seq}"
+                out_of_range = SessionReject(36, SessionRejectReason.VALUE_OUT_OF_RANGE, text)
+                actions.append(self._reject(message, out_of_range, now_ns))
+        elif msg_type == LOGOUT:
+            actions += self._answer_logout(now_ns)
+        elif msg_type == LOGON:
+            text = "The session is logged on; a further Logon needs ResetSeqNumFlag(141)=Y"
+            other = SessionReject(None, SessionRejectReason.OTHER, text)
+            actions.append(self._reject(message, other, now_ns))
+
+    def _possible_duplicate_problem(self, message: FixMessage) -> SessionReject | None:
+        """What is wrong with PossDupFlag(43)=Y and the OrigSendingTime(122) that goes with it."""
+        get = message.get
+        if get(43) != "Y" or message.msg_type == SEQUENCE_RESET:
+            return None
+        original = get(122)
+        if original is None:
+            return SessionReject(
+                122,
+                SessionRejectReason.REQUIRED_TAG_MISSING,
+                "OrigSendingTime(122) is required with PossDupFlag(43)=Y",
+            )
+        if (parse_utc_timestamp(original) or 0) > (parse_utc_timestamp(get(52) or "") or 0):
+            return SessionReject(
+                122,
+                SessionRejectReason.SENDING_TIME_ACCURACY,
+                f"OrigSendingTime(122) {original} is later than SendingTime(52) {get(52)}",
+            )
+        return None
+
+    def _answer_logout(self, now_ns: int) -> list[Action]:
+        self.disconnected()
+        return [self._send(LOGOUT, [], now_ns), Disconnect("the client logged out")]
+
+    # ---- gaps ----
+
+    def _too_high(self, message: FixMessage, seq: int, now_ns: int) -> list[Action]:
+        """A message came before its turn: keep it, and ask for those that are missing.
+
+        A ResendRequest is answered at once (two sides that both miss something would wait for each
+        other for ever), and so is a Logout.
+        """
+        actions: list[Action] = []
+        is_answered = False
+        if message.msg_type in {RESEND_REQUEST, LOGOUT} and FIX44.validate(message) is None:
+            if message.msg_type == LOGOUT:
+                return self._answer_logout(now_ns)
+            actions.append(self._resend(message, now_ns))
+            is_answered = True
+        if seq not in self._early and len(self._early) < self._gateway.max_early_messages:
+            self._early[seq] = (message, is_answered)
+        if self.next_in > self._gap_until:
+            actions.append(self._ask_for_gap(seq, now_ns))
+        return actions
+
+    def _ask_for_gap(self, seq: int, now_ns: int) -> SendAdmin:
+        self._gap_until = seq
+        self._gap_asked = (self.next_in, now_ns)
+        return self._send(RESEND_REQUEST, [(7, self.next_in), (16, 0)], now_ns)
+
+    def _process_early(self, actions: list[Action], now_ns: int) -> None:
+        """Deal with the messages that came early and whose turn it is now."""
+        while self.state is SessionState.ACTIVE:
+            found = self._early.pop(self.next_in, None)
+            if found is None:
+                return
+            message, is_answered = found
+            if is_answered:
+                self.next_in += 1
+            else:
+                self._process(message, self.next_in, actions, now_ns)
+
+    def _jump(self, new_seq: int) -> None:
+        self.next_in = new_seq
+        for seq in [seq for seq in self._early if seq < new_seq]:
+            del self._early[seq]
+
+    def _sequence_reset(self, message: FixMessage, now_ns: int) -> list[Action]:
+        """SequenceReset in reset mode: its own number does not matter."""
+        reject = FIX44.validate(message)
+        if reject is not None:
+            return [self._reject(message, reject, now_ns)]
+        new_seq = int(message.get(36) or 0)
+        if new_seq < self.next_in:
+            text = f"NewSeqNo(36) {new_seq} is below the expected number {self.next_in}"
+            out_of_range = SessionReject(36, SessionRejectReason.VALUE_OUT_OF_RANGE, text)
+            return [self._reject(message, out_of_range, now_ns)]
+        self._jump(new_seq)
+        actions: list[Action] = []
+        self._process_early(actions, now_ns)
+        return actions
+
+    def _resend(self, message: FixMessage, now_ns: int) -> Action:
+        first, last = int(message.get(7) or 0), int(message.get(16) or 0)
+        sent = self.next_out - 1
+        if not 1 <= first <= sent or (last != 0 and last < first):
+            text = f"BeginSeqNo(7) {first} to EndSeqNo(16) {last} is not within 1 to {sent}"
+            out_of_range = SessionReject(7, SessionRejectReason.VALUE_OUT_OF_RANGE, text)
+            return self._reject(message, out_of_range, now_ns)
+        return Resend(first, min(last or sent, sent))
+
+    # ---- time ----
+
+    def heard(self, now_ns: int) -> None:
+        """Count the client as alive, for we know why nothing is heard of it."""
+        self._last_received_ns = now_ns
+        self._test_sent_ns = 0
+
+    def on_time(self, now_ns: int) -> list[Action]:
+        """Heartbeats, test requests, dead connections. To be called several times a second."""
+        if self.state is not SessionState.ACTIVE:
+            return []
+        actions: list[Action] = []
+        patience_ns = self._heartbeat_ns * 6 // 5
+        if self._test_sent_ns:
+            if now_ns - self._test_sent_ns >= patience_ns:
+                self.disconnected()
+                return [Disconnect("the client did not answer a TestRequest")]
+        elif now_ns - self._last_received_ns >= patience_ns:
+            self._test_sent_ns = now_ns
+            test_id = f"TEST-{format_utc_timestamp(now_ns)}"
+            actions.append(self._send(TEST_REQUEST, [(112, test_id)], now_ns))
+        asked_from, asked_ns = self._gap_asked
+        if (
+            self._gap_until >= self.next_in == asked_from
+            and now_ns - asked_ns >= self._heartbeat_ns
+        ):
+            actions.append(self._ask_for_gap(self._gap_until, now_ns))
+        if now_ns - self.last_sent_ns >= self._heartbeat_ns:
+            actions.append(self._send(HEARTBEAT, [], now_ns))
+        return actions
