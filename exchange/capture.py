@@ -1,4 +1,4 @@
-"""A receiver of the multicast feed as a member firm runs one: both lines, re-requests, own books."""
+"""A receiver of the multicast feed as a firm runs one: both lines, re-requests, own books."""
 
 from __future__ import annotations
 

@@ -108,10 +108,10 @@ def check_executions_on_feed(
     """The feed's executions (match number, quantity, price, symbol) are the fills, one to one."""
     problems = []
     published: dict[int, tuple[int, int, str]] = {}
-    for match_number, *facts in executions:
+    for match_number, quantity, price, symbol in executions:
         if match_number in published:
             problems.append(f"match {match_number} is on the feed twice")
-        published[match_number] = (facts[0], facts[1], facts[2])
+        published[match_number] = (quantity, price, symbol)
     reported = {
         match_number: (sides[0].last_qty, sides[0].last_price, sides[0].symbol)
         for match_number, sides in fills(ledgers).items()

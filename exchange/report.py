@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from exchange.capture import FeedCapture, levels
 from exchange.http_client import get_json
 from exchange.journals import read_journals
 from exchange.ledger import Ledger
-from exchange.local import LocalExchange, wait_for
+from exchange.local import LocalExchange, LocalExchangeError, wait_for
 from exchange.reconcile import (
     book_problems,
     check_executions_on_feed,
@@ -29,10 +29,10 @@ SETTLE_TIMEOUT_S = 30.0
 
 async def settle(ledgers: Sequence[Ledger], timeout_s: float = SETTLE_TIMEOUT_S) -> None:
     """Wait until every request has been answered; what stays open is for check_sessions to tell."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout_s
-    while any(ledger.unanswered for ledger in ledgers) and loop.time() < deadline:
-        await asyncio.sleep(0.02)
+    with contextlib.suppress(LocalExchangeError):
+        await wait_for(
+            lambda: not any(ledger.unanswered for ledger in ledgers), "all is answered", timeout_s
+        )
 
 
 async def check_running(

@@ -132,5 +132,5 @@ class Trader:
             self._open.pop(report.orig_cl_ord_id, None)
 
     def _is_latest_name(self, report: Report) -> bool:
-        """False while a cancel or replace of the order is on its way: it is left alone till then."""
+        """False while a cancel or replace of the order is on its way."""
         return report.exec_type in "05" or report.cl_ord_id in self._open

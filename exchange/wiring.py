@@ -1,4 +1,7 @@
-"""Settings to running processes: what is plugged into what, logging, signals, exit codes."""
+"""Settings to running processes: what is plugged into what, logging, signals, exit codes.
+
+Each process imports what it runs, when it runs it.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import uvloop
 
-from cluster.node import Node, NodeFailed
 from exchange.config import Config
 from exchange.config_keys import ConfigError
 from exchange.processes import end_with_parent, pid_path
@@ -29,9 +31,6 @@ from exchange.settings import (
     marketdata_settings,
     node_settings,
 )
-from gateway.fix.server import FixGateway
-from marketdata.publisher import SINK_NAME, ItchPublisher
-from marketdata.server import MarketDataServer
 
 EXIT_OK = 0
 EXIT_CONFIG = 2
@@ -55,6 +54,9 @@ class Service(Protocol):
 
 def run_node(config: Config, node_id: int, supervised_by: int | None) -> int:
     """Run one node until SIGTERM or SIGINT; returns the exit code."""
+    from cluster.node import Node
+    from marketdata.publisher import SINK_NAME, ItchPublisher
+
     settings = node_settings(config, node_id)
 
     async def serve() -> None:
@@ -66,6 +68,8 @@ def run_node(config: Config, node_id: int, supervised_by: int | None) -> int:
 
 def run_fix_gateway(config: Config, supervised_by: int | None) -> int:
     """Run the FIX gateway until SIGTERM or SIGINT; returns the exit code."""
+    from gateway.fix.server import FixGateway
+
     settings = fix_gateway_settings(config)
 
     async def serve() -> None:
@@ -76,6 +80,8 @@ def run_fix_gateway(config: Config, supervised_by: int | None) -> int:
 
 def run_marketdata(config: Config, supervised_by: int | None) -> int:
     """Run the market-data process until SIGTERM or SIGINT; returns the exit code."""
+    from marketdata.server import MarketDataServer
+
     settings = marketdata_settings(config)
 
     async def serve() -> None:
@@ -97,20 +103,15 @@ async def _serve(service: Service, run: Callable[[], Awaitable[None]] | None = N
         # What exists now lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        waits = {asyncio.ensure_future(stop.wait())}
+        waits: set[asyncio.Future[Any]] = {asyncio.ensure_future(stop.wait())}
         if run is not None:
-            waits.add(asyncio.ensure_future(_true_after(run)))
+            waits.add(asyncio.ensure_future(run()))
         done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for future in pending:
             future.cancel()
         logger.info("stopping")
         for future in done:
             future.result()
-
-
-async def _true_after(run: Callable[[], Awaitable[None]]) -> bool:
-    await run()
-    return True
 
 
 def _run_process(
@@ -128,9 +129,6 @@ def _run_process(
     try:
         logger.info("%s starts, pid %d, config %s", name, os.getpid(), config.source or "defaults")
         uvloop.run(_awaited(serve))
-    except NodeFailed as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return EXIT_BUG
     except (ConfigError, OSError) as error:
         logger.error("%s cannot run: %s", name, error)
         print(f"{name} cannot run: {error}", file=sys.stderr)
@@ -138,7 +136,7 @@ def _run_process(
     except Exception as error:
         logger.critical("%s stops on a bug", name, exc_info=True)
         log = config.data_dir / "log" / f"{name}.log"
-        print(f"{name} stops on a bug: {error!r}; the trace is in {log}", file=sys.stderr)
+        print(f"{name} stops: {error}; the trace is in {log}", file=sys.stderr)
         return EXIT_BUG
     finally:
         pid_path(config, name).unlink(missing_ok=True)
@@ -184,12 +182,14 @@ def _lock_pid_file(config: Config, name: str) -> int:
 class _UtcFormatter(logging.Formatter):
     """2026-01-31T09:30:00.123Z INFO cluster.raft: message."""
 
-    converter = time.gmtime
-
     def __init__(self) -> None:
         super().__init__(
             "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
         )
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """Override of logging's, in UTC."""
+        return time.strftime(datefmt or "%H:%M:%S", time.gmtime(record.created))
 
 
 def _set_up_logging(config: Config, name: str, *, to_stderr: bool) -> None:

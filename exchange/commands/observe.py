@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,8 @@ from exchange.commands.options import (
 )
 from exchange.config import Config
 from exchange.http_client import CONNECT_ERRORS, get_json, leader_of, node_statuses
-from exchange.settings import node_addresses
+from exchange.settings import line_settings, node_addresses
+from marketdata.tape import Tape, format_line, live, read_capture
 
 SHORT_HASH = 16
 
@@ -101,21 +105,53 @@ def register(cli: click.Group) -> None:
                 click.echo(line)
         return EXIT_OK if report.ok else EXIT_PROBLEM
 
-    @verb(cli, "tape", "exchange tape --json")
+    @verb(cli, "tape", "exchange tape --from-start --json")
     @click.argument(
         "capture", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
     )
+    @click.option("--from-start", is_flag=True, help="Begin with the first message of the day.")
+    @click.option("--count", type=click.IntRange(1), help="End after so many messages.")
     @config_option
     @json_option
-    def tape(config: Config, capture: Path | None, as_json: bool) -> None:
-        """Print decoded ITCH messages, live from both lines or from the file CAPTURE."""
-        from exchange.tape import print_live, print_file
-
+    def tape(
+        config: Config, capture: Path | None, from_start: bool, count: int | None, as_json: bool
+    ) -> None:
+        """Print decoded ITCH messages, one per line: live from both multicast lines, or those of
+        CAPTURE (a BinaryFILE, or a *.messages file of a node)."""
+        show = _tape_printer(as_json)
         if capture is not None:
-            print_file(capture, as_json)
+            for sequence, message in islice(read_capture(capture), count):
+                show(sequence, message)
             return
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(print_live(config, as_json))
+            asyncio.run(_print_live(config, from_start, count, show))
+
+
+def _tape_printer(as_json: bool) -> Callable[[int, bytes], None]:
+    tape = Tape()
+
+    def show(sequence: int, message: bytes) -> None:
+        described = tape.describe(sequence, message)
+        click.echo(json.dumps(described) if as_json else format_line(described))
+
+    return show
+
+
+async def _print_live(
+    config: Config, from_start: bool, count: int | None, show: Callable[[int, bytes], None]
+) -> None:
+    messages = live(
+        line_settings(config),
+        rerequest=config.addresses.rerequest,
+        start_at=1 if from_start else None,
+    )
+    shown = 0
+    async with contextlib.aclosing(messages):  # type: ignore[type-var]
+        async for sequence, message in messages:
+            show(sequence, message)
+            shown += 1
+            if shown == count:
+                return
 
 
 async def _status(config: Config) -> dict[str, Any]:

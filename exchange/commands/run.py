@@ -1,4 +1,4 @@
-"""up, node, gateway fix, marketdata, healthcheck: the processes. They are imported when they run."""
+"""up, node, gateway fix, marketdata, healthcheck: the processes."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def register(cli: click.Group) -> None:
         if not url.startswith("http://"):
             raise click.UsageError(f"{url!r} does not begin with http://")
         try:
-            with urllib.request.urlopen(url, timeout=timeout_s) as response:  # noqa: S310
+            with urllib.request.urlopen(url, timeout=timeout_s) as response:
                 click.echo(response.read().decode("utf-8", "replace").strip())
         except (urllib.error.URLError, OSError) as error:
             raise ExitWith(EXIT_PROBLEM, f"{url}: {error}") from error
