@@ -65,8 +65,24 @@ def order_executed(
     order: Order, leaves_qty: int, quantity: int, price: int, match_number: int, liquidity: int
 ) -> Event:
     """OrderExecuted of one side, after Order.record_execution."""
+    # Written out: unpacking _order_state into a longer tuple costs as much again.
     return (
-        *_order_state(_EXECUTED, order, leaves_qty),
+        _EXECUTED,
+        order.owner,
+        order.cl_ord_id,
+        order.order_id,
+        order.account,
+        order.symbol,
+        order.side,
+        order.order_type,
+        order.time_in_force,
+        order.quantity,
+        order.price,
+        order.cum_qty,
+        leaves_qty,
+        order.cum_value,
+        order.ord_status,
+        order.order_reference_number,
         quantity,
         price,
         match_number,

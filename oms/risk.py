@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from matching.types import OrderType, Side, TimeInForce
-from oms.events import RejectReason
+from oms.events import RejectReason, TradingState
 from oms.order_state import Order
 from oms.price import HIGHEST_PRICE
 from oms.reference_data import Account
@@ -28,6 +28,8 @@ _SIDES: Final = frozenset(int(side) for side in Side)
 _ORDER_TYPES: Final = frozenset(int(order_type) for order_type in OrderType)
 _TIMES_IN_FORCE: Final = frozenset(int(time_in_force) for time_in_force in TimeInForce)
 _MARKET: Final = int(OrderType.MARKET)
+_LIMIT: Final = int(OrderType.LIMIT)
+_TRADING: Final = int(TradingState.TRADING)
 
 
 def check_trading_state(order: Order, listing: Listing, account: Account) -> Refusal | None:
@@ -153,6 +155,28 @@ REPLACE_CHECKS: Final[tuple[Check, ...]] = (
     check_order_value,
 )
 """What any other replace must pass. Side, order type and time in force cannot change."""
+
+
+def is_plain_order(order: Order, listing: Listing, account: Account) -> bool:
+    """Whether a new order is a limit order that passes CHECKS, found out in one expression.
+
+    Nearly every order is, and eleven calls would be a quarter of the time that it takes. False
+    says nothing: CHECKS decide, and find the reason. (The band lies within the prices that exist.)
+    """
+    quantity = order.quantity
+    price = order.price
+    return (
+        listing.trading_state == _TRADING
+        and order.order_type == _LIMIT
+        and order.side in _SIDES
+        and order.time_in_force in _TIMES_IN_FORCE
+        and 0 < quantity <= listing.max_quantity
+        and quantity <= account.max_order_quantity
+        and listing.band_low <= price <= listing.band_high
+        and price % listing.tick_size == 0
+        and quantity % listing.lot_size == 0
+        and price * quantity <= account.max_order_value
+    )
 
 
 def first_refusal(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from matching.order_book import MatchNumbers
 from oms import risk
@@ -12,7 +14,7 @@ from oms.events import RejectReason, TradingState
 from oms.order_state import Order
 from oms.price import HIGHEST_PRICE
 from oms.reference_data import Account, Instrument
-from oms.risk import CHECKS, REDUCE_CHECKS, REPLACE_CHECKS, first_refusal
+from oms.risk import CHECKS, REDUCE_CHECKS, REPLACE_CHECKS, first_refusal, is_plain_order
 from oms.trading_state import ENTRY_REFUSED, Listing, price_band
 
 INSTRUMENT = Instrument("AAPL", 1, 100, 10, 100_0000, 1_000, 1_000)
@@ -231,3 +233,47 @@ def test_a_replace_that_only_reduces_is_not_held_up_by_price_or_size():
 def test_a_new_order_passes_every_check_that_a_replace_passes():
     only_for_replaces = set(REPLACE_CHECKS) - set(CHECKS)
     assert only_for_replaces == {risk.check_already_executed}
+
+
+@settings(max_examples=300)
+@given(
+    state=st.sampled_from((2, 2, 2, 0, 1)),
+    side=st.sampled_from((1, 2, 5, 1, 2, 5, 0, -1, 3)),
+    order_type=st.sampled_from((2, 2, 2, 2, 1, 0, 3)),
+    tif=st.sampled_from((0, 1, 3, 4, 0, 1, 3, 4, 2, -1)),
+    quantity=st.sampled_from((10, 100, 500, 510, 800, 810, 1_000, 0, -10, 5, HUGE)),
+    price=st.sampled_from(
+        (100_0000, 90_0000, 110_0000, 62_5000, 89_9900, 110_0100, 100_0050, 0, -100, HUGE)
+    ),
+    band_bps=st.sampled_from((1_000, 0, 9_999, 20_000, 10_000_000)),
+)
+def test_a_plain_order_is_exactly_a_limit_order_that_passes_every_check(
+    state, side, order_type, tif, quantity, price, band_bps
+):
+    listing = listing_with(state, price_band_bps=band_bps)
+    order = order_with(side, order_type, tif, quantity, price)
+    passes = first_refusal(CHECKS, order, listing, ACCOUNT) is None
+    assert is_plain_order(order, listing, ACCOUNT) == (passes and order_type == 2)
+
+
+def test_an_order_with_a_single_fault_is_not_plain():
+    """Each line of the expression counts."""
+    sound = {"side": 1, "order_type": 2, "tif": 0, "quantity": 100, "price": 100_0000}
+    assert is_plain_order(order_with(**sound), listing_with(), ACCOUNT)
+    faults = [
+        {"side": 3},
+        {"order_type": 1},
+        {"tif": 2},
+        {"quantity": 0},
+        {"quantity": 810, "price": 10_0000},
+        {"quantity": 105},
+        {"price": 89_9900},
+        {"price": 110_0100},
+        {"price": 100_0050},
+        {"quantity": 510},
+    ]
+    for fault in faults:
+        listing = listing_with(price_band_bps=9_999 if fault.get("price") == 10_0000 else 1_000)
+        assert not is_plain_order(order_with(**{**sound, **fault}), listing, ACCOUNT), fault
+    assert not is_plain_order(order_with(**sound), listing_with(TradingState.HALTED), ACCOUNT)
+    assert not is_plain_order(order_with(**sound), listing_with(max_quantity=90), ACCOUNT)
