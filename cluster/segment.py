@@ -83,8 +83,8 @@ class RecordKind(IntEnum):
 
 
 class LogState(NamedTuple):
-    """The log reaches from `first_index` to `next_index` - 1; entries up to `commit_index` are known
-    to be committed; `voted_for` has the vote of `term`."""
+    """The log reaches from `first_index` to `next_index` - 1; `commit_index` is the highest index
+    known to be committed; `voted_for` has the vote of `term`."""
 
     first_index: int
     next_index: int
