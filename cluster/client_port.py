@@ -41,8 +41,8 @@ logger = logging.getLogger(__name__)
 class Events(Protocol):
     """The event store, as far as clients see it."""
 
-    @property
-    def next_event_seq(self) -> int: ...
+    next_event_seq: int
+
     def read_from(self, event_seq: int, max_events: int) -> Iterator[AppliedBatch]: ...
 
 
@@ -50,8 +50,9 @@ class Host(Protocol):
     """What the node does for its clients."""
 
     node_id: int
-    events: Events
 
+    @property
+    def events(self) -> Events: ...
     @property
     def is_ready(self) -> bool: ...
     @property

@@ -22,6 +22,7 @@ from cluster.interface import EventSink, NodeRole
 from cluster.journal import Journal
 from cluster.raft import Raft
 from cluster.replica import ClientRecord, Replica
+from cluster.runtime import LiveRuntime
 from cluster.sequencer import Sequencer
 from cluster.settings import NodeSettings
 from oms.commands import Command, CommandKind, GatewayLost, LoadReferenceData, SetTradingState
@@ -103,6 +104,7 @@ class Node:
             apply=self._apply,
             on_change=self._role_changed,
             on_fatal=self._fatal,
+            runtime=LiveRuntime(),
         )
         self._port = ClientPort(self, self.settings.client_bind)
         self._http = NodeHttp(self, self.settings.http_bind)

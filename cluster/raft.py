@@ -19,8 +19,6 @@ import asyncio
 import logging
 import queue
 import random
-import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -34,8 +32,8 @@ from pysyncobj.version import VERSION
 from cluster import guard
 from cluster.election import Action, Election
 from cluster.journal import FlushJob, Journal
+from cluster.runtime import Runtime
 from cluster.settings import Durability, NodeSettings
-from cluster.transport import PeerNetwork
 
 STOCK_VERSION: Final = "0.3.17"
 _NEVER_S: Final = 1e9
@@ -190,43 +188,6 @@ class _Bridge(Transport):  # type: ignore[misc]
         """The network is closed by Raft."""
 
 
-class _FlushThread:
-    """Runs the journal's flushes one after the other, off the event loop."""
-
-    def __init__(
-        self,
-        journal: Journal,
-        loop: asyncio.AbstractEventLoop,
-        done: Callable[[FlushJob, BaseException | None], None],
-    ) -> None:
-        self._journal = journal
-        self._loop = loop
-        self._done = done
-        self._jobs: queue.SimpleQueue[FlushJob | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
-        self._thread.start()
-
-    def submit(self, job: FlushJob) -> None:
-        self._jobs.put(job)
-
-    def close(self) -> None:
-        """Finish what was submitted."""
-        self._jobs.put(None)
-        self._thread.join()
-
-    def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            error: BaseException | None = None
-            try:
-                self._journal.flush_run(job)
-            except Exception as raised:  # handed to the loop, which stops the node
-                error = raised
-            try:
-                self._loop.call_soon_threadsafe(self._done, job, error)
-            except RuntimeError:  # the loop was closed while the disk was busy
-                return
-
-
 class Raft:
     """One member of the cluster. All methods and callbacks belong to the event loop.
 
@@ -243,6 +204,7 @@ class Raft:
         apply: Callable[[int, int, bytes], None],
         on_change: Callable[[], None],
         on_fatal: Callable[[BaseException], None],
+        runtime: Runtime,
         rng: random.Random | None = None,
     ) -> None:
         self.journal = journal
@@ -259,6 +221,8 @@ class Raft:
         self._failed = False
         self._acknowledgements_wait = settings.durability is Durability.MAJORITY_DISK
         self._leader_waits = settings.durability is not Durability.MEMORY
+        self._runtime = runtime
+        self._time = runtime.time
         self._last_view: tuple[Any, ...] = ()
         self._tick_scheduled = False
         self._ticking = False
@@ -304,30 +268,24 @@ class Raft:
 
     async def start(self) -> None:
         """Replay what is known to be committed, then meet the peers."""
-        loop = asyncio.get_running_loop()
-        self._time = loop.time
-        self._loop = loop
-        self._disk = _FlushThread(self.journal, loop, self._flushed)
+        self._disk = self._runtime.flusher(self.journal, self._flushed)
         self._election = Election(
             self._settings.node_id,
             self._members,
             suspect_after_s=self._settings.suspect_after_ms / 1000,
-            now_s=loop.time(),
+            now_s=self._time(),
             rng=self._rng,
         )
         self._core.doTick(0)  # pysyncobj expects no message before its first tick
         await self._replay()
-        self._network = PeerNetwork(
-            self._settings.node_id,
-            self._settings.raft_addresses,
-            self._settings.raft_bind,
+        self._network = self._runtime.network(
+            self._settings,
             on_message=self._received,
             on_connected=self._connected,
             on_disconnected=self._disconnected,
-            first_epoch=time.time_ns(),
         )
         await self._network.start()
-        self._beat_due_s = loop.time()
+        self._beat_due_s = self._time()
         self._beat()
 
     async def _replay(self) -> None:
@@ -400,7 +358,7 @@ class Raft:
         """Tick on the next turn of the loop; many calls in one turn make one tick."""
         if not self._tick_scheduled and not self._closed:
             self._tick_scheduled = True
-            self._loop.call_soon(self._tick)
+            self._runtime.call_soon(self._tick)
 
     def _tick(self) -> None:
         self._tick_scheduled = False
@@ -429,7 +387,7 @@ class Raft:
         period_s = self._settings.heartbeat_ms / 1000
         self._election.stalled(now_s - self._beat_due_s)
         self._beat_due_s = now_s + period_s
-        self._loop.call_later(period_s, self._beat)
+        self._runtime.call_later(period_s, self._beat)
         if self.is_leader:
             self._election.leads(now_s)
         else:

@@ -101,7 +101,10 @@ class LocalCluster:
             await asyncio.sleep(0.02)
 
     async def state_hashes(self) -> set[tuple[int, str] | None]:
-        """(event_seq, hash) of all nodes at one place of the log; one element if all agree."""
+        """(event_seq, hash) of all nodes at one place of the log; one element if all agree.
+        Waits for nodes that are still starting or catching up."""
+        for node in self.processes:
+            await self.caught_up(node)
         return set((await admin.state_hash(self.addresses)).values())
 
 
@@ -129,9 +132,7 @@ class Load:
     async def start(self) -> None:
         async with asyncio.timeout(20):
             await self.client.start()
-        self.client.submit(
-            OpenSession(CommandKind.OPEN_SESSION, "CLIENT1", "fix-1", False, False)
-        )
+        self.client.submit(OpenSession(CommandKind.OPEN_SESSION, "CLIENT1", "fix-1", False, False))
         self._task = asyncio.create_task(self._run())
 
     def enter(self, count: int) -> None:

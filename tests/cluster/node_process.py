@@ -1,6 +1,7 @@
 """A bare node in a process of its own: python node_process.py NODE_ID PORT_OFFSET DATA_DIR."""
 
 import asyncio
+import logging
 import signal
 import sys
 from pathlib import Path
@@ -51,4 +52,5 @@ async def serve(settings: NodeSettings) -> None:
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     uvloop.run(serve(node_settings(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))))

@@ -13,7 +13,7 @@ from cluster.client import ClusterClient, ConnectionState
 from cluster.verify import verify
 
 
-@pytest.fixture()
+@pytest.fixture
 def cluster(tmp_path: Path):
     local = LocalCluster(tmp_path)
     yield local
@@ -70,9 +70,7 @@ def test_without_a_majority_nothing_is_acknowledged_and_with_one_again_everythin
         followers = [node for node in cluster.processes if node != leader]
         for node in followers:
             cluster.send_signal(node, signal.SIGKILL)
-        await until(
-            lambda: load.client.state is ConnectionState.SEARCHING, "the leader steps down"
-        )
+        await until(lambda: load.client.state is ConnectionState.SEARCHING, "the leader steps down")
         answered = len(load.answers)
         with pytest.raises(admin.NoQuorum):
             await admin.state_hash(cluster.addresses, timeout_s=0.5)
