@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable
+from typing import cast
 
 from cluster.settings import Address
 from protocols.fix import (
@@ -305,8 +306,7 @@ class _Connection(asyncio.Protocol):
         self.test_requested = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's do not derive from it
         self._client._connected(self)
 
     def data_received(self, data: bytes) -> None:

@@ -15,7 +15,6 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, Protocol
@@ -73,7 +72,8 @@ def run_fix_gateway(config: Config, supervised_by: int | None) -> int:
     settings = fix_gateway_settings(config)
 
     async def serve() -> None:
-        await _serve(FixGateway(settings))
+        gateway = FixGateway(settings)
+        await _serve(gateway, gateway.run)
 
     return _run_process(config, "gateway-fix", serve, supervised_by)
 
@@ -91,27 +91,36 @@ def run_marketdata(config: Config, supervised_by: int | None) -> int:
     return _run_process(config, "marketdata", serve, supervised_by)
 
 
-async def _serve(service: Service, run: Callable[[], Awaitable[None]] | None = None) -> None:
+async def _serve(service: Service, run: Callable[[], Awaitable[None]]) -> None:
     """Start a service, freeze what it made, and keep it until a signal or until `run` ends."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with AsyncExitStack() as stack:
-        await service.start()
-        stack.push_async_callback(service.close)
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        # Starting may take as long as others need to come up: a signal ends that, too.
+        if not await _finished_first(asyncio.ensure_future(service.start()), stopping):
+            return
         # What exists now lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        waits: set[asyncio.Future[Any]] = {asyncio.ensure_future(stop.wait())}
-        if run is not None:
-            waits.add(asyncio.ensure_future(run()))
-        done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for future in pending:
-            future.cancel()
+        await _finished_first(asyncio.ensure_future(run()), stopping)
+    finally:
+        stopping.cancel()
         logger.info("stopping")
-        for future in done:
-            future.result()
+        await service.close()
+
+
+async def _finished_first(work: asyncio.Future[None], stopping: asyncio.Future[Any]) -> bool:
+    """Wait for either; cancel `work` when it was `stopping`. Raises what `work` raised."""
+    await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if work.done():
+        work.result()
+        return True
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    return False
 
 
 def _run_process(

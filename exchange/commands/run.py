@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import click
@@ -17,6 +15,7 @@ from exchange.commands.options import (
     verb,
 )
 from exchange.config import FILE_NAME, Config, load
+from exchange.healthcheck import check
 
 
 def register(cli: click.Group) -> None:
@@ -84,11 +83,10 @@ def register(cli: click.Group) -> None:
     @click.argument("url")
     @click.option("--timeout", "timeout_s", type=float, default=2.0, show_default=True)
     def healthcheck(url: str, timeout_s: float) -> None:
-        """Exit 0 when URL answers with status 200, else 1. For containers, which have no curl."""
-        if not url.startswith("http://"):
-            raise click.UsageError(f"{url!r} does not begin with http://")
+        """Exit 0 when URL answers with status 200, else 1."""
         try:
-            with urllib.request.urlopen(url, timeout=timeout_s) as response:
-                click.echo(response.read().decode("utf-8", "replace").strip())
-        except (urllib.error.URLError, OSError) as error:
+            click.echo(check(url, timeout_s))
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+        except OSError as error:
             raise ExitWith(EXIT_PROBLEM, f"{url}: {error}") from error

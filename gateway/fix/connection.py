@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from protocols.fix import FixDecoder, FixMessage, format_utc_timestamp, possible_duplicate
 
@@ -46,13 +46,13 @@ class Connection(asyncio.Protocol):
     # ---- asyncio.Protocol ----
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport), f"no stream: {transport!r}"
-        self._transport = transport
+        # uvloop's transports do not derive from asyncio's.
+        self._transport = stream = cast(asyncio.Transport, transport)
         self.peer = str(transport.get_extra_info("peername"))
         connected: socket.socket | None = transport.get_extra_info("socket")
         if connected is not None:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        transport.set_write_buffer_limits(high=self._gateway.settings.write_buffer_bytes)
+        stream.set_write_buffer_limits(high=self._gateway.settings.write_buffer_bytes)
         self.opened_ns = self._gateway.connection_opened(self)
 
     def data_received(self, data: bytes) -> None:
