@@ -103,6 +103,8 @@ class Demo:
         self.say(f"{self.facts['requests']} requests sent and answered; reconciling")
         self.problems |= await check_running(self.exchange, self.ledgers, self.capture)
         self.facts["feed_messages"] = len(self.capture.messages)
+        others = [e["process"] for e in self.exchange.exited if e["process"] != f"node-{killed}"]
+        self.problems["processes"] = [f"{name} ended by itself" for name in others]
         hashes = await state_hash(node_addresses(self.exchange.config))
         self.facts["hashes"] = {f"node-{node}": mark for node, mark in hashes.items()}
 

@@ -23,7 +23,7 @@ REGULAR_ENTRY = 0
 
 @dataclass(slots=True)
 class ReplayedJournal:
-    """What one node's journal yields."""
+    """What one node's journal yields, up to the last entry that all of them have."""
 
     event_seq: int
     state_hash: str
@@ -44,16 +44,18 @@ def read_journals(folders: Sequence[Path]) -> Journals:
     report = verify(list(folders))
     if not report.ok:
         return Journals([*report.lines()])
-    return Journals([], {folder.name: replay_journal(folder) for folder in folders})
+    # As the nodes stop one after the other, the last ones may write an entry more.
+    last_index = min(node.last_index for node in report.nodes)
+    return Journals([], {folder.name: replay_journal(folder, last_index) for folder in folders})
 
 
-def replay_journal(folder: Path) -> ReplayedJournal:
-    """Apply every entry of DATA/node-N, in order, to an empty state machine."""
+def replay_journal(folder: Path, last_index: int) -> ReplayedJournal:
+    """Apply the entries of DATA/node-N up to `last_index`, in order, to an empty state machine."""
     entries = recover(RealDisk(), folder / "wal").replay.entries
     replica = Replica()
     accepted: Counter[tuple[str, str]] = Counter()
     for entry, index, term in entries:
-        if entry[0] != REGULAR_ENTRY:
+        if entry[0] != REGULAR_ENTRY or index > last_index:
             continue
         for event in replica.apply(index, term, entry[1:]).events:
             if event[0] == EventKind.ORDER_ACCEPTED:
