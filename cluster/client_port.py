@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol, cast
 
 from cluster.codec import (
@@ -52,8 +52,6 @@ class Host(Protocol):
     node_id: int
 
     @property
-    def events(self) -> Events: ...
-    @property
     def is_ready(self) -> bool: ...
     @property
     def leader_id(self) -> int | None: ...
@@ -63,15 +61,19 @@ class Host(Protocol):
     def can_take_more(self) -> bool: ...
     def client_record(self, client_id: str) -> ClientRecord | None: ...
     def submit(self, client_frame: ClientFrame) -> None: ...
-    def answer(self, sink: str, request: Any) -> Any: ...
     def client_left(self, client_id: str) -> None: ...
 
 
 class ClientPort:
     """All client connections of one node."""
 
-    def __init__(self, host: Host, bind: Address) -> None:
+    def __init__(
+        self, host: Host, events: Events, answer: Callable[[str, Any], Any], bind: Address
+    ) -> None:
+        """`answer(sink, request)` answers queries, or raises ValueError with a sentence."""
         self.host = host
+        self.events = events
+        self.answer = answer
         self._bind = bind
         self._server: asyncio.Server | None = None
         self._connections: dict[_Connection, None] = {}
@@ -332,7 +334,7 @@ class _Connection(asyncio.Protocol):
     def _answer(self, request: Query) -> Any:
         if not self._writable:
             raise ValueError("read the answers to earlier queries first")
-        return self._host.answer(request.sink, request.request)
+        return self._port.answer(request.sink, request.request)
 
     def _introduce(self, hello: Hello) -> None:
         if self.welcomed:
@@ -376,7 +378,7 @@ class _Connection(asyncio.Protocol):
         self.welcomed = True
         self._live = False
         self._answered_sent = 0
-        last_event_seq = self._host.events.next_event_seq - 1
+        last_event_seq = self._port.events.next_event_seq - 1
         self._next_event_seq = self.hello.from_event_seq or last_event_seq + 1
         self.write(
             (
@@ -398,7 +400,7 @@ class _Connection(asyncio.Protocol):
         """Send what the client has not seen, a piece per turn of the loop, until it is level."""
         if not self.welcomed or self._live or self.hello is None:
             return
-        events = self._host.events
+        events = self._port.events
         wanted = None if self.hello.owners is None else frozenset(self.hello.owners)
         if wanted is not None and not wanted:
             self._next_event_seq = max(self._next_event_seq, events.next_event_seq)

@@ -1,6 +1,7 @@
 """Real nodes, real sockets, real disks: faults under load, and the account afterwards."""
 
 import asyncio
+import contextlib
 import random
 import signal
 from pathlib import Path
@@ -105,10 +106,8 @@ def test_random_bytes_on_every_port_disturb_nobody(cluster):
     async def shout(host: str, port: int, data: bytes) -> None:
         reader, writer = await asyncio.open_connection(host, port)
         writer.write(data)
-        try:
+        with contextlib.suppress(TimeoutError, ConnectionError):
             await asyncio.wait_for(reader.read(), 0.2)
-        except (TimeoutError, ConnectionError):
-            pass
         writer.close()
 
     async def run() -> None:

@@ -1,0 +1,269 @@
+"""The heart of a node, without its sockets: queue, Raft, replicated exchange, and who hears of it.
+
+The way of a command through this file: submit -> Sequencer -> Raft.propose -> (log, majority on
+disk) -> _apply on every node -> sinks, event store, clients. One batch of ours is in flight at a
+time; what arrives meanwhile becomes the next one.
+
+Time, network and disk come from a Runtime, so a simulation runs this very code.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from cluster.codec import ClientFrame, pack_commands
+from cluster.interface import AppliedBatch, EventSink, NodeRole
+from cluster.journal import Journal
+from cluster.raft import Raft
+from cluster.replica import ClientRecord, Replica
+from cluster.runtime import Runtime, Timer
+from cluster.sequencer import Sequencer
+from cluster.settings import NodeSettings
+from oms.commands import Command, CommandKind, GatewayLost, LoadReferenceData, SetTradingState
+
+_RECENT_TIMINGS: Final = 4096
+
+logger = logging.getLogger(__name__)
+
+
+class Clients(Protocol):
+    """Those who are told what happened: the client port of a live node."""
+
+    @property
+    def clients(self) -> list[str]: ...
+    def publish(self, batch: AppliedBatch, client_ids: list[str]) -> None: ...
+    def became_ready(self) -> None: ...
+    def lost_leadership(self) -> None: ...
+    def resume_reading(self) -> None: ...
+
+
+class EventLog(Protocol):
+    """Where the events are kept."""
+
+    def append(self, batch: AppliedBatch) -> None: ...
+
+
+class Timings:
+    """Sums for the metrics of the hot path, and the latest values for percentiles. Seconds."""
+
+    __slots__ = ("count", "recent", "total_s")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total_s = 0.0
+        self.recent: deque[float] = deque(maxlen=_RECENT_TIMINGS)
+
+    def add(self, seconds: float) -> None:
+        self.count += 1
+        self.total_s += seconds
+        self.recent.append(seconds)
+
+    def summary(self) -> dict[str, float]:
+        """count, mean, p50 and p99 in microseconds."""
+        ordered = sorted(self.recent) or [0.0]
+        return {
+            "count": self.count,
+            "mean_us": round(1e6 * self.total_s / max(1, self.count), 1),
+            "p50_us": round(1e6 * ordered[len(ordered) // 2], 1),
+            "p99_us": round(1e6 * ordered[len(ordered) * 99 // 100], 1),
+        }
+
+
+class NodeCore:
+    """One member of the cluster as a state machine over its runtime.
+
+    `clients` and `events` are set before start(). `wall_clock_ns` stamps batches.
+    """
+
+    clients: Clients
+    events: EventLog
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        sinks: dict[str, EventSink],
+        journal: Journal,
+        runtime: Runtime,
+        *,
+        on_fatal: Callable[[BaseException], None],
+        wall_clock_ns: Callable[[], int] = time.time_ns,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.settings = settings
+        self.node_id = settings.node_id
+        self.replica = Replica()
+        self.role = NodeRole.FOLLOWER
+        self.timings = {"replicate": Timings(), "apply": Timings(), "batch_wait": Timings()}
+        self.sequencer = Sequencer(settings.max_batch_bytes, settings.max_pending_bytes)
+        self.raft = Raft(
+            settings,
+            journal,
+            apply=self._apply,
+            on_change=self._role_changed,
+            on_fatal=on_fatal,
+            runtime=runtime,
+            rng=rng,
+        )
+        self._sinks = sinks
+        self._runtime = runtime
+        self._wall_clock_ns = wall_clock_ns
+        self._in_flight = False
+        self._proposed_s = 0.0
+        self._first_waiting_s = 0.0
+        self._propose_scheduled = False
+        self._was_ready = False
+        self._grace: dict[str, Timer] = {}
+
+    async def start(self) -> None:
+        """Replay the journal, then meet the peers."""
+        await self.raft.start()
+
+    async def close(self) -> None:
+        """Leave the cluster."""
+        for timer in self._grace.values():
+            timer.cancel()
+        await self.raft.close()
+
+    # --- commands in ---
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether this node leads and takes orders."""
+        return self.raft.is_ready
+
+    @property
+    def leader_id(self) -> int | None:
+        """The leader as far as this node knows."""
+        return self.raft.leader_id
+
+    @property
+    def term(self) -> int:
+        """Current Raft term."""
+        return self.raft.term
+
+    @property
+    def can_take_more(self) -> bool:
+        """False while clients must wait."""
+        return not self.sequencer.is_full
+
+    def client_record(self, client_id: str) -> ClientRecord | None:
+        """What the replicated state knows of a client."""
+        return self.replica.clients.get(client_id)
+
+    def submit(self, client_frame: ClientFrame) -> None:
+        """Queue commands for the log; all that arrives in this turn of the loop goes together."""
+        if not self.sequencer.pending_bytes:
+            self._first_waiting_s = time.perf_counter()
+        self.sequencer.add(client_frame)
+        if not self._propose_scheduled:
+            self._propose_scheduled = True
+            self._runtime.call_soon(self._propose_turn)
+
+    def _submit_own(self, *commands: Command) -> None:
+        """Commands of the exchange itself: they have no numbers and are not sent again."""
+        self.submit(ClientFrame("", 0, 0, pack_commands(list(commands))))
+
+    def _propose_turn(self) -> None:
+        self._propose_scheduled = False
+        self._propose_next()
+
+    def _propose_next(self) -> None:
+        if self._in_flight or not self.raft.is_ready:
+            return
+        payload = self.sequencer.take_batch(self._wall_clock_ns())
+        if payload is None:
+            return
+        self._in_flight = True
+        self._proposed_s = time.perf_counter()
+        self.timings["batch_wait"].add(self._proposed_s - self._first_waiting_s)
+        self._first_waiting_s = self._proposed_s
+        self.raft.propose(payload)
+        if self.sequencer.has_room_again:
+            self.clients.resume_reading()
+
+    # --- the log ---
+
+    def _apply(self, index: int, term: int, payload: bytes) -> None:
+        """A committed batch, on every node, in log order."""
+        begun_s = time.perf_counter()
+        batch = self.replica.apply(index, term, payload)
+        self.events.append(batch)
+        for sink in self._sinks.values():
+            sink.on_batch(batch)
+        if not self.raft.is_ready:
+            return
+        self.clients.publish(batch, self.replica.last_client_ids)
+        now_s = time.perf_counter()
+        self.timings["apply"].add(now_s - begun_s)
+        if self._in_flight:
+            self._in_flight = False
+            self.timings["replicate"].add(begun_s - self._proposed_s)
+            self._propose_next()
+
+    # --- roles ---
+
+    def _role_changed(self) -> None:
+        """After a tick in which role, term, leader or standby changed."""
+        if self.raft.is_leader:
+            role = NodeRole.LEADER
+        elif self.raft.standby_id == self.node_id:
+            role = NodeRole.STANDBY
+        else:
+            role = NodeRole.FOLLOWER
+        if role is not self.role:
+            logger.info("role: %s -> %s (term %d)", self.role, role, self.raft.term)
+            self.role = role
+            for sink in self._sinks.values():
+                sink.on_role(role)
+        ready = self.raft.is_ready
+        if self._was_ready and not ready:
+            self._lost_leadership()
+        elif ready and not self._was_ready:
+            self._became_ready()
+        self._was_ready = ready
+
+    def _became_ready(self) -> None:
+        logger.info("taking orders as leader of term %d", self.raft.term)
+        self._in_flight = False
+        state = self.replica.state_machine.state
+        if not state.is_loaded:
+            instruments, accounts, sessions = self.settings.reference_data
+            self._submit_own(
+                LoadReferenceData(CommandKind.LOAD_REFERENCE_DATA, instruments, accounts, sessions),
+                SetTradingState(CommandKind.SET_TRADING_STATE, "", self.settings.opening_state, ""),
+            )
+        for session in state.sessions.values():
+            if session.is_open:
+                self.client_left(session.gateway_id)
+        self.clients.became_ready()
+
+    def _lost_leadership(self) -> None:
+        self._in_flight = False
+        self.sequencer.clear()
+        for timer in self._grace.values():
+            timer.cancel()
+        self._grace.clear()
+        self.clients.lost_leadership()
+
+    # --- gateways that go away ---
+
+    def client_left(self, client_id: str) -> None:
+        """A client's connection ended; if it was a gateway, it has the grace time to come back."""
+        if self.raft.is_ready and client_id not in self._grace:
+            self._grace[client_id] = self._runtime.call_later(
+                self.settings.gateway_grace_ms / 1000, lambda: self._grace_over(client_id)
+            )
+
+    def _grace_over(self, client_id: str) -> None:
+        self._grace.pop(client_id, None)
+        if not self.raft.is_ready or client_id in self.clients.clients:
+            return
+        sessions = self.replica.state_machine.state.sessions.values()
+        if any(session.is_open and session.gateway_id == client_id for session in sessions):
+            logger.warning("gateway %s did not come back: its sessions are closed", client_id)
+            self._submit_own(GatewayLost(CommandKind.GATEWAY_LOST, client_id))
