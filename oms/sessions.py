@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
+from itertools import islice
 from typing import Final
 
 from oms.events import OrdStatus
@@ -27,6 +29,8 @@ class Session:
     """
 
     __slots__ = (
+        "_digested_names",
+        "_names_digest",
         "account",
         "cancel_on_disconnect",
         "closed_orders",
@@ -48,6 +52,8 @@ class Session:
         self.names: dict[str, Order | int] = {}
         self.open_orders: dict[int, Order] = {}
         self.closed_orders: deque[Order] = deque()
+        self._names_digest = hashlib.sha256()
+        self._digested_names = 0
 
     @property
     def is_locked(self) -> bool:
@@ -72,3 +78,15 @@ class Session:
                 f"order {forgotten.order_id} is remembered as closed with {forgotten.ord_status}"
             )
             self.names[forgotten.cl_ord_id] = int(forgotten.ord_status)
+
+    def digest_names(self) -> str:
+        """Return a SHA-256 of every name in the order of first use, in hexadecimal.
+
+        Names are only ever added, so each is hashed once and the next call goes on from there: a
+        day has millions of them, and the state hash is taken while orders wait. Where the calls
+        fell makes no difference to the result.
+        """
+        new_names = list(islice(self.names, self._digested_names, None))
+        self._digested_names += len(new_names)
+        self._names_digest.update("".join(f"{name!a}," for name in new_names).encode("ascii"))
+        return self._names_digest.hexdigest()

@@ -27,17 +27,10 @@ OrderRow: TypeAlias = tuple[Any, ...]
 
 def take_snapshot(state: ExchangeState) -> Snapshot:
     """Return the whole state as plain values; a copy, which later commands do not change."""
-    counters = (
-        state.last_time_ns,
-        state.last_order_reference_number,
-        state.match_numbers.last,
-        state.is_loaded,
-        state.market_hours_started,
-    )
     return (
         SNAPSHOT_VERSION,
-        counters,
-        tuple(tuple(account) for account in state.accounts.values()),
+        _counters(state),
+        _account_rows(state),
         tuple(_listing_row(listing) for listing in state.listings.values()),
         tuple(_session_row(session) for session in state.sessions.values()),
     )
@@ -71,16 +64,39 @@ def restore_state(snapshot: Snapshot) -> ExchangeState:
     return state
 
 
-def hash_snapshot(snapshot: Snapshot) -> str:
-    """Return the SHA-256 of a snapshot in hexadecimal, the same on every machine and version.
+def hash_state(state: ExchangeState) -> str:
+    """Return a SHA-256 of all that a snapshot holds, in hexadecimal, the same on every machine.
 
     The canonical text is ascii(): it names every int, str, bool and tuple in one way, escapes all
-    but ASCII (repr would follow the Unicode tables of the Python at hand), and runs in C.
+    but ASCII (repr would follow the Unicode tables of the Python at hand), and runs in C. The
+    names of a day are by far the most of it; they come as digests that grow with them.
     """
     digest = hashlib.sha256()
-    for section in snapshot:
-        digest.update(ascii(section).encode("ascii"))
+    digest.update(ascii((SNAPSHOT_VERSION, _counters(state), _account_rows(state))).encode("ascii"))
+    for listing in state.listings.values():
+        digest.update(ascii(_listing_row(listing)).encode("ascii"))
+    for session in state.sessions.values():
+        row = (*_session_head(session), session.digest_names(), _closed_rows(session))
+        digest.update(ascii(row).encode("ascii"))
+        # The rows tell which orders have a name; of all other names, what became of them.
+        digest.update(
+            bytes([value if type(value) is int else 1 for value in session.names.values()])
+        )
     return digest.hexdigest()
+
+
+def _counters(state: ExchangeState) -> tuple[int, int, int, bool, bool]:
+    return (
+        state.last_time_ns,
+        state.last_order_reference_number,
+        state.match_numbers.last,
+        state.is_loaded,
+        state.market_hours_started,
+    )
+
+
+def _account_rows(state: ExchangeState) -> tuple[tuple[Any, ...], ...]:
+    return tuple(tuple(account) for account in state.accounts.values())
 
 
 def _order_row(order: Order) -> OrderRow:
@@ -168,13 +184,7 @@ def _restore_listing(state: ExchangeState, row: tuple[Any, ...]) -> None:
         state.sessions[order.owner].open_orders[order.order_id] = order
 
 
-def _session_row(session: Session) -> tuple[Any, ...]:
-    """(name, account, gateway, is open, cancel on disconnect, last number, names, what each name
-    stands for, closed orders). A name stands for an order_id, or for the negated OrdStatus of a
-    forgotten order, or for NAMES_NO_ORDER."""
-    stands_for = tuple(
-        value.order_id if isinstance(value, Order) else -value for value in session.names.values()
-    )
+def _session_head(session: Session) -> tuple[Any, ...]:
     return (
         session.name,
         session.account.account,
@@ -182,10 +192,21 @@ def _session_row(session: Session) -> tuple[Any, ...]:
         session.is_open,
         session.cancel_on_disconnect,
         session.last_msg_seq_num,
-        tuple(session.names),
-        stands_for,
-        tuple(_order_row(order) for order in session.closed_orders),
     )
+
+
+def _closed_rows(session: Session) -> tuple[OrderRow, ...]:
+    return tuple(_order_row(order) for order in session.closed_orders)
+
+
+def _session_row(session: Session) -> tuple[Any, ...]:
+    """(name, account, gateway, is open, cancel on disconnect, last number, names, what each name
+    stands for, closed orders). A name stands for an order_id, or for the negated OrdStatus of a
+    forgotten order, or for NAMES_NO_ORDER."""
+    stands_for = tuple(
+        value.order_id if isinstance(value, Order) else -value for value in session.names.values()
+    )
+    return (*_session_head(session), tuple(session.names), stands_for, _closed_rows(session))
 
 
 def _restore_session(state: ExchangeState, row: tuple[Any, ...]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -277,3 +279,12 @@ def test_an_order_with_a_single_fault_is_not_plain():
         assert not is_plain_order(order_with(**{**sound, **fault}), listing, ACCOUNT), fault
     assert not is_plain_order(order_with(**sound), listing_with(TradingState.HALTED), ACCOUNT)
     assert not is_plain_order(order_with(**sound), listing_with(max_quantity=90), ACCOUNT)
+
+
+def test_the_readme_tells_the_checks_in_their_order():
+    readme = (Path(__file__).resolve().parents[2] / "oms" / "README.md").read_text("utf-8")
+    told = re.findall(r"`(check_\w+)`", readme)
+    new_order = [check.__name__ for check in CHECKS]
+    replace = [check.__name__ for check in REPLACE_CHECKS]
+    assert told[: len(new_order)] == new_order
+    assert told[len(new_order) :] == replace
