@@ -34,6 +34,7 @@ from gateway.fix.reports import (
     EXECUTION_REPORT,
     ORDER_CANCEL_REJECT,
     REPORTED_KINDS,
+    Facts,
     cancel_reject_body,
     execution_report_body,
     reject_text,
@@ -280,6 +281,9 @@ class OrderEntry:
             session.fix.last_sent_ns = now_ns
             session.send_application(outcome.msg_type, outcome.body, sending_time, answered_seq=seq)
             return
+        if outcome is None:
+            logger.warning("%s rejected a message of ours: %r", comp_id, message)
+            return
         number = self._queue.submit(outcome)
         self.counters.commands += 1
         session.unanswered.append(Unanswered(number, seq, now_ns))
@@ -425,7 +429,7 @@ class OrderEntry:
         else:
             session.is_open_in_cluster = False
             comp_id = session.settings.comp_id
-            actions = session.fix.refused(reject_text(verdict.event[3], comp_id, ""), now_ns)
+            actions = session.fix.refused(reject_text(verdict.event[3], Facts(comp_id)), now_ns)
         self._perform(session, actions, now_ns)
         session.verdict = None
         self._report_held(session, now_ns)

@@ -101,75 +101,81 @@ def _band(limit: int | str) -> str:
     return f"{format_price(int(low))} to {format_price(int(high))}"
 
 
-def _price_sentence(found: int | str, limit: int | str) -> str:
-    return f"Price(44) {_money(found)} is not allowed: a limit order needs one above 0"
+class Facts(NamedTuple):
+    """What a sentence about a refusal is made of; `found` and `limit` are those of the event."""
+
+    found: int | str
+    limit: int | str = ""
+    symbol: str = ""
+    orig_cl_ord_id: str = ""
 
 
-def _status_sentence(found: int | str, limit: int | str) -> str:
-    name = _STATUS_NAMES.get(OrdStatus(int(found)), str(found))
-    return f"OrigClOrdID(41) names an order that is already {name}"
+def _too_late(facts: Facts) -> str:
+    name = _STATUS_NAMES.get(OrdStatus(int(facts.found)), str(facts.found))
+    return f"OrigClOrdID(41) {facts.orig_cl_ord_id} names an order that is already {name}"
 
 
-def _state_sentence(found: int | str, limit: int | str) -> str:
-    state = TradingState(int(found)).name.lower()
-    return f"Symbol(55) is {state}: orders are taken while it is trading"
+def _not_trading(facts: Facts) -> str:
+    state = TradingState(int(facts.found)).name.lower()
+    return f"Symbol(55) {facts.symbol} is {state}; this needs a symbol that is trading"
 
 
-REJECT_TEXTS: Final[dict[int, Callable[[int | str, int | str], str]]] = {
-    RejectReason.UNKNOWN_SYMBOL: lambda found, limit: f"Symbol(55) {found} is not listed here",
-    RejectReason.UNKNOWN_ACCOUNT: lambda found, limit: (
-        f"Account(1) {found} is not the account {limit} of this session"
+REJECT_TEXTS: Final[dict[int, Callable[[Facts], str]]] = {
+    RejectReason.UNKNOWN_SYMBOL: lambda f: f"Symbol(55) {f.found} is not listed here",
+    RejectReason.UNKNOWN_ACCOUNT: lambda f: (
+        f"Account(1) {f.found} is not the account {f.limit} of this session"
     ),
-    RejectReason.DUPLICATE_CL_ORD_ID: lambda found, limit: (
-        f"ClOrdID(11) {found} was used before; each request of the day needs its own"
+    RejectReason.DUPLICATE_CL_ORD_ID: lambda f: (
+        f"ClOrdID(11) {f.found} was used before; each request of the day needs its own"
     ),
-    RejectReason.INVALID_SIDE: lambda found, limit: (
-        f"Side(54) {found} is not supported; use 1 (buy), 2 (sell), 5 (sell short)"
+    RejectReason.INVALID_SIDE: lambda f: (
+        f"Side(54) {f.found} is not supported; use 1 (buy), 2 (sell), 5 (sell short)"
     ),
-    RejectReason.INVALID_ORDER_TYPE: lambda found, limit: (
-        f"OrdType(40) {found} is not supported; use 1 (market), 2 (limit)"
+    RejectReason.INVALID_ORDER_TYPE: lambda f: (
+        f"OrdType(40) {f.found} is not supported; use 1 (market), 2 (limit)"
     ),
-    RejectReason.INVALID_TIME_IN_FORCE: lambda found, limit: (
-        f"TimeInForce(59) {found} is not supported; use 0, 1, 3 or 4"
+    RejectReason.INVALID_TIME_IN_FORCE: lambda f: (
+        f"TimeInForce(59) {f.found} is not supported; use 0, 1, 3 or 4"
     ),
-    RejectReason.INVALID_QUANTITY: lambda found, limit: f"OrderQty(38) {found} is not above 0",
-    RejectReason.QUANTITY_NOT_ROUND_LOT: lambda found, limit: (
-        f"OrderQty(38) {found} is not a multiple of the lot size {limit}"
+    RejectReason.INVALID_QUANTITY: lambda f: f"OrderQty(38) {f.found} is not above 0",
+    RejectReason.QUANTITY_NOT_ROUND_LOT: lambda f: (
+        f"OrderQty(38) {f.found} is not a multiple of the lot size {f.limit}"
     ),
-    RejectReason.QUANTITY_TOO_LARGE: lambda found, limit: (
-        f"OrderQty(38) {found} is above the limit of {limit}"
+    RejectReason.QUANTITY_TOO_LARGE: lambda f: (
+        f"OrderQty(38) {f.found} is above the limit of {f.limit}"
     ),
-    RejectReason.INVALID_PRICE: _price_sentence,
-    RejectReason.PRICE_OFF_GRID: lambda found, limit: (
-        f"Price(44) {_money(found)} is not a multiple of the tick {_money(limit)}"
+    RejectReason.INVALID_PRICE: lambda f: (
+        f"Price(44) {_money(f.found)} is not allowed: a limit order needs one above 0"
     ),
-    RejectReason.PRICE_OUT_OF_BAND: lambda found, limit: (
-        f"Price(44) {_money(found)} is outside of the price band {_band(limit)}"
+    RejectReason.PRICE_OFF_GRID: lambda f: (
+        f"Price(44) {_money(f.found)} is not a multiple of the tick {_money(f.limit)}"
     ),
-    RejectReason.ORDER_VALUE_TOO_LARGE: lambda found, limit: (
-        f"OrderQty(38) times Price(44) is {_money(found)}, above the limit of {_money(limit)}"
+    RejectReason.PRICE_OUT_OF_BAND: lambda f: (
+        f"Price(44) {_money(f.found)} is outside of the price band {_band(f.limit)}"
     ),
-    RejectReason.MARKET_CLOSED: _state_sentence,
-    RejectReason.HALTED: _state_sentence,
-    RejectReason.UNKNOWN_ORDER: lambda found, limit: (
-        f"OrigClOrdID(41) {found} names no order of this session"
+    RejectReason.ORDER_VALUE_TOO_LARGE: lambda f: (
+        f"OrderQty(38) times Price(44) is {_money(f.found)}, above the limit of {_money(f.limit)}"
     ),
-    RejectReason.TOO_LATE: _status_sentence,
-    RejectReason.ORDER_MISMATCH: lambda found, limit: (
-        f"The request says {found}, the order that OrigClOrdID(41) names has {limit}"
+    RejectReason.MARKET_CLOSED: _not_trading,
+    RejectReason.HALTED: _not_trading,
+    RejectReason.UNKNOWN_ORDER: lambda f: (
+        f"OrigClOrdID(41) {f.found} names no order of this session"
     ),
-    RejectReason.QUANTITY_ALREADY_EXECUTED: lambda found, limit: (
-        f"OrderQty(38) {found} must be above CumQty(14) {limit}, which is executed already"
+    RejectReason.TOO_LATE: _too_late,
+    RejectReason.ORDER_MISMATCH: lambda f: (
+        f"The request says {f.found}, the order that OrigClOrdID(41) {f.orig_cl_ord_id} names has"
+        f" {f.limit}"
     ),
-    RejectReason.UNKNOWN_SESSION: lambda found, limit: (
-        f"The session {found} is not open on this exchange"
+    RejectReason.QUANTITY_ALREADY_EXECUTED: lambda f: (
+        f"OrderQty(38) {f.found} must be above CumQty(14) {f.limit}, which is executed already"
     ),
+    RejectReason.UNKNOWN_SESSION: lambda f: f"The session {f.found} is not open on this exchange",
 }
 
 
-def reject_text(reason: int, found: int | str, limit: int | str) -> str:
+def reject_text(reason: int, facts: Facts) -> str:
     """One sentence for Text(58): the value found, the rule, the tag."""
-    return REJECT_TEXTS[reason](found, limit)
+    return REJECT_TEXTS[reason](facts)
 
 
 def average_price(cum_value: int, cum_qty: int) -> str:
@@ -246,7 +252,7 @@ def _replaced(event: Event, exec_id: int, transact_time: str) -> str:
 
 def _rejected(event: Event, exec_id: int, transact_time: str) -> str:
     rejected = OrderRejected(*event)
-    text = reject_text(rejected.reason, rejected.found, rejected.limit)
+    text = reject_text(rejected.reason, Facts(rejected.found, rejected.limit, rejected.symbol))
     if rejected.reason == RejectReason.INVALID_PRICE and rejected.order_type == _MARKET:
         text = f"Price(44) {_money(rejected.price)} on a market order: leave it out"
     more = f"103={REJECT_CODES[rejected.reason].ord_rej_reason}\x0158={text}\x01"
@@ -266,7 +272,8 @@ def _status_reported(event: Event, exec_id: int, transact_time: str) -> str:
 def cancel_reject_body(event: Event, transact_time: str, text: str | None) -> str:
     """OrderCancelReject(9) of a CancelRejected; `text` replaces the sentence that belongs to it."""
     refused = CancelRejected(*event)
-    sentence = text or reject_text(refused.reason, refused.found, refused.limit)
+    facts = Facts(refused.found, refused.limit, refused.symbol, refused.orig_cl_ord_id)
+    sentence = text or reject_text(refused.reason, facts)
     account = f"1={refused.account}\x01" if refused.account else ""
     return (
         f"37={refused.order_id or NO_ORDER_ID}\x0111={refused.cl_ord_id}\x01"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -123,8 +122,6 @@ class FixGateway:
             lambda: Connection(order_entry), self.settings.bind.host, self.settings.bind.port
         )
         self._tick()
-        gc.collect()
-        gc.freeze()  # what lives now lives as long as the gateway: the collector need not look
         logger.info("FIX gateway %s listens on %s", self.settings.gateway_id, self.address)
 
     async def run(self) -> None:

@@ -196,7 +196,8 @@ class FixSession:
         has_gap = seq > self.next_in
         if seq == self.next_in:
             self.next_in += 1
-        actions.append(self._answer_logon(logon, is_reset, now_ns))
+        answer = self._answer_logon(logon, is_reset, now_ns)
+        actions.append(answer)
         if has_gap:
             self._early[seq] = (logon, True)
             if expected_text is None:
@@ -204,8 +205,8 @@ class FixSession:
             else:  # the client sees our 789 and sends what is missing by itself
                 self._gap_until = seq
                 self._gap_asked = (self.next_in, now_ns)
-        if expected < self.next_out - 1:
-            actions.append(Resend(expected, self.next_out - 1))
+        if expected < answer.seq:
+            actions.append(Resend(expected, answer.seq))
         return actions
 
     def _become_active(self, heartbeat_s: int, now_ns: int) -> None:

@@ -49,7 +49,7 @@ _PROGRESS_HEADER = struct.Struct("<8sHHI")
 _PROGRESS_SLOT = struct.Struct("<QQI")
 
 
-class StoreError(Exception):
+class StoreError(OSError):
     """A store file cannot be used: the message names the file, what was found and what to do."""
 
 

@@ -88,10 +88,17 @@ class Sender(NamedTuple):
     transact_time: str
 
 
-def translate(message: FixMessage, seq: int, sender: Sender, notes: Notes) -> Command | Answer:
-    """A message that the dictionary has found valid -> what becomes of it. `seq` is its number."""
+def translate(
+    message: FixMessage, seq: int, sender: Sender, notes: Notes
+) -> Command | Answer | None:
+    """A message that the dictionary has found valid -> what becomes of it. `seq` is its number.
+
+    None: a BusinessMessageReject, which is taken note of (two sides would reject each other's for
+    ever)."""
     handler = _HANDLERS.get(message.msg_type)
     if handler is None:
+        if message.msg_type == BUSINESS_MESSAGE_REJECT:
+            return None
         text = (
             f"{FIX44.message_name(message.msg_type)} as MsgType(35) {message.msg_type} is not"
             " supported; this session takes D, F, G and H"
