@@ -13,6 +13,7 @@ File format, and what happens to a torn tail: segment.py.
 from __future__ import annotations
 
 import errno
+import logging
 import threading
 import time
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Final, overload
 
 from cluster.disk import DirectoryLock, Disk, RealDisk
-from cluster.replay import Entry, LogReplay, recover
+from cluster.replay import Entry, LogReplay, RecoveredLog, recover
 from cluster.segment import (
     MAX_VOTED_FOR_BYTES,
     TEMPORARY_SUFFIX,
@@ -32,6 +33,8 @@ from cluster.segment import (
 from cluster.segment_writer import SegmentWriter
 
 __all__ = ["Disk", "Entry", "FlushJob", "Journal", "JournalError", "RealDisk"]
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_SEGMENT_BYTES: Final = 64 << 20
 _REAL_DISK: Final = RealDisk()
@@ -122,12 +125,24 @@ class Journal:
                 if name.endswith(TEMPORARY_SUFFIX):
                     self._disk.remove(self._directory / name)
             if recovered.segments:
+                self._tell_torn_tail(recovered)
                 self._writer.resume(
                     recovered.segments, recovered.dirty_end, marked=recovered.marked
                 )
         except OSError as error:
             raise JournalError(f"{self._directory}: cannot be read back: {error}") from error
         return recovered.replay
+
+    def _tell_torn_tail(self, recovered: RecoveredLog) -> None:
+        last = recovered.segments[-1]
+        if recovered.dirty_end > last.used_bytes:
+            logger.warning(
+                "%s: the last flush before the crash was torn; its bytes from %d to %d are cut off "
+                "(no fdatasync covered them, so nobody was told that they are safe)",
+                last.path,
+                last.used_bytes,
+                recovered.dirty_end,
+            )
 
     # --- the contract of pysyncobj, under its names -----------------------------------------------
 

@@ -123,9 +123,9 @@ class RecoveredLog:
 def rebuild_advice(directory: Path) -> str:
     """What to do about a journal that is damaged."""
     return (
-        "Nothing was changed on disk. The other nodes hold the data: keep this node stopped, move "
-        f"{directory} away, and start it again with an empty folder, so that it catches up from "
-        "the others before it votes"
+        "Nothing was changed on disk. The other nodes hold the data: while all of them are up, "
+        f"move {directory} away, start this node with an empty folder, and wait until `exchange status` "
+        "shows that it has caught up"
     )
 
 

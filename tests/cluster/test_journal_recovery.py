@@ -198,7 +198,7 @@ def test_the_message_about_damage_says_where_and_what_to_do() -> None:
     assert f"wal/{name} at byte {offset - 25}: record checksum is" in text
     assert "synced data follows it" in text
     assert "The other nodes hold the data" in text
-    assert "start it again with an empty folder" in text
+    assert "start this node with an empty folder" in text
 
 
 def test_a_torn_flush_with_a_hole_in_it_is_cut_at_the_hole() -> None:
@@ -223,7 +223,9 @@ def test_a_torn_flush_with_a_hole_in_it_is_cut_at_the_hole() -> None:
     assert reopen(disk.copy())[-1] == (b"y" * 20, 13, 3)
 
 
-def test_a_torn_tail_is_wiped_durably_before_anything_is_written_over_it() -> None:
+def test_a_torn_tail_is_wiped_durably_before_anything_is_written_over_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     disk, promised = small_journal()
     journal = reopen(disk)
     journal.add(b"x" * 20, 12, 2)
@@ -238,6 +240,7 @@ def test_a_torn_tail_is_wiped_durably_before_anything_is_written_over_it() -> No
     assert content_of(reopen(disk)) == promised
     disk.lose_power()
     assert b"x" not in disk.content(name)
+    assert f"{name}: the last flush before the crash was torn" in caplog.text
 
 
 def test_what_opening_found_is_promised_from_then_on() -> None:
