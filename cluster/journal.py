@@ -137,8 +137,8 @@ class Journal:
         last = recovered.segments[-1]
         if recovered.dirty_end > last.used_bytes:
             logger.warning(
-                "%s: the last flush before the crash was torn; its bytes from %d to %d are cut off "
-                "(no fdatasync covered them, so nobody was told that they are safe)",
+                "%s: the last write before the crash was torn; bytes %d to %d are cut off (no "
+                "fdatasync covered them, so nobody was told that they are safe)",
                 last.path,
                 last.used_bytes,
                 recovered.dirty_end,

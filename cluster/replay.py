@@ -124,8 +124,8 @@ def rebuild_advice(directory: Path) -> str:
     """What to do about a journal that is damaged."""
     return (
         "Nothing was changed on disk. The other nodes hold the data: while all of them are up, "
-        f"move {directory} away, start this node with an empty folder, and wait until `exchange status` "
-        "shows that it has caught up"
+        f"move {directory} away, start this node with an empty folder, and wait until "
+        "`exchange status` shows that it has caught up"
     )
 
 

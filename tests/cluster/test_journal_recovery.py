@@ -240,7 +240,7 @@ def test_a_torn_tail_is_wiped_durably_before_anything_is_written_over_it(
     assert content_of(reopen(disk)) == promised
     disk.lose_power()
     assert b"x" not in disk.content(name)
-    assert f"{name}: the last flush before the crash was torn" in caplog.text
+    assert f"{name}: the last write before the crash was torn" in caplog.text
 
 
 def test_what_opening_found_is_promised_from_then_on() -> None:
