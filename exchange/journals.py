@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cluster.verify import verify
-
 from cluster.disk import RealDisk
 from cluster.replay import recover
 from cluster.replica import Replica
+from cluster.verify import verify
 from oms.events import EventKind
 
 REGULAR_ENTRY = 0

@@ -35,6 +35,7 @@ class Trader:
         rate_per_s: float = 100.0,
         max_unanswered: int = 500,
         heartbeat_s: int = 10,
+        turn_s: float = TURN_S,
     ) -> None:
         self.comp_id = comp_id
         self.ledger = Ledger(comp_id, self._on_report)
@@ -44,6 +45,7 @@ class Trader:
         self._symbols = symbols
         self._rate_per_s = rate_per_s
         self._max_unanswered = max_unanswered
+        self._turn_s = turn_s
         self._prefix = f"{comp_id}-{seed}-"
         self._count = 0
         self._open: dict[str, Report] = {}  # by ClOrdID
@@ -73,7 +75,7 @@ class Trader:
         due = 0.0
         last_s = loop.time()
         while True:
-            await asyncio.sleep(TURN_S)
+            await asyncio.sleep(self._turn_s)
             now_s = loop.time()
             # Time spent waiting for answers is not made up for by a burst.
             due = min(due + (now_s - last_s) * self._rate_per_s, 0.1 * self._rate_per_s + 1)

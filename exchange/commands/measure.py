@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import click
+import uvloop
 
+from cluster.settings import Durability
 from exchange.commands.options import (
     EXIT_OK,
     EXIT_PROBLEM,
     ExitWith,
     json_option,
     print_json,
+    print_table,
     verb,
 )
 
@@ -53,3 +58,87 @@ def register(cli: click.Group) -> None:
         else:
             print_summary(facts)
         return EXIT_OK if facts["ok"] else EXIT_PROBLEM
+
+    _register_bench(cli)
+
+
+def _register_bench(cli: click.Group) -> None:
+    @cli.group(epilog="Example: exchange bench throughput --json")
+    def bench() -> None:
+        """Measure an exchange that the bench starts itself, over FIX."""
+
+    durability = click.option(
+        "--durability",
+        type=click.Choice([str(member) for member in Durability]),
+        default=str(Durability.MAJORITY_DISK),
+        show_default=True,
+    )
+
+    @verb(bench, "throughput", "exchange bench throughput --seconds 10 --json")
+    @click.option("--clients", type=click.IntRange(1, 9), default=4, show_default=True)
+    @click.option("--symbols", type=click.IntRange(1, 8), default=4, show_default=True)
+    @click.option(
+        "--window",
+        type=click.IntRange(1, 5_000),
+        default=100,
+        show_default=True,
+        help="Requests that each client has unanswered.",
+    )
+    @click.option("--seconds", type=click.FloatRange(0.1, 60), default=8.0, show_default=True)
+    @click.option("--warm-up", type=click.FloatRange(0, 30), default=2.0, show_default=True)
+    @durability
+    @json_option
+    def throughput(
+        clients: int,
+        symbols: int,
+        window: int,
+        seconds: float,
+        warm_up: float,
+        durability: str,
+        as_json: bool,
+    ) -> int:
+        """Requests answered per second: several sessions, each with a window of unanswered ones.
+
+        80 % new orders of which about half trade, 10 % cancels, 10 % replaces.
+        """
+        from exchange.bench.throughput import Load, run_throughput
+
+        load = Load(clients, symbols, window, seconds, warm_up, durability)
+        return _finish(run_throughput(load, say), "throughput", as_json)
+
+    @verb(bench, "latency", "exchange bench latency --orders 2000 --json")
+    @click.option("--orders", type=click.IntRange(10, 100_000), default=2_000, show_default=True)
+    @durability
+    @json_option
+    def latency(orders: int, durability: str, as_json: bool) -> int:
+        """Time to the acknowledgement with one request in flight, and the machine's floor."""
+        from exchange.bench.latency import run_latency
+
+        return _finish(run_latency(orders, durability, say), "latency", as_json)
+
+    @verb(bench, "failover", "exchange bench failover --trials 20 --json")
+    @click.option("--trials", type=click.IntRange(1, 1_000), default=20, show_default=True)
+    @click.option("--fault", type=click.Choice(["kill", "stop"]), default="kill", show_default=True)
+    @durability
+    @json_option
+    def failover(trials: int, fault: str, durability: str, as_json: bool) -> int:
+        """Break the leader again and again: how long until a new order is acknowledged?"""
+        from exchange.bench.failover import run_failover
+
+        return _finish(run_failover(trials, fault, durability, say), "failover", as_json)
+
+
+def _finish(run: Coroutine[Any, Any, dict[str, Any]], title: str, as_json: bool) -> int:
+    """Run a measurement and print it; exit code 1 when something was lost, doubled or unequal."""
+    from exchange.local import LocalExchangeError
+
+    try:
+        facts = uvloop.run(run)
+    except LocalExchangeError as error:
+        raise ExitWith(EXIT_PROBLEM, f"bench {title}: {error}") from error
+    if as_json:
+        print_json(facts)
+    else:
+        print_table(title, ["figure", "value"], [[key, value] for key, value in facts.items()])
+    sound = not facts["problems"] and facts["lost"] == facts["duplicated"] == 0
+    return EXIT_OK if sound and facts.get("hash_equal", True) else EXIT_PROBLEM

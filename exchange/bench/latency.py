@@ -1,0 +1,67 @@
+"""`exchange bench latency`: one order in flight, and the machine's own floor for the same way."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from exchange.bench.figures import NS_PER_US, host_facts, percentiles
+from exchange.bench.floor import measure_floor_ns
+from exchange.bench.load import LoadSession, plan
+from exchange.bench.throughput import SYMBOLS, stages_us
+from exchange.local import LocalExchange, local_exchange
+from exchange.reconcile import check_sessions, lost_and_duplicated, shortened
+
+SEED = 2
+WARM_UP_ORDERS = 300
+TIMEOUT_S = 120.0
+
+
+async def run_latency(orders: int, durability: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """Start an exchange and send `orders` one after the other; returns the JSON of contract.md."""
+    with tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder:
+        changes = {"cluster.durability": f'"{durability}"'}
+        async with local_exchange(Path(folder), changes) as exchange:
+            say(f"ready: node {exchange.ready['leader']} leads; {orders} orders, one in flight")
+            facts = await _measure(exchange, orders, durability)
+            say("measuring the machine's floor")
+            floor_ns = await asyncio.to_thread(measure_floor_ns, exchange.config.data_dir)
+            limit = percentiles(floor_ns, NS_PER_US)
+            facts["limit_us"] = limit["p50"]
+            facts["limit_detail_us"] = limit
+            if facts["ack_us"]["p50"] and limit["p50"]:
+                facts["ratio_to_limit"] = round(facts["ack_us"]["p50"] / limit["p50"], 2)
+            return facts
+
+
+async def _measure(exchange: LocalExchange, orders: int, durability: str) -> dict[str, Any]:
+    planned = plan("CLIENT1", SEED, WARM_UP_ORDERS + orders, SYMBOLS[:1])
+    session = LoadSession("CLIENT1", planned, window=1)
+    await session.connect(exchange.config.addresses.fix)
+    session.start()
+    await asyncio.wait_for(session.all_answered.wait(), TIMEOUT_S)
+    times_ns = [
+        answered_ns - sent_ns
+        for sent_ns, answered_ns in zip(session.sent_ns, session.answered_ns, strict=True)
+    ][WARM_UP_ORDERS:]
+    ledger = session.ledger()
+    lost, duplicated = lost_and_duplicated([ledger])
+    facts = {
+        "orders": len(times_ns),
+        "acked": len(session.answered_ns),
+        "lost": lost,
+        "duplicated": duplicated,
+        "ack_us": percentiles(times_ns, NS_PER_US),
+        "entry": "fix",
+        "in_flight": 1,
+        "nodes": 3,
+        "durability": durability,
+        "stages_us": await stages_us(exchange),
+        "problems": shortened(check_sessions([ledger])),
+        "host": host_facts(),
+    }
+    session.close()
+    return facts

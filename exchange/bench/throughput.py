@@ -1,0 +1,147 @@
+"""`exchange bench throughput`: how many requests per second several FIX sessions get answered."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+from array import array
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cluster.admin import state_hash
+from exchange.bench.figures import NS_PER_US, host_facts, percentiles
+from exchange.bench.load import LoadSession, plan
+from exchange.ledger import Ledger
+from exchange.local import LocalExchange, local_exchange
+from exchange.processes import all_processes, cpu_seconds
+from exchange.reconcile import check_sessions, check_trades, lost_and_duplicated, shortened
+from exchange.settings import node_addresses
+
+SEED = 1
+ANSWER_TIMEOUT_S = 20.0
+ORDERS_PER_S_PLANNED = 30_000
+SYMBOLS = ("AAPL", "MSFT", "NVDA", "TSLA", "AMZN", "GOOG", "INTC", "ZVZZT")
+
+
+class Load(NamedTuple):
+    """What to put on the exchange."""
+
+    clients: int
+    symbols: int
+    window: int
+    seconds: float
+    warm_up_s: float
+    durability: str
+
+
+async def run_throughput(load: Load, say: Callable[[str], None]) -> dict[str, Any]:
+    """Start an exchange, load it, reconcile; returns the JSON of contract.md section 5."""
+    with tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder:
+        changes = {"cluster.durability": f'"{load.durability}"'}
+        async with local_exchange(Path(folder), changes) as exchange:
+            say(f"ready: node {exchange.ready['leader']} leads; preparing the requests")
+            count = int(ORDERS_PER_S_PLANNED * (load.seconds + load.warm_up_s) / load.clients)
+            sessions = [
+                LoadSession(
+                    comp_id,
+                    plan(comp_id, SEED, count, SYMBOLS[: load.symbols]),
+                    load.window,
+                )
+                for comp_id in (f"CLIENT{number}" for number in range(1, load.clients + 1))
+            ]
+            return await _measure(exchange, sessions, load, say)
+
+
+async def _measure(
+    exchange: LocalExchange,
+    sessions: Sequence[LoadSession],
+    load: Load,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    for session in sessions:
+        await session.connect(exchange.config.addresses.fix)
+    say(f"{load.clients} sessions, window {load.window}: {load.seconds:g} s after a warm-up")
+    for session in sessions:
+        session.start()
+    await asyncio.sleep(load.warm_up_s)
+    begun_ns, cpu_before = time.perf_counter_ns(), _cpu_seconds(exchange)
+    await asyncio.sleep(load.seconds)
+    ended_ns, cpu_after = time.perf_counter_ns(), _cpu_seconds(exchange)
+    exhausted = [session.comp_id for session in sessions if not session.has_more]
+    for session in sessions:
+        session.stop()
+    answered = asyncio.gather(*(session.all_answered.wait() for session in sessions))
+    try:
+        await asyncio.wait_for(answered, ANSWER_TIMEOUT_S)
+    except TimeoutError:
+        say("not everything was answered in time")
+    times_ns = array("q")
+    for session in sessions:
+        for sent_ns, answered_ns in zip(session.sent_ns, session.answered_ns, strict=False):
+            if begun_ns <= answered_ns < ended_ns:
+                times_ns.append(answered_ns - sent_ns)
+    say("reconciling")
+    facts = _figures(sessions, load, times_ns, (ended_ns - begun_ns) / 1e9)
+    facts["cpu_s"] = {name: round(cpu_after[name] - cpu_before[name], 2) for name in cpu_after}
+    facts["stages_us"] = await stages_us(exchange)
+    facts |= await _reconciled(exchange, [session.ledger() for session in sessions])
+    if exhausted:
+        facts["problems"].append(f"{', '.join(exhausted)} ran out of requests: the rate is too low")
+    for session in sessions:
+        session.close()
+    return facts
+
+
+def _figures(
+    sessions: Sequence[LoadSession], load: Load, times_ns: Sequence[int], seconds: float
+) -> dict[str, Any]:
+    mix: Counter[str] = Counter()
+    for session in sessions:
+        mix += session.mix()
+    return {
+        "orders_per_s": round(len(times_ns) / seconds),
+        "acked": sum(len(session.answered_ns) for session in sessions),
+        "ack_us": percentiles(times_ns, NS_PER_US),
+        "entry": "fix",
+        "nodes": 3,
+        "durability": load.durability,
+        "clients": load.clients,
+        "window": load.window,
+        "symbols": load.symbols,
+        "mix": {"new": mix["D"], "cancel": mix["F"], "replace": mix["G"]},
+        "seconds": round(seconds, 3),
+        "host": host_facts(),
+    }
+
+
+async def _reconciled(exchange: LocalExchange, ledgers: Sequence[Ledger]) -> dict[str, Any]:
+    lost, duplicated = lost_and_duplicated(ledgers)
+    problems = [*check_sessions(ledgers), *check_trades(ledgers)]
+    await exchange.wait_until_level()
+    hashes = await state_hash(node_addresses(exchange.config))
+    return {
+        "lost": lost,
+        "duplicated": duplicated,
+        "hash_equal": len(set(hashes.values())) == 1 and None not in hashes.values(),
+        "problems": shortened(problems),
+    }
+
+
+async def stages_us(exchange: LocalExchange) -> dict[str, Any]:
+    """Where the time goes on the leader, per batch: waiting, replication, application."""
+    leader = await exchange.leader()
+    stages: dict[str, Any] = (await exchange.statuses())[leader]["stages_us"]
+    return stages
+
+
+def _cpu_seconds(exchange: LocalExchange) -> dict[str, float]:
+    """CPU time so far of every process, and of this one, which plays the clients."""
+    found = {}
+    for process in all_processes(exchange.config):
+        pid = exchange.pid(process.name)
+        found[process.name] = cpu_seconds(pid) if pid is not None else 0.0
+    return {**found, "clients": cpu_seconds(os.getpid())}
