@@ -193,6 +193,11 @@ class Arbitrator:
         self._ahead = {
             number: message for number, message in self._ahead.items() if number < self._announced
         }
+        for line in self.counters.lines.values():
+            excess = line.next_sequence_number - self._announced
+            if excess > 0:
+                line.next_sequence_number -= excess
+                line.missed = max(0, line.missed - excess)
         self._watch_gap(now_ns, now_ns + self._timing.wait_ns, progress=False)
 
     def skip_gap(self, now_ns: int) -> list[bytes]:

@@ -155,6 +155,7 @@ def test_a_number_that_no_node_knows_is_forgotten() -> None:
     arbitrator.confirm_position(6, 0)
     assert (arbitrator.missing, len(arbitrator._ahead)) == (0, 0)
     assert arbitrator.next_poll_ns is None
+    assert arbitrator.counters.lines["A"].missed == 0
     assert numbers(arbitrator.receive("A", data(6), 0)) == [6]
 
 
