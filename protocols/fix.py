@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 SOH = "\x01"
@@ -25,6 +25,7 @@ _FRAME_START = b"8=FIX"
 _MAX_BEGIN_STRING_FIELD = 16  # "8=FIX.5.0SP2" + SOH and a little room
 _MAX_BODY_LENGTH_DIGITS = 7
 _TRAILER_LENGTH = 7  # 10=ddd|
+_HEAD = re.compile(rb"8=FIX[^\x01]{0,10}\x019=([0-9]{1,%d})\x0135=" % _MAX_BODY_LENGTH_DIGITS)
 _BODY_LENGTH = re.compile(rb"9=([0-9]{1,%d})\x01" % _MAX_BODY_LENGTH_DIGITS)
 _NEXT_FRAME = re.compile(rb"\x0110=[0-9]{3}\x018=FIX")
 _OWN_FRAME = re.compile(
@@ -33,6 +34,8 @@ _OWN_FRAME = re.compile(
     re.DOTALL,
 )
 _TAG_NUMBERS = {str(number): number for number in range(1, 10_000)}
+_MAX_TAG_TUPLES = 1_024
+_NOT_PLAIN = re.compile("[^\x01 -~]|=\x01")
 _TAG_NUMBER = re.compile("[1-9][0-9]{0,8}")
 DATA_FIELD_OF_LENGTH = {90: 91, 93: 89, 95: 96, 212: 213, 348: 349, 350: 351, 352: 353, 354: 355}
 """Length tag -> the data tag that must follow it; data may contain SOH."""
@@ -44,31 +47,29 @@ _GARBLED = -2
 class FixMessage:
     """A message whose BeginString, BodyLength, MsgType position and CheckSum were right.
 
-    `fields` are (tag, value) in wire order, header and trailer included; a field whose tag is not
-    a number stands there as (0, the whole field). `get(tag)` is the value of the last field with
-    that tag, or None.
+    `tags` and `values` are its fields in wire order, header and trailer included; a field whose
+    tag is not a number stands there as tag 0 with the whole field as its value. `get(tag)` is the
+    value of the last field with that tag, or None. `is_plain`: every value is printable ASCII and
+    not empty.
     """
 
-    __slots__ = ("_by_tag", "begin_string", "fields", "get", "is_ascii", "msg_type")
+    __slots__ = ("_by_tag", "begin_string", "get", "is_plain", "msg_type", "tags", "values")
 
     get: Callable[[int], str | None]
 
-    def __init__(self, fields: list[tuple[int, str]], is_ascii: bool = True) -> None:
-        self.fields = fields
-        self.is_ascii = is_ascii
-        self._by_tag = dict(fields)
+    def __init__(self, tags: tuple[int, ...], values: Sequence[str], is_plain: bool) -> None:
+        self.tags = tags
+        self.values = values
+        self.is_plain = is_plain
+        self._by_tag = dict(zip(tags, values, strict=True))
         self.get = self._by_tag.get
-        self.begin_string = fields[0][1]
-        self.msg_type = fields[2][1]
+        self.begin_string = values[0]
+        self.msg_type = values[2]
 
     @property
-    def has_repeated_tags(self) -> bool:
-        """True when some tag occurs more than once (as in a repeating group)."""
-        return len(self._by_tag) != len(self.fields)
-
-    def has_tags(self, tags: frozenset[int]) -> bool:
-        """True when every one of `tags` is in the message."""
-        return tags <= self._by_tag.keys()
+    def fields(self) -> list[tuple[int, str]]:
+        """The fields as (tag, value)."""
+        return list(zip(self.tags, self.values, strict=True))
 
     def has_any(self, tags: frozenset[int]) -> bool:
         """True when at least one of `tags` is in the message."""
@@ -92,25 +93,37 @@ def check_sum(data: bytes) -> int:
     return total & 0xFF
 
 
-def split_fields(text: str) -> list[tuple[int, str]]:
-    """Split `tag=value|tag=value|...|` into (tag, value); never raises.
+_tag_tuples: dict[tuple[str, ...], tuple[int, ...]] = {}
+"""Tag texts of messages seen before -> their numbers: clients send few kinds of messages."""
 
-    What has no `=` or no number before it becomes (0, the whole field)."""
+
+def parse_message(text: str) -> FixMessage:
+    """Split `tag=value|tag=value|...|`; never raises when there are three fields or more."""
     parts = text.split(SOH)
     parts.pop()
-    numbers = _TAG_NUMBERS
+    is_plain = _NOT_PLAIN.search(text) is None
     try:
-        fields = [(numbers[tag], value) for tag, value in [part.split("=", 1) for part in parts]]
+        tag_texts, values = zip(*[part.split("=", 1) for part in parts], strict=True)
+        tags = _tag_tuples.get(tag_texts) or _learn_tags(tag_texts)
     except (KeyError, ValueError):
-        return _split_fields_with_care(text)
-    for tag, _ in fields:
-        if tag in _LENGTH_TAGS:
-            return _split_fields_with_care(text)
-    return fields
+        fields = _split_fields_with_care(text)
+        return FixMessage(tuple(tag for tag, _ in fields), [value for _, value in fields], False)
+    return FixMessage(tags, values, is_plain)
+
+
+def _learn_tags(tag_texts: tuple[str, ...]) -> tuple[int, ...]:
+    """Raises KeyError for a tag that needs care: no number, or the length of a data field."""
+    tags = tuple([_TAG_NUMBERS[text] for text in tag_texts])
+    if not _LENGTH_TAGS.isdisjoint(tags):
+        raise KeyError("a data field may contain SOH")
+    if len(_tag_tuples) >= _MAX_TAG_TUPLES:
+        _tag_tuples.clear()
+    _tag_tuples[tag_texts] = tags
+    return tags
 
 
 def _split_fields_with_care(text: str) -> list[tuple[int, str]]:
-    """As split_fields, for unusual tags and for data fields, whose value may contain SOH."""
+    """(tag, value) of each field, with unusual tags, and data fields whose value contains SOH."""
     fields: list[tuple[int, str]] = []
     position = 0
     while position < len(text):
@@ -164,7 +177,7 @@ class FixDecoder:
             end = self._frame_end(buffer, start)
             if end >= 0:
                 text = buffer[start:end].decode("latin-1")
-                messages.append(FixMessage(split_fields(text), text.isascii()))
+                messages.append(parse_message(text))
                 self._resyncing = False
                 self._searched = 0
                 start = end
@@ -195,6 +208,27 @@ class FixDecoder:
 
     def _frame_end(self, buffer: bytes, start: int) -> int:
         """Position after the frame that starts at `start`, or _NEED_MORE or _GARBLED."""
+        head = _HEAD.match(buffer, start)
+        if head is None:
+            return self._judge_head(buffer, start)
+        body_end = head.end() - 3 + int(head[1])
+        end = body_end + _TRAILER_LENGTH
+        if end - start > self._max_message_bytes:
+            return _GARBLED
+        if end > len(buffer):
+            return self._unfinished(buffer, start)
+        if (
+            buffer[body_end - 1] != 1
+            or buffer[body_end : body_end + 3] != b"10="
+            or buffer[end - 1] != 1
+            or buffer[body_end + 3 : end - 1] != b"%03d" % check_sum(buffer[start:body_end])
+        ):
+            return _GARBLED
+        return end
+
+    def _judge_head(self, buffer: bytes, start: int) -> int:
+        """_NEED_MORE when more bytes can make a right beginning of a message of what is there,
+        else _GARBLED."""
         begin_string_end = buffer.find(b"\x01", start, start + _MAX_BEGIN_STRING_FIELD)
         if begin_string_end < 0:
             return _NEED_MORE if len(buffer) - start < _MAX_BEGIN_STRING_FIELD else _GARBLED
@@ -205,23 +239,8 @@ class FixDecoder:
             could_be = rest in (b"", b"9", b"9=") or (rest[:2] == b"9=" and rest[2:].isdigit())
             unfinished = len(rest) < _MAX_BODY_LENGTH_DIGITS + 3
             return _NEED_MORE if could_be and unfinished else _GARBLED
-        body_start = body_length.end()
-        body_end = body_start + int(body_length[1])
-        end = body_end + _TRAILER_LENGTH
-        if end - start > self._max_message_bytes:
-            return _GARBLED
-        if not buffer.startswith(b"35=", body_start) and len(buffer) >= body_start + 3:
-            return _GARBLED
-        if end > len(buffer):
-            return self._unfinished(buffer, start)
-        if (
-            buffer[body_end - 1] != 1
-            or not buffer.startswith(b"10=", body_end)
-            or buffer[end - 1] != 1
-            or buffer[body_end + 3 : end - 1] != b"%03d" % check_sum(buffer[start:body_end])
-        ):
-            return _GARBLED
-        return end
+        rest = buffer[body_length.end() : body_length.end() + 3]
+        return _NEED_MORE if b"35="[: len(rest)] == rest and len(rest) < 3 else _GARBLED
 
     def _unfinished(self, buffer: bytes, start: int) -> int:
         """Tell a frame that is still on its way from one whose BodyLength is too large.
@@ -313,7 +332,9 @@ _TIMESTAMP = re.compile(
     r"([0-9]{4}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])-(?:[01][0-9]|2[0-3]):[0-5][0-9]):"
     r"([0-5][0-9]|60)(?:\.([0-9]{3}|[0-9]{6}|[0-9]{9}))?"
 )
+_timestamp_cache: dict[str, int] = {}
 _minute_cache: dict[str, int] = {}
+_MAX_CACHED = 256
 
 
 def parse_utc_timestamp(text: str) -> int | None:
@@ -321,6 +342,11 @@ def parse_utc_timestamp(text: str) -> int | None:
 
     Second 60 is a leap second and counts as the first one of the next minute; 3, 6 or 9 decimals.
     """
+    # Messages of a burst share their timestamps, and TransactTime often repeats SendingTime.
+    return _timestamp_cache.get(text) or _parse_utc_timestamp(text)
+
+
+def _parse_utc_timestamp(text: str) -> int | None:
     found = _TIMESTAMP.fullmatch(text)
     if found is None:
         return None
@@ -332,8 +358,12 @@ def parse_utc_timestamp(text: str) -> int | None:
         except ValueError:  # 31 February, year 0
             return None
         minute_s = int(moment.timestamp())
-        if len(_minute_cache) >= 64:
+        if len(_minute_cache) >= _MAX_CACHED:
             _minute_cache.clear()
         _minute_cache[minute_text] = minute_s
     fraction_ns = int(fraction.ljust(9, "0")) if fraction else 0
-    return (minute_s + int(second_text)) * NS_PER_SECOND + fraction_ns
+    time_ns = (minute_s + int(second_text)) * NS_PER_SECOND + fraction_ns
+    if len(_timestamp_cache) >= _MAX_CACHED:
+        _timestamp_cache.clear()
+    _timestamp_cache[text] = time_ns
+    return time_ns

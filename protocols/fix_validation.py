@@ -54,6 +54,7 @@ class Group(NamedTuple):
 Check = Callable[[str], object]
 """True when a value is well-formed (ASCII is checked for the whole message at once)."""
 
+_MAX_SHAPES: Final = 256
 _FLOAT: Final = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)").fullmatch
 _POSITIVE: Final = re.compile("[0-9]{1,10}").fullmatch
 _WORD: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?").fullmatch
@@ -95,6 +96,8 @@ class _Rules(NamedTuple):
     fields: dict[int, tuple[int, Check]]
     plain_fields: dict[int, tuple[int, Check]]
     """The fields outside of repeating groups."""
+    shapes: dict[tuple[int, ...], tuple[tuple[int, Check], ...]]
+    """Tags of messages that were right -> what remains to be checked: clients send few shapes."""
 
 
 class FixDictionary:
@@ -144,7 +147,7 @@ class FixDictionary:
                 if tag in tags and tag not in self.groups:
                     plain_fields[tag] = fields[tag]
         all_required = (*self._header_required, *required)
-        return _Rules(name, all_required, frozenset(all_required), fields, plain_fields)
+        return _Rules(name, all_required, frozenset(all_required), fields, plain_fields, {})
 
     def _with_members(self, tags: Iterable[int]) -> Iterator[int]:
         """The tags, and those inside of the groups among them."""
@@ -184,21 +187,40 @@ class FixDictionary:
                 SessionRejectReason.INVALID_MSG_TYPE,
                 f"MsgType(35) {message.msg_type} is not a message of {self.begin_string}",
             )
-        if not message.has_repeated_tags and message.is_ascii:
-            known = rules.plain_fields
-            last_section = 0
-            for tag, value in message.fields:
-                found = known.get(tag)
-                if found is None or not value:
-                    break
-                section, check = found
-                if section < last_section or not check(value):
-                    break
-                last_section = section
-            else:
-                if message.has_tags(rules.required_set):
+        if message.is_plain:
+            tags = message.tags
+            value_checks = rules.shapes.get(tags)
+            if value_checks is None:
+                value_checks = self._learn_shape(rules, tags)
+            if value_checks is not None:
+                values = message.values
+                for position, check in value_checks:
+                    if not check(values[position]):
+                        break
+                else:
                     return None
         return self._explain(message, rules)
+
+    def _learn_shape(
+        self, rules: _Rules, tags: tuple[int, ...]
+    ) -> tuple[tuple[int, Check], ...] | None:
+        """What remains to be checked of a plain message with these tags in this order: (position,
+        check). None when they are not right by themselves, or there are repeating groups."""
+        if len(set(tags)) != len(tags) or not rules.required_set <= set(tags):
+            return None
+        last_section = 0
+        value_checks: list[tuple[int, Check]] = []
+        for position, tag in enumerate(tags):
+            section, check = rules.plain_fields.get(tag, (-1, _FLOAT))
+            if section < last_section:
+                return None
+            last_section = section
+            if self.types[tag] != "STRING" or tag in self.enumerations:
+                value_checks.append((position, check))
+        if len(rules.shapes) >= _MAX_SHAPES:
+            rules.shapes.clear()
+        learned = rules.shapes[tags] = tuple(value_checks)
+        return learned
 
     def _explain(self, message: FixMessage, rules: _Rules) -> SessionReject | None:
         """Look at every field in wire order and name the first thing that is wrong."""

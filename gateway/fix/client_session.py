@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gateway.fix.session import FixSession
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
 from gateway.fix.store import SessionStore
-from gateway.fix.translate import Notes
+from gateway.fix.translate import Notes, Sender
 from oms.events import Event
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class ClientSession:
         "is_open_in_cluster",
         "notes",
         "opening",
+        "sender",
         "settings",
         "store",
         "unanswered",
@@ -66,12 +67,22 @@ class ClientSession:
         self.connection: Connection | None = None
         self.unanswered: deque[Unanswered] = deque()
         self.notes: Notes = {}
+        self.sender = self._make_sender()
         self.frames: list[bytes] = []
         self.opening: int | None = None
         self.verdict: TimedEvent | None = None
         self.held: list[TimedEvent] = []
         self.is_open_in_cluster = False
         self.close_is_owed = False
+
+    def _make_sender(self) -> Sender:
+        comp_id = self.settings.comp_id
+        return Sender(comp_id, self.settings.account, f"{comp_id}-{self.store.resets}-")
+
+    def reset_numbers(self, event_seq: int) -> None:
+        """Numbers begin again at 1, as event `event_seq` says."""
+        self.store.reset(event_seq)
+        self.sender = self._make_sender()
 
     def send_admin(self, seq: int, frame: bytes) -> None:
         """Store an administrative message and queue it for flush()."""

@@ -41,7 +41,7 @@ from gateway.fix.reports import (
 )
 from gateway.fix.settings import FixGatewaySettings
 from gateway.fix.store import ProgressFile, SessionStore
-from gateway.fix.translate import Answer, Sender, translate
+from gateway.fix.translate import Answer, translate
 from oms.commands import CloseSession, Command, CommandKind, OpenSession
 from oms.events import Event, EventKind, RejectReason
 from protocols.fix import (
@@ -258,7 +258,7 @@ class OrderEntry:
                 self._open(session, action.reset)
             elif isinstance(action, ResetNumbers):
                 assert session.verdict is not None, "numbers are reset with a SessionOpened"
-                session.store.reset(session.verdict.event_seq)
+                session.reset_numbers(session.verdict.event_seq)
                 if session.connection is not None:
                     session.connection.numbers_reset()
             else:
@@ -271,18 +271,14 @@ class OrderEntry:
             return  # before a crash; the answer has been stored
         assert self._queue is not None, "attach() comes first"
         sending_time = format_utc_timestamp(now_ns)
-        settings = session.settings
-        comp_id = settings.comp_id
-        exec_id = f"{comp_id}-{session.store.resets}-{seq}"
-        sender = Sender(comp_id, settings.account, exec_id, sending_time)
-        outcome = translate(message, seq, sender, session.notes)
+        outcome = translate(message, seq, sending_time, session.sender, session.notes)
         if isinstance(outcome, Answer):
             self.counters.answered_by_gateway += 1
             session.fix.last_sent_ns = now_ns
             session.send_application(outcome.msg_type, outcome.body, sending_time, answered_seq=seq)
             return
         if outcome is None:
-            logger.warning("%s rejected a message of ours: %r", comp_id, message)
+            logger.warning("%s rejects a message: %r", session.settings.comp_id, message)
             return
         number = self._queue.submit(outcome)
         self.counters.commands += 1

@@ -269,14 +269,15 @@ class FixSession:
         """What is so wrong with the header that the session must end. What is missing or malformed
         is left to the dictionary."""
         get = message.get
-        for tag, expected in ((49, self.client.comp_id), (56, self._gateway.sender_comp_id)):
-            found = get(tag)
-            if found != expected and found:
-                return SessionReject(
-                    tag,
-                    SessionRejectReason.COMP_ID_PROBLEM,
-                    f"{FIX44.field_name(tag)} {printable(found)} is not {expected}",
-                )
+        if get(49) != self.client.comp_id or get(56) != self._gateway.sender_comp_id:
+            for tag, expected in ((49, self.client.comp_id), (56, self._gateway.sender_comp_id)):
+                found = get(tag)
+                if found != expected and found:
+                    return SessionReject(
+                        tag,
+                        SessionRejectReason.COMP_ID_PROBLEM,
+                        f"{FIX44.field_name(tag)} {printable(found)} is not {expected}",
+                    )
         sent_ns = parse_utc_timestamp(get(52) or "")
         if sent_ns is not None and abs(now_ns - sent_ns) > self._tolerance_ns:
             return SessionReject(

@@ -40,6 +40,7 @@ _QUERY: Final = int(CommandKind.QUERY_ORDER)
 _SIDES: Final = {"1": 1, "2": 2, "5": 5}
 _ORDER_TYPES: Final = {"1": 1, "2": 2}
 _TIMES_IN_FORCE: Final = {"0": 0, "1": 1, "3": 3, "4": 4}
+_CLOSED_SETS: Final = ((54, _SIDES), (40, _ORDER_TYPES), (59, _TIMES_IN_FORCE))
 _SUPPORTED: Final = {
     54: "1 (buy), 2 (sell), 5 (sell short)",
     40: "1 (market), 2 (limit)",
@@ -79,19 +80,19 @@ Notes: TypeAlias = dict[str, str]
 
 
 class Sender(NamedTuple):
-    """Whose message it is, and what the answer needs. `exec_id` is the ExecID(17) of an
-    ExecutionReport that comes from no event; it must be unique and the same when made again."""
+    """Whose message it is. `exec_id_prefix` and the number of the message make the ExecID(17) of an
+    ExecutionReport that comes from no event: unique, and the same when it is made again."""
 
     session: str
     account: str
-    exec_id: str
-    transact_time: str
+    exec_id_prefix: str
 
 
 def translate(
-    message: FixMessage, seq: int, sender: Sender, notes: Notes
+    message: FixMessage, seq: int, now: str, sender: Sender, notes: Notes
 ) -> Command | Answer | None:
-    """A message that the dictionary has found valid -> what becomes of it. `seq` is its number.
+    """A message that the dictionary has found valid -> what becomes of it. `seq` is its number and
+    `now` the TransactTime(60) of an answer.
 
     None: a BusinessMessageReject, which is taken note of (two sides would reject each other's for
     ever)."""
@@ -112,7 +113,7 @@ def translate(
                 f"{FIX44.field_name(tag)} has {len(value)} characters, at most {limit} are allowed"
             )
             return business_reject(message, seq, _BUSINESS_OTHER, text)
-    return handler(message, seq, sender, notes)
+    return handler(message, seq, now, sender, notes)
 
 
 def business_reject(message: FixMessage, seq: int, reason: int, text: str) -> Answer:
@@ -126,6 +127,8 @@ def business_reject(message: FixMessage, seq: int, reason: int, text: str) -> An
 
 def parse_quantity(text: str) -> int | None:
     """OrderQty(38) as a whole number of shares, None when it is none (or has over 12 digits)."""
+    if len(text) <= 12 and text.isascii() and text.isdigit():
+        return int(text)
     return int(text.partition(".")[0]) if _QUANTITY.fullmatch(text) else None
 
 
@@ -136,11 +139,16 @@ class _Refusal(NamedTuple):
     text: str
 
 
-def _enter(message: FixMessage, seq: int, sender: Sender, notes: Notes) -> Command | Answer:
+def _enter(
+    message: FixMessage, seq: int, now: str, sender: Sender, notes: Notes
+) -> Command | Answer:
     get = message.get
+    side, order_type = _SIDES.get(get(54) or ""), _ORDER_TYPES.get(get(40) or "")
+    time_in_force = _TIMES_IN_FORCE.get(get(59) or "0")
     quantity, price, refusal = _quantity_and_price(message)
-    if refusal is not None:
-        return _rejected(message, sender, refusal)
+    if refusal is not None or side is None or order_type is None or time_in_force is None:
+        assert refusal is not None, f"no reason to refuse {message!r}"
+        return _rejected(message, seq, now, sender, refusal)
     return EnterOrder(
         _ENTER,
         sender.session,
@@ -148,9 +156,9 @@ def _enter(message: FixMessage, seq: int, sender: Sender, notes: Notes) -> Comma
         get(1) or sender.account,
         get(11) or "",
         get(55) or "",
-        _SIDES[get(54) or ""],
-        _ORDER_TYPES[get(40) or ""],
-        _TIMES_IN_FORCE[get(59) or "0"],
+        side,
+        order_type,
+        time_in_force,
         quantity,
         price,
     )
@@ -164,7 +172,7 @@ def _quantity_and_price(message: FixMessage) -> tuple[int, int, _Refusal | None]
         tag = next(tag for tag, _ in message.fields if tag in _NOT_SUPPORTED)
         text = f"{FIX44.field_name(tag)} {get(tag)} is not supported; leave it out"
         return none, none, _Refusal(_UNSUPPORTED_CHARACTERISTIC, text)
-    for tag, known in ((54, _SIDES), (40, _ORDER_TYPES), (59, _TIMES_IN_FORCE)):
+    for tag, known in _CLOSED_SETS:
         value = get(tag)
         if value is not None and value not in known:
             text = f"{FIX44.field_name(tag)} {value} is not supported; use {_SUPPORTED[tag]}"
@@ -191,14 +199,14 @@ def _quantity_and_price(message: FixMessage) -> tuple[int, int, _Refusal | None]
     return quantity, price, None
 
 
-def _rejected(message: FixMessage, sender: Sender, refusal: _Refusal) -> Answer:
+def _rejected(message: FixMessage, seq: int, now: str, sender: Sender, refusal: _Refusal) -> Answer:
     """ExecutionReport of an order that did not become a command."""
     get = message.get
     echoed = [(tag, value) for tag in (38, 40, 44, 59) if (value := get(tag)) is not None]
     fields: list[tuple[int, object]] = [
         (37, NO_ORDER_ID),
         (11, get(11)),
-        (17, sender.exec_id),
+        (17, f"{sender.exec_id_prefix}{seq}"),
         (150, "8"),
         (39, "8"),
         (1, get(1) or sender.account),
@@ -210,12 +218,14 @@ def _rejected(message: FixMessage, sender: Sender, refusal: _Refusal) -> Answer:
         (151, 0),
         (14, 0),
         (6, 0),
-        (60, sender.transact_time),
+        (60, now),
     ]
     return Answer(EXECUTION_REPORT, encode_body(fields))
 
 
-def _replace(message: FixMessage, seq: int, sender: Sender, notes: Notes) -> Command | Answer:
+def _replace(
+    message: FixMessage, seq: int, now: str, sender: Sender, notes: Notes
+) -> Command | Answer:
     get = message.get
     cl_ord_id = get(11) or ""
     quantity, price, refusal = _quantity_and_price(message)
@@ -236,7 +246,9 @@ def _replace(message: FixMessage, seq: int, sender: Sender, notes: Notes) -> Com
     )
 
 
-def _cancel(message: FixMessage, seq: int, sender: Sender, notes: Notes) -> Command | Answer:
+def _cancel(
+    message: FixMessage, seq: int, now: str, sender: Sender, notes: Notes
+) -> Command | Answer:
     get = message.get
     side = _SIDES.get(get(54) or "", 0)
     if side == 0:
@@ -246,7 +258,9 @@ def _cancel(message: FixMessage, seq: int, sender: Sender, notes: Notes) -> Comm
     )
 
 
-def _query(message: FixMessage, seq: int, sender: Sender, notes: Notes) -> Command | Answer:
+def _query(
+    message: FixMessage, seq: int, now: str, sender: Sender, notes: Notes
+) -> Command | Answer:
     get = message.get
     side = _SIDES.get(get(54) or "", 0)
     if side == 0:
@@ -258,7 +272,7 @@ def _query(message: FixMessage, seq: int, sender: Sender, notes: Notes) -> Comma
     return QueryOrder(_QUERY, sender.session, seq, get(11) or "", get(55) or "", side)
 
 
-_HANDLERS: Final[dict[str, Callable[[FixMessage, int, Sender, Notes], Command | Answer]]] = {
+_HANDLERS: Final[dict[str, Callable[[FixMessage, int, str, Sender, Notes], Command | Answer]]] = {
     "D": _enter,
     "F": _cancel,
     "G": _replace,
