@@ -8,6 +8,7 @@ the rest again under their old numbers.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import socket
@@ -88,12 +89,13 @@ class ClusterClient:
         owners: Sequence[str] | None = (),
         from_event_seq: int = 1,
         max_pending: int = 20_000,
+        incarnation: int | None = None,
     ) -> None:
         """`owners`: the sessions whose events are wanted; None means every event, market events
         included; () means none. `from_event_seq`: first event number that is wanted, 0 for those
-        after the first leader has answered."""
+        after the first leader has answered. `incarnation`: for simulations; drawn otherwise."""
         self._client_id = client_id
-        self._incarnation = secrets.randbits(62)
+        self._incarnation = secrets.randbits(62) if incarnation is None else incarnation
         self._on_batch = on_batch
         self._on_state = on_state
         self._owners = None if owners is None else tuple(owners)
@@ -104,16 +106,17 @@ class ClusterClient:
         self._pending: deque[tuple[int, Command]] = deque()
         self._unsent: list[Command] = []
         self._flush_scheduled = False
-        self._leader: _NodeLink | None = None
+        self._leader: NodeLink | None = None
         self._leader_term = 0
         self._answered = 0
         self.last_event_seq = from_event_seq - 1
         self._queries: dict[int, asyncio.Future[Any]] = {}
         self._next_query = 1
-        self._links: dict[int, _NodeLink] = {}
+        self._links: dict[int, NodeLink] = {}
         self._nodes = nodes
         self._tasks: list[asyncio.Task[None]] = []
         self._first_leader: asyncio.Future[None] | None = None
+        self._call_soon: Callable[[Callable[[], None]], object]
 
     # --- life ---
 
@@ -121,11 +124,16 @@ class ClusterClient:
         """Connect in the background; returns when the first leader has answered. Raises
         ClientRefused."""
         self._loop = asyncio.get_running_loop()
+        self._call_soon = self._loop.call_soon
         self._first_leader = self._loop.create_future()
         for node_id, address in self._nodes.items():
             task = self._loop.create_task(self._dial(node_id, address), name=f"dial {address}")
             self._tasks.append(task)
         await self._first_leader
+
+    def attach(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
+        """Run without an event loop: whoever simulates one makes the NodeLinks itself."""
+        self._call_soon = call_soon
 
     async def close(self) -> None:
         """Disconnect. Commands without an answer stay unknown."""
@@ -148,7 +156,9 @@ class ClusterClient:
                 try:
                     async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                         await self._loop.create_connection(
-                            lambda: _NodeLink(self, node_id), address.host, address.port
+                            lambda: NodeLink(self, node_id, self._loop.time),
+                            address.host,
+                            address.port,
                         )
                     pause_s = 0.02
                 except (OSError, TimeoutError):
@@ -156,7 +166,9 @@ class ClusterClient:
                 await asyncio.sleep(pause_s)
                 continue
             link.write((FrameKind.QUERY, 0, "node", ("ping",)))
-            await asyncio.wait({link.closed}, timeout=_PING_EVERY_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PING_EVERY_S):
+                    await link.closed.wait()
             if link.silent_for_s > _SILENCE_S:
                 link.abort()
 
@@ -191,7 +203,7 @@ class ClusterClient:
         self._unsent.append(command)
         if not self._flush_scheduled:
             self._flush_scheduled = True
-            self._loop.call_soon(self._flush)
+            self._call_soon(self._flush)
         return number
 
     async def query(
@@ -218,7 +230,7 @@ class ClusterClient:
         finally:
             self._queries.pop(query_id, None)
 
-    def _link_to_ask(self, node_id: int | None) -> _NodeLink | None:
+    def _link_to_ask(self, node_id: int | None) -> NodeLink | None:
         if node_id is not None:
             return self._links.get(node_id)
         return self._leader or next(iter(self._links.values()), None)
@@ -245,12 +257,12 @@ class ClusterClient:
 
     # --- called by the links ---
 
-    def connected(self, link: _NodeLink) -> None:
+    def connected(self, link: NodeLink) -> None:
         """A connection to a node exists: introduce ourselves."""
         self._links[link.node_id] = link
         self._hello(link)
 
-    def _hello(self, link: _NodeLink) -> None:
+    def _hello(self, link: NodeLink) -> None:
         link.write(
             (
                 FrameKind.HELLO,
@@ -263,7 +275,7 @@ class ClusterClient:
             )
         )
 
-    def disconnected(self, link: _NodeLink) -> None:
+    def disconnected(self, link: NodeLink) -> None:
         """A connection ended."""
         if self._links.get(link.node_id) is link:
             del self._links[link.node_id]
@@ -271,7 +283,7 @@ class ClusterClient:
             self._leader = None
             self._set_state(ConnectionState.SEARCHING)
 
-    def received(self, link: _NodeLink, value: tuple[Any, ...]) -> None:
+    def received(self, link: NodeLink, value: tuple[Any, ...]) -> None:
         """A frame from a node."""
         kind = value[0]
         if kind == FrameKind.EVENTS:
@@ -286,14 +298,14 @@ class ClusterClient:
         elif kind == FrameKind.REFUSED:
             self._refused(str(value[1]))
 
-    def _not_leader(self, link: _NodeLink, leader_id: int | None) -> None:
+    def _not_leader(self, link: NodeLink, leader_id: int | None) -> None:
         if self._leader is link:
             self._leader = None
             self._set_state(ConnectionState.SEARCHING)
         if leader_id == link.node_id:
             self._hello(link)  # it has just become the leader and invites us
 
-    def _welcome(self, link: _NodeLink, node_id: int, term: int, logged: int, last: int) -> None:
+    def _welcome(self, link: NodeLink, node_id: int, term: int, logged: int, last: int) -> None:
         if term < self._leader_term or node_id != link.node_id:
             return
         self._leader = link
@@ -342,17 +354,17 @@ class ClusterClient:
                 future.set_exception(ValueError(str(result)))
 
 
-class _NodeLink(asyncio.Protocol):
+class NodeLink(asyncio.Protocol):
     """The TCP connection to one node."""
 
-    def __init__(self, client: ClusterClient, node_id: int) -> None:
+    def __init__(self, client: ClusterClient, node_id: int, time: Callable[[], float]) -> None:
         self.node_id = node_id
+        self.closed = asyncio.Event()
         self._client = client
         self._transport: asyncio.Transport | None = None
         self._reader = FrameReader(MAX_FRAME_BYTES)
-        self._time = asyncio.get_running_loop().time
-        self._last_received_s = self._time()
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._time = time
+        self._last_received_s = time()
 
     @property
     def silent_for_s(self) -> float:
@@ -379,8 +391,7 @@ class _NodeLink(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        if not self.closed.done():
-            self.closed.set_result(None)
+        self.closed.set()
         self._client.disconnected(self)
 
     def write(self, value: tuple[Any, ...]) -> None:

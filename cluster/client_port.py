@@ -28,6 +28,7 @@ from cluster.codec import (
 )
 from cluster.interface import AppliedBatch
 from cluster.replica import ClientRecord
+from cluster.runtime import Runtime
 from cluster.settings import Address
 
 CONNECTIONS_MAX: Final = 512
@@ -68,10 +69,16 @@ class ClientPort:
     """All client connections of one node."""
 
     def __init__(
-        self, host: Host, events: Events, answer: Callable[[str, Any], Any], bind: Address
+        self,
+        host: Host,
+        events: Events,
+        answer: Callable[[str, Any], Any],
+        bind: Address,
+        runtime: Runtime,
     ) -> None:
         """`answer(sink, request)` answers queries, or raises ValueError with a sentence."""
         self.host = host
+        self.runtime = runtime
         self.events = events
         self.answer = answer
         self._bind = bind
@@ -86,10 +93,12 @@ class ClientPort:
     async def start(self) -> None:
         """Listen. Raises OSError when the port is taken."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: _Connection(self), self._bind.host, self._bind.port
-        )
+        self._server = await loop.create_server(self.connection, self._bind.host, self._bind.port)
         self._watch_task = loop.create_task(self._watch(), name="watch clients")
+
+    def connection(self) -> asyncio.Protocol:
+        """The protocol of a new connection."""
+        return _Connection(self)
 
     async def close(self) -> None:
         """Cut every connection."""
@@ -216,11 +225,10 @@ class ClientPort:
 
     async def _watch(self) -> None:
         """Cut off connections that are silent: their other end is gone."""
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(1)
             for connection in list(self._connections):
-                if self._reading and loop.time() - connection.last_received_s > _SILENCE_S:
+                if self._reading and self.runtime.time() - connection.last_received_s > _SILENCE_S:
                     connection.abort()
 
 
@@ -234,8 +242,8 @@ class _Connection(asyncio.Protocol):
         self._host = port.host
         self._reader = FrameReader(MAX_CLIENT_FRAME_BYTES)
         self._transport: asyncio.Transport | None = None
-        self._loop = asyncio.get_running_loop()
-        self.last_received_s = self._loop.time()
+        self._runtime = port.runtime
+        self.last_received_s = self._runtime.time()
         self._live = False
         self._writable = True
         self._next_event_seq = 1
@@ -256,7 +264,7 @@ class _Connection(asyncio.Protocol):
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        self.last_received_s = self._loop.time()
+        self.last_received_s = self._runtime.time()
         try:
             for body in self._reader.feed(data):
                 self._handle(decode_client_frame(body))
@@ -284,7 +292,7 @@ class _Connection(asyncio.Protocol):
         """Let the client wait, or go on."""
         if self._transport is not None:
             if reading:
-                self.last_received_s = self._loop.time()
+                self.last_received_s = self._runtime.time()
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
@@ -419,7 +427,7 @@ class _Connection(asyncio.Protocol):
             self._port.subscribe(self)
             self._write_events(0, self._next_event_seq - 1, self._current_answered(), [])
         elif self._writable:
-            self._loop.call_soon(self._catch_up)
+            self._runtime.call_soon(self._catch_up)
 
     def _send_stored(self, batch: AppliedBatch, wanted: frozenset[str] | None) -> None:
         flat: list[Any] = []

@@ -49,10 +49,11 @@ class Node:
             (data_dir / name).mkdir(parents=True, exist_ok=True)
         journal = Journal(data_dir / "wal", segment_bytes=self.settings.segment_bytes)
         self.events = EventStore(data_dir / "events")
-        self.core = NodeCore(
-            self.settings, self._sinks, journal, LiveRuntime(), on_fatal=self._fatal
+        runtime = LiveRuntime()
+        self.core = NodeCore(self.settings, self._sinks, journal, runtime, on_fatal=self._fatal)
+        self._port = ClientPort(
+            self.core, self.events, self.answer, self.settings.client_bind, runtime
         )
-        self._port = ClientPort(self.core, self.events, self.answer, self.settings.client_bind)
         self._http = NodeHttp(self, self.settings.http_bind)
         self.core.events = self.events
         self.core.clients = self._port
