@@ -53,6 +53,9 @@ TRADING_STATES = {
 }
 SIDES = {Side.BUY: b"B", Side.SELL: b"S", Side.SELL_SHORT: b"S"}
 
+# Plain integers: events carry those, and looking them up costs less than members of an enumeration.
+_SIDES = {int(side): code for side, code in SIDES.items()}
+_ADDED = int(Liquidity.ADDED)
 _LAST_QTY = e.OrderExecuted._fields.index("last_qty")
 _MATCH_NUMBER = e.OrderExecuted._fields.index("match_number")
 _LIQUIDITY = e.OrderExecuted._fields.index("liquidity")
@@ -70,14 +73,14 @@ class ItchFeed:
         self._stocks: dict[int, bytes] = {}
         self._locates: dict[str, int] = {}
         self._encoders: dict[int, Callable[[Event, int, list[bytes]], None]] = {
-            EventKind.ORDER_EXECUTED: self._order_executed,
-            EventKind.BOOK_ADDED: self._book_added,
-            EventKind.BOOK_DELETED: self._book_deleted,
-            EventKind.BOOK_REPLACED: self._book_replaced,
-            EventKind.BOOK_REDUCED: self._book_reduced,
-            EventKind.INSTRUMENT_ADDED: self._instrument_added,
-            EventKind.TRADING_ACTION: self._trading_action,
-            EventKind.SYSTEM_EVENT: self._system_event,
+            int(EventKind.ORDER_EXECUTED): self._order_executed,
+            int(EventKind.BOOK_ADDED): self._book_added,
+            int(EventKind.BOOK_DELETED): self._book_deleted,
+            int(EventKind.BOOK_REPLACED): self._book_replaced,
+            int(EventKind.BOOK_REDUCED): self._book_reduced,
+            int(EventKind.INSTRUMENT_ADDED): self._instrument_added,
+            int(EventKind.TRADING_ACTION): self._trading_action,
+            int(EventKind.SYSTEM_EVENT): self._system_event,
         }
 
     def messages(self, batch: AppliedBatch) -> list[bytes]:
@@ -100,12 +103,12 @@ class ItchFeed:
         stock = self._stocks[locate]
         messages.append(
             itch50.encode_add_order(
-                locate, timestamp, reference, SIDES[side], quantity, stock, price
+                locate, timestamp, reference, _SIDES[side], quantity, stock, price
             )
         )
 
     def _order_executed(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
-        if event[_LIQUIDITY] != Liquidity.ADDED:
+        if event[_LIQUIDITY] != _ADDED:
             return
         locate = self._locates[event[_SYMBOL]]
         reference, quantity, match = event[_REFERENCE], event[_LAST_QTY], event[_MATCH_NUMBER]
