@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -85,24 +87,21 @@ def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
 
 
 def config_rows(config: Config) -> list[list[Any]]:
-    """(key, value) of a resolved configuration, flat."""
+    """(dotted key, value as in TOML) of a resolved configuration."""
     rows: list[list[Any]] = []
 
-    def walk(prefix: str, value: Any) -> None:
-        fields = getattr(type(value), "__dataclass_fields__", None)
-        if fields is None:
-            if isinstance(value, tuple) and not hasattr(value, "_fields"):
-                value = ", ".join(str(item) for item in value)
-            rows.append([prefix, value])
-            return
-        for name in fields:
-            walk(f"{prefix}.{name}" if prefix else name, getattr(value, name))
+    def walk(prefix: str, section: Any) -> None:
+        for item in dataclasses.fields(section):
+            value = getattr(section, item.name)
+            name = f"{prefix}{item.name}"
+            kind = item.metadata.get("kind")
+            if kind is not None:
+                rows.append([name, tomllib.loads(f"value = {kind.write(value)}")["value"]])
+            elif dataclasses.is_dataclass(value):
+                walk(f"{name}.", value)
+            elif isinstance(value, tuple):
+                for position, member in enumerate(value, 1):
+                    walk(f"{name}[{position}].", member)
 
-    lists = ("instruments", "accounts", "fix_sessions")
-    for name in type(config).__dataclass_fields__:
-        if name in lists:
-            for position, member in enumerate(getattr(config, name), 1):
-                walk(f"{name}[{position}]", member)
-        else:
-            walk(name, getattr(config, name))
+    walk("", config)
     return rows
