@@ -205,7 +205,9 @@ async def test_lost_connections_lose_nothing(tmp_path):
         await trader.client.start()
     for round_number in range(6):
         await burst(traders, round_number, 60)
-        traders[round_number % len(traders)].client.drop_connection()
+        victim = traders[round_number % len(traders)].client
+        await victim.wait_logged_on()
+        victim.drop_connection()
     await all_reported(cluster, traders)
     reconcile(cluster, traders)
     assert sum(trader.client.disconnects for trader in traders) == 6
