@@ -156,6 +156,16 @@ class LocalExchange:
             raise LocalExchangeError(f"{name} is not running")
         os.kill(pid, number)
 
+    @property
+    def up_pid(self) -> int | None:
+        """Pid of `exchange up` itself."""
+        return None if self._up is None else self._up.pid
+
+    def kill_up(self) -> None:
+        """SIGKILL to `exchange up` itself."""
+        assert self._up is not None, "start() first"
+        self._up.kill()
+
     async def kill(self, name: str) -> None:
         """SIGKILL, and wait until it is gone."""
         self.signal(name, signal.SIGKILL)

@@ -44,20 +44,24 @@ class Checks(Watch):
             raise Violation(f"entry {index} differs on node {member.node_id}")
 
     def _on_a_majority(self, index: int, term: int) -> None:
-        holders = [
-            node for node, entries in self._durable.items() if entries.get(index) == term
-        ]
+        holders = [node for node, entries in self._durable.items() if entries.get(index) == term]
         if len(holders) < self._majority:
             raise Violation(f"entry {index} of term {term} counts, but only {holders} have it")
 
-    def flushed(self, member: Member) -> None:
-        """Note what is durable on the member's disk now."""
+    def flushed(self, member: Member, durable_index: int) -> None:
+        """Note what is durable on the member's disk now: going back from the newest entry until
+        what was noted before is met."""
         journal = member.journal
         assert journal is not None
-        self._durable[member.node_id] = {
-            index: term
-            for _, index, term in journal[: journal.durable_index - journal.first_index + 1]
-        }
+        entries = self._durable[member.node_id]
+        for index in [index for index in entries if index > durable_index]:
+            del entries[index]
+        index = durable_index
+        while index >= journal.first_index and entries.get(index) != journal.term_at(index):
+            term = journal.term_at(index)
+            assert term is not None
+            entries[index] = term
+            index -= 1
 
     def sent(self, member: Member, message: dict[str, Any]) -> None:
         """One vote per node and term, whatever crashed in between; one leader per term."""

@@ -84,6 +84,7 @@ class Gateway:
     def __init__(self, world: World, members: list[Member], session: str) -> None:
         self.world = world
         self.session = session
+        self.trading = True
         self.sent = 0
         self.answers: dict[str, int] = {}
         self.last_answer_s = 0.0
@@ -159,7 +160,7 @@ class Gateway:
 
     def _trade(self) -> None:
         self.life.call_later(self.rate_s * (0.5 + self.world.rng.random()), self._trade)
-        if self.client.pending > 200:
+        if self.client.pending > 200 or not self.trading:
             return
         rng = self.world.rng
         if not self.sent:

@@ -59,8 +59,8 @@ class Watch:
     def sent(self, member: Member, message: dict[str, Any]) -> None:
         """A raft message left."""
 
-    def flushed(self, member: Member) -> None:
-        """A flush is on the disk."""
+    def flushed(self, member: Member, durable_index: int) -> None:
+        """A flush is on the disk, and with it the member's log up to `durable_index`."""
 
 
 class _Events:
@@ -101,7 +101,7 @@ class _Runtime(Life):
             journal,
             done,
             self._member.flush_latency_s,
-            lambda: self._member.watch.flushed(self._member),
+            lambda durable_index: self._member.watch.flushed(self._member, durable_index),
         )
         return self.disk_thread
 
@@ -167,15 +167,14 @@ class Member:
         self.lives += 1
         runtime = self.runtime = _Runtime(self)
         self.journal = Journal(_DIRECTORY, segment_bytes=SEGMENT_BYTES, disk=self.disk)
+        self.watch.flushed(self, self.journal.last_index)
         core = NodeCore(
             self._settings,
             {},
             self.journal,
             runtime,
             on_fatal=self._fatal,
-            wall_clock_ns=lambda: (
-                EPOCH_NS + int(self.world.now_s * 1e9) + self.clock_offset_ns
-            ),
+            wall_clock_ns=lambda: EPOCH_NS + int(self.world.now_s * 1e9) + self.clock_offset_ns,
             rng=random.Random(self.world.rng.random()),
         )
         events = _Events(self)

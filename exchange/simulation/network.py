@@ -107,9 +107,7 @@ class Fabric:
         self._world = world
         self._members = members
         self._ends: dict[int, SimulatedNetwork] = {}
-        self._pairs = {
-            (a, b): _Pair() for a in members for b in members if a < b
-        }
+        self._pairs = {(a, b): _Pair() for a in members for b in members if a < b}
         self._epoch = 0
         self.blocked: dict[tuple[int, int], None] = {}
         """Directions (sender, receiver) in which nothing passes."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable
-from typing import Any
 
 from cluster.journal import FlushJob, Journal
 from cluster.runtime import FlushDone
@@ -131,7 +130,7 @@ class SimulatedFlusher:
         journal: Journal,
         done: FlushDone,
         latency_s: Callable[[], float],
-        flushed: Callback,
+        flushed: Callable[[int], None],
     ) -> None:
         self._world = world
         self._life = life
@@ -158,11 +157,9 @@ class SimulatedFlusher:
         except Exception as raised:
             error = raised
         else:
-            self._flushed()
+            self._flushed(job.durable_index)
         self._world.after(0.0, self._life.guarded(lambda: self._done(job, error)))
 
     def close(self) -> None:
         """Nothing more will be written."""
         self.running = None
-
-
