@@ -110,6 +110,11 @@ class ClientPort:
             connection.abort()
 
     @property
+    def connections(self) -> list[_Connection]:
+        """All that are open."""
+        return list(self._connections)
+
+    @property
     def clients(self) -> list[str]:
         """Names of the clients that the leader serves at the moment."""
         return [c.hello.client_id for c in self._connections if c.hello and c.welcomed]

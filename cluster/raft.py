@@ -92,6 +92,11 @@ def _install_hooks() -> None:
 _install_hooks()
 
 
+def use_clock(clock: Callable[[], float]) -> None:
+    """Let pysyncobj, in this whole process, read another clock: for simulations."""
+    stock.monotonicTime = clock
+
+
 class _Core(stock.SyncObj):  # type: ignore[misc]
     """The replicated object: one method, applied on every node in log order."""
 

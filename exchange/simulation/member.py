@@ -1,4 +1,4 @@
-"""One simulated node: its disk lives through crashes, everything else is a life of the real code."""
+"""One simulated node: its disk lives through crashes, all else is a life of the real code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cluster.client_port import ClientPort
 from cluster.core import NodeCore
 from cluster.guard import SafetyViolation
 from cluster.interface import AppliedBatch
-from cluster.journal import FlushJob, Journal
+from cluster.journal import FlushJob, Journal, JournalError
 from cluster.runtime import FlushDone
 from cluster.settings import Address, NodeSettings
 from exchange.simulation.disk import PowerLoss, SimulatedDisk
@@ -166,7 +166,15 @@ class Member:
         assert self.core is None
         self.lives += 1
         runtime = self.runtime = _Runtime(self)
-        self.journal = Journal(_DIRECTORY, segment_bytes=SEGMENT_BYTES, disk=self.disk)
+        try:
+            self.journal = Journal(_DIRECTORY, segment_bytes=SEGMENT_BYTES, disk=self.disk)
+        except JournalError:
+            if self.disk.fail_in is None:
+                raise
+            self.world.count("starts on a full disk")
+            self.disk.locked = False
+            self.world.after(0.2, lambda: None if self.is_up else self.start())
+            return
         self.watch.flushed(self, self.journal.last_index)
         core = NodeCore(
             self._settings,

@@ -12,11 +12,11 @@ from random import Random
 
 import pytest
 from crc32c import crc32c
-from simulated_disk import PowerLoss, SimulatedDisk
 
 from cluster.disk import RealDisk
 from cluster.journal import Journal, JournalError
 from cluster.segment import scan_segment
+from exchange.simulation.disk import PowerLoss, SimulatedDisk
 
 WAL = Path("wal")
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
-from simulated_disk import PowerLoss, SimulatedDisk
 
 from cluster.journal import Entry, Journal, JournalError
 from cluster.segment import MARK_BYTES
+from exchange.simulation.disk import PowerLoss, SimulatedDisk
 
 WAL = Path("wal")
 SEGMENT_BYTES = 512
