@@ -27,6 +27,16 @@ async def get_json(address: Address, path: str, timeout_s: float = 2.0) -> Any:
         return await response.json(content_type=None)
 
 
+async def get_text(address: Address, path: str, timeout_s: float = 2.0) -> str:
+    """The text at http://address/path. Raises as get_json."""
+    timeout = aiohttp.ClientTimeout(total=timeout_s)
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        session.get(f"http://{_reachable(address)}{path}") as response,
+    ):
+        return await response.text()
+
+
 async def is_ready(address: Address, timeout_s: float = 1.0) -> bool:
     """True when /readyz answers 200."""
     timeout = aiohttp.ClientTimeout(total=timeout_s)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections.abc import Callable
+from itertools import islice
 from typing import NamedTuple
 
 from exchange.fix_client import (
@@ -173,11 +175,11 @@ class Ledger:
 
     def first_answer_after(self, fault_ns: int) -> int | None:
         """When the first request that was sent after `fault_ns` was answered; None: not yet."""
-        for report in self.reports:
-            if report.received_ns > fault_ns:
-                request = self.requests.get(answered_request(report) or "")
-                if request is not None and request.sent_ns > fault_ns:
-                    return report.received_ns
+        first = bisect_right(self.reports, fault_ns, key=lambda report: report.received_ns)
+        for report in islice(self.reports, first, None):
+            request = self.requests.get(answered_request(report) or "")
+            if request is not None and request.sent_ns > fault_ns:
+                return report.received_ns
         return None
 
     def _note(

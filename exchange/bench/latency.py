@@ -12,12 +12,16 @@ from exchange.bench.figures import NS_PER_US, host_facts, percentiles
 from exchange.bench.floor import measure_floor_ns
 from exchange.bench.load import LoadSession, plan
 from exchange.bench.throughput import SYMBOLS, stages_us
+from exchange.http_client import get_text
 from exchange.local import LocalExchange, local_exchange
 from exchange.reconcile import check_sessions, lost_and_duplicated, shortened
 
 SEED = 2
 WARM_UP_ORDERS = 300
 TIMEOUT_S = 120.0
+LEADER_STAGES = ("batch_wait", "replicate", "apply")
+"""Waiting for the batch before; journal, followers, fdatasync and commit; state machine, multicast
+and encoding of the events."""
 
 
 async def run_latency(orders: int, durability: str, say: Callable[[str], None]) -> dict[str, Any]:
@@ -43,12 +47,15 @@ async def _measure(exchange: LocalExchange, orders: int, durability: str) -> dic
     await session.connect(exchange.config.addresses.fix)
     session.start()
     await asyncio.wait_for(session.all_answered.wait(), TIMEOUT_S)
-    times_ns = [
+    all_times_ns = [
         answered_ns - sent_ns
         for sent_ns, answered_ns in zip(session.sent_ns, session.answered_ns, strict=True)
-    ][WARM_UP_ORDERS:]
+    ]
+    times_ns = all_times_ns[WARM_UP_ORDERS:]
     ledger = session.ledger()
     lost, duplicated = lost_and_duplicated([ledger])
+    # The clocks of gateway and leader have no warm-up: the stages are those of all orders.
+    mean_us = sum(all_times_ns) / len(all_times_ns) / NS_PER_US
     facts = {
         "orders": len(times_ns),
         "acked": len(session.answered_ns),
@@ -59,9 +66,37 @@ async def _measure(exchange: LocalExchange, orders: int, durability: str) -> dic
         "in_flight": 1,
         "nodes": 3,
         "durability": durability,
-        "stages_us": await stages_us(exchange),
+        "stages_us": await _way_us(exchange, mean_us),
+        "leader_stages_us": await stages_us(exchange),
         "problems": shortened(check_sessions([ledger])),
         "host": host_facts(),
     }
     session.close()
     return facts
+
+
+async def _way_us(exchange: LocalExchange, client_mean_us: float) -> dict[str, float]:
+    """Means of the stages of one order; they add up to what the client sees.
+
+    Each is the difference of two clocks that run around the same order: client, gateway, leader.
+    """
+    leader = await stages_us(exchange)
+    in_leader_us = {name: leader[name]["mean_us"] for name in LEADER_STAGES}
+    text = await get_text(exchange.config.addresses.fix_http, "/metrics")
+    seconds = _sample(text, "exchange_fix_answer_seconds_sum")
+    gateway_us = 1e6 * seconds / max(1.0, _sample(text, "exchange_fix_answer_seconds_count"))
+    way = {
+        "client_to_gateway_and_back": client_mean_us - gateway_us,
+        "gateway_to_leader_and_back": gateway_us - sum(in_leader_us.values()),
+        **in_leader_us,
+        "total": client_mean_us,
+    }
+    return {name: round(value, 1) for name, value in way.items()}
+
+
+def _sample(text: str, name: str) -> float:
+    """The value of an unlabelled sample in Prometheus text."""
+    for line in text.splitlines():
+        if line.startswith(f"{name} "):
+            return float(line.split()[1])
+    raise KeyError(f"{name} is not among the metrics of the gateway")

@@ -43,7 +43,7 @@ MISTAKES = [
     ("[addresses]\nfix = '127.0.0.1'", ["addresses.fix", "host:port", "127.0.0.1:9001"]),
     ("[addresses]\nfix = 'a:0'", ["addresses.fix", "'a:0'", "port 1-65535"]),
     ("[addresses]\nfix = 'a:65536'", ["addresses.fix", "'a:65536'", "port 1-65535"]),
-    ("[addresses]\nfix = 'a:９'", ["addresses.fix", "host:port"]),
+    ("[addresses]\nfix = 'a:\uff19'", ["addresses.fix", "host:port"]),
     (
         "[addresses]\nnode_raft = ['node1']",
         ["addresses.node_raft", "'node1' is not host:port (port 1-65535)", "node1:7001"],
@@ -135,9 +135,7 @@ def test_a_file_that_is_missing_or_no_toml_is_named(tmp_path: Path) -> None:
         load(broken)
 
 
-def test_without_a_file_the_defaults_hold(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = load(None)
     assert config.source is None
