@@ -45,6 +45,14 @@ _REPLAY_ENTRIES_PER_TURN: Final = 500
 logger = logging.getLogger(__name__)
 
 
+class _Peer(Node):  # type: ignore[misc]
+    """A member. pysyncobj keeps members in sets: with this hash they have the same order in every
+    process, so that a simulation can be repeated."""
+
+    def __hash__(self) -> int:
+        return int(self.id)
+
+
 class _NoPoller:
     """pysyncobj polls its own sockets at the end of a tick; it has none."""
 
@@ -110,7 +118,7 @@ class _Core(stock.SyncObj):  # type: ignore[misc]
     ) -> None:
         self.apply = apply
         super().__init__(
-            Node(node_id), [Node(peer) for peer in peers], conf=conf, transport=transport
+            _Peer(node_id), [_Peer(peer) for peer in peers], conf=conf, transport=transport
         )
 
     @replicated  # type: ignore[untyped-decorator]
@@ -181,13 +189,13 @@ class _Bridge(Transport):  # type: ignore[misc]
         return True
 
     def deliver(self, peer_id: int, message: dict[str, Any]) -> None:
-        self._onMessageReceived(Node(str(peer_id)), message)
+        self._onMessageReceived(_Peer(str(peer_id)), message)
 
     def connected(self, peer_id: int) -> None:
-        self._onNodeConnected(Node(str(peer_id)))
+        self._onNodeConnected(_Peer(str(peer_id)))
 
     def disconnected(self, peer_id: int) -> None:
-        self._onNodeDisconnected(Node(str(peer_id)))
+        self._onNodeDisconnected(_Peer(str(peer_id)))
 
     def destroy(self) -> None:
         """The network is closed by Raft."""
