@@ -182,10 +182,14 @@ class FixDictionary:
         if rules is None:
             if message.msg_type in self.msg_types:
                 return None
+            if not message.msg_type:
+                return SessionReject(
+                    35, SessionRejectReason.TAG_WITHOUT_VALUE, "MsgType(35) has no value"
+                )
             return SessionReject(
                 35,
                 SessionRejectReason.INVALID_MSG_TYPE,
-                f"MsgType(35) {message.msg_type} is not a message of {self.begin_string}",
+                f"MsgType(35) {printable(message.msg_type)} is not one of {self.begin_string}",
             )
         if message.is_plain:
             tags = message.tags

@@ -141,6 +141,12 @@ class OrderEntry:
         """Name the cluster; to be called once, before anything else."""
         self._queue = queue
 
+    def close_left_open(self) -> None:
+        """To be called when the cluster is ready, before clients connect: an earlier process of
+        this gateway may have died with sessions open, and its clients were disconnected."""
+        for session in self.sessions.values():
+            self._pay_close(session)
+
     # ---- connections ----
 
     def connection_opened(self, connection: Connection) -> int:

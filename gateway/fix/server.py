@@ -118,6 +118,7 @@ class FixGateway:
         )
         order_entry.attach(self._cluster)
         await self._cluster.start()
+        order_entry.close_left_open()
         self._server = await loop.create_server(
             lambda: Connection(order_entry), self.settings.bind.host, self.settings.bind.port
         )

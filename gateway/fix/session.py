@@ -97,7 +97,10 @@ class FixSession:
         fields: list[tuple[int, object]] = [(45, message.get(34) or 0)]
         if reject.ref_tag is not None:
             fields.append((371, reject.ref_tag))
-        fields += [(372, message.msg_type), (373, int(reject.reason)), (58, reject.text)]
+        msg_type = message.msg_type
+        if msg_type and msg_type.isascii() and msg_type.isprintable():
+            fields.append((372, msg_type))
+        fields += [(373, int(reject.reason)), (58, reject.text)]
         return self._send(REJECT, fields, now_ns)
 
     def _end(self, text: str, now_ns: int) -> list[Action]:

@@ -41,8 +41,8 @@ _RECEIVED = struct.Struct("<BQ")
 _U32 = struct.Struct("<I")
 _KIND_SENT = 1
 _KIND_RECEIVED = 2
-_MAX_PAYLOAD = 1 << 17
-_READ_CHUNK = 1 << 18  # holds any record
+_MAX_PAYLOAD = 1 << 21
+_READ_CHUNK = 1 << 18
 
 _PROGRESS_MAGIC = b"FIXPROGR"
 _PROGRESS_HEADER = struct.Struct("<8sHHI")
@@ -118,6 +118,7 @@ class SessionStore:
         self._append(_RECEIVED.pack(_KIND_RECEIVED, through_seq))
 
     def _append(self, payload: bytes) -> None:
+        assert len(payload) <= _MAX_PAYLOAD, f"{self._path}: a record of {len(payload)} bytes"
         self._pending.append(_RECORD.pack(len(payload), crc32c(payload)))
         self._pending.append(payload)
         self._size += _RECORD.size + len(payload)
@@ -142,6 +143,9 @@ class SessionStore:
         end = self._offsets[last_seq] if last_seq < len(self._offsets) else self._size
         while position < end:
             chunk = os.pread(self._file, min(_READ_CHUNK, end - position), position)
+            first_length = self._record_length(chunk, 0)
+            if first_length > len(chunk):
+                chunk = os.pread(self._file, first_length, position)
             used = 0
             while used + _RECORD.size <= len(chunk):
                 length = self._record_length(chunk, used)

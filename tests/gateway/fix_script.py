@@ -145,6 +145,9 @@ class ScriptPlayer:
             )
             self._order_entry.attach(self._client)
             self._client.set_ready()
+            self._order_entry.close_left_open()
+            if not self.is_held:
+                self.cluster.run()
         return self._order_entry
 
     def kill(self) -> None:
