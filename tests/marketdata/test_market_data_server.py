@@ -180,7 +180,7 @@ def test_hostile_datagrams_on_every_udp_port_change_nothing(tmp_path: Path) -> N
                         chance.randbytes(chance.randrange(0, 100)),
                         session + chance.randbytes(chance.randrange(0, 60)),
                         session + bytes(6) + chance.randbytes(2) + b"\x00\x02" + bytes(3),
-                        moldudp64.encode_data(session, chance.randrange(1, 400), [b"no ITCH"])[0],
+                        moldudp64.encode_data(session, lab.position, [b"no ITCH"])[0],
                         moldudp64.encode_heartbeat(session, 2**63),
                     ]
                     sender.send(hostile[round_ % 5], address)
