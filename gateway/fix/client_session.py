@@ -3,16 +3,48 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
+from gateway.fix.reports import (
+    EXECUTION_REPORT,
+    ORDER_CANCEL_REJECT,
+    cancel_reject_body,
+    execution_report_body,
+)
 from gateway.fix.session import FixSession
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
 from gateway.fix.store import SessionStore
 from gateway.fix.translate import Notes, Sender
 from oms.events import Event
 
-if TYPE_CHECKING:
-    from gateway.fix.connection import Connection
+
+class SessionConnection(Protocol):
+    """What a session, and who works with it, needs of its TCP connection (connection.py)."""
+
+    peer: str
+    logon_ns: int
+    is_logged_on: bool
+
+    @property
+    def is_reading_paused(self) -> bool: ...
+    @property
+    def backlog(self) -> int: ...
+    def begin(self, session: ClientSession) -> None: ...
+    def numbers_reset(self) -> None: ...
+    def write_new(self, frames: list[bytes]) -> None: ...
+    def add_resend(self, first_seq: int, last_seq: int) -> bool: ...
+    def start_resend(self) -> None: ...
+    def drain(self) -> None: ...
+    def finish(self, now_ns: int, last_frames: list[bytes]) -> None: ...
+    def abort(self) -> None: ...
+
+
+_CANCEL_REJECTED: Final = int(EventKind.CANCEL_REJECTED)
+_STATUS_REPORTED: Final = int(EventKind.ORDER_STATUS_REPORTED)
+_NOTE_APPLIES: Final = frozenset(
+    (RejectReason.INVALID_QUANTITY, RejectReason.INVALID_PRICE, RejectReason.ORDER_MISMATCH)
+)
+"""The refusals that a request with a note can be meant to get: see translate.py."""
 
 
 class Unanswered(NamedTuple):
@@ -64,7 +96,7 @@ class ClientSession:
         self.fix = FixSession(
             settings, gateway, next_in=store.received_through + 1, next_out=store.next_out
         )
-        self.connection: Connection | None = None
+        self.connection: SessionConnection | None = None
         self.unanswered: deque[Unanswered] = deque()
         self.notes: Notes = {}
         self.sender = self._make_sender()
@@ -105,6 +137,21 @@ class ClientSession:
         )
         if self.connection is not None and self.connection.is_logged_on:
             self.frames.append(frame)
+
+    def report(self, event_seq: int, event: Event, sending_time: str, transact_time: str) -> None:
+        """Make the report of an event (of REPORTED_KINDS), store it and queue it for flush()."""
+        kind, cl_ord_id = event[0], event[2]
+        if kind == _CANCEL_REJECTED:
+            note = self.notes.pop(f"9{cl_ord_id}", None)
+            text = note if CancelRejected(*event).reason in _NOTE_APPLIES else None
+            msg_type, body = ORDER_CANCEL_REJECT, cancel_reject_body(event, transact_time, text)
+        else:
+            msg_type = EXECUTION_REPORT
+            body = execution_report_body(event, event_seq, transact_time)
+            if kind == _STATUS_REPORTED:
+                request_id = self.notes.pop(f"I{cl_ord_id}", None)
+                body += f"790={request_id}\x01" if request_id else ""
+        self.send_application(msg_type, body, sending_time, event_seq=event_seq)
 
     def forget_answered(self, answered: int) -> int:
         """Drop the commands up to number `answered`; returns when the first of them was received

@@ -5,17 +5,30 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable
+from typing import Protocol, cast
 
+from gateway.fix.client_session import ClientSession
+from gateway.fix.counters import Counters
+from gateway.fix.settings import FixGatewaySettings
 from protocols.fix import FixDecoder, FixMessage, format_utc_timestamp, possible_duplicate
-
-if TYPE_CHECKING:
-    from gateway.fix.client_session import ClientSession
-    from gateway.fix.order_entry import OrderEntry
 
 _MESSAGES_PER_STEP = 500
 _MAX_RESEND_REQUESTS = 16
 CLOSE_TIMEOUT_S = 2
+
+
+class Gateway(Protocol):
+    """What a connection needs of the order entry."""
+
+    settings: FixGatewaySettings
+    counters: Counters
+    clock_ns: Callable[[], int]
+    call_soon: Callable[[Callable[[], None]], object]
+
+    def connection_opened(self, connection: Connection) -> int: ...
+    def connection_lost(self, connection: Connection) -> None: ...
+    def accept(self, connection: Connection, message: FixMessage, now_ns: int) -> bool: ...
 
 
 class Connection(asyncio.Protocol):
@@ -26,7 +39,7 @@ class Connection(asyncio.Protocol):
     there, in order and at the client's pace: a slow client costs no memory.
     """
 
-    def __init__(self, gateway: OrderEntry) -> None:
+    def __init__(self, gateway: Gateway) -> None:
         self.session: ClientSession | None = None
         self.is_logged_on = False
         self.peer = ""

@@ -11,7 +11,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from gateway.fix.actions import SessionState
-from gateway.fix.order_entry import Counters, OrderEntry
+from gateway.fix.counters import Counters
+from gateway.fix.order_entry import OrderEntry
 
 _HELP: Final = {
     "connections": "TCP connections accepted",

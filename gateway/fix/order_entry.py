@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
 from urllib.parse import quote
 
 from cluster.client import EventBatch, QueueFull
@@ -28,22 +26,20 @@ from gateway.fix.actions import (
     SendAdmin,
     SessionState,
 )
-from gateway.fix.client_session import ClientSession, TimedEvent, Unanswered
-from gateway.fix.connection import CLOSE_TIMEOUT_S, Connection
-from gateway.fix.reports import (
-    EXECUTION_REPORT,
-    ORDER_CANCEL_REJECT,
-    REPORTED_KINDS,
-    Facts,
-    cancel_reject_body,
-    execution_report_body,
-    reject_text,
+from gateway.fix.client_session import (
+    ClientSession,
+    SessionConnection,
+    TimedEvent,
+    Unanswered,
 )
+from gateway.fix.connection import CLOSE_TIMEOUT_S, Connection
+from gateway.fix.counters import CommandQueue, Counters
+from gateway.fix.reports import REPORTED_KINDS, Facts, reject_text
 from gateway.fix.settings import FixGatewaySettings
 from gateway.fix.store import ProgressFile, SessionStore
 from gateway.fix.translate import Answer, translate
-from oms.commands import CloseSession, Command, CommandKind, OpenSession
-from oms.events import Event, EventKind, RejectReason
+from oms.commands import CloseSession, CommandKind, OpenSession
+from oms.events import Event, EventKind
 from protocols.fix import (
     NS_PER_SECOND,
     FixMessage,
@@ -57,41 +53,6 @@ logger = logging.getLogger(__name__)
 _SESSION_OPENED = int(EventKind.SESSION_OPENED)
 _SESSION_REFUSED = int(EventKind.SESSION_REFUSED)
 _SESSION_CLOSED = int(EventKind.SESSION_CLOSED)
-_CANCEL_REJECTED = int(EventKind.CANCEL_REJECTED)
-_STATUS_REPORTED = int(EventKind.ORDER_STATUS_REPORTED)
-_NOTE_APPLIES = frozenset(
-    (RejectReason.INVALID_QUANTITY, RejectReason.INVALID_PRICE, RejectReason.ORDER_MISMATCH)
-)
-
-
-class CommandQueue(Protocol):
-    """The part of ClusterClient that the order entry needs."""
-
-    @property
-    def pending(self) -> int:
-        """Number of commands without an answer."""
-
-    def submit(self, command: Command) -> int:
-        """Send a command; returns its number. Raises QueueFull."""
-
-
-@dataclass(slots=True)
-class Counters:
-    """What has happened since the start; gateway/fix/metrics.py shows it."""
-
-    connections: int = 0
-    connections_refused: int = 0
-    logons: int = 0
-    disconnects: int = 0
-    messages_in: int = 0
-    messages_out: int = 0
-    garbled: int = 0
-    commands: int = 0
-    answered_by_gateway: int = 0
-    resent: int = 0
-    batches: int = 0
-    events: int = 0
-    pauses: int = 0
 
 
 class OrderEntry:
@@ -363,19 +324,7 @@ class OrderEntry:
             return  # stored before a crash
         kind = event[0]
         if kind in REPORTED_KINDS:
-            if kind == _CANCEL_REJECTED:
-                msg_type, note = ORDER_CANCEL_REJECT, session.notes.pop(f"9{event[2]}", None)
-                text = note if event[9] in _NOTE_APPLIES else None
-                body = cancel_reject_body(event, transact_time, text)
-            else:
-                msg_type, body = (
-                    EXECUTION_REPORT,
-                    execution_report_body(event, event_seq, transact_time),
-                )
-                if kind == _STATUS_REPORTED:
-                    request_id = session.notes.pop(f"I{event[2]}", None)
-                    body += f"790={request_id}\x01" if request_id else ""
-            session.send_application(msg_type, body, sending_time, event_seq=event_seq)
+            session.report(event_seq, event, sending_time, transact_time)
         elif (
             kind == _SESSION_CLOSED
             and event[2] == self.settings.gateway_id
@@ -462,7 +411,9 @@ class OrderEntry:
         if self.last_event_seq > self._progress.event_seq:
             self._progress.write(self.last_event_seq)
 
-    def _on_time_of(self, session: ClientSession, connection: Connection, now_ns: int) -> None:
+    def _on_time_of(
+        self, session: ClientSession, connection: SessionConnection, now_ns: int
+    ) -> None:
         fix = session.fix
         if connection.is_reading_paused:
             fix.heard(now_ns)  # it is we who do not listen

@@ -14,8 +14,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from cluster.client import ClusterClient, ConnectionState, EventBatch
 from cluster.settings import Address
 from gateway.fix.connection import Connection
+from gateway.fix.counters import CommandQueue
 from gateway.fix.metrics import Metrics
-from gateway.fix.order_entry import CommandQueue, OrderEntry
+from gateway.fix.order_entry import OrderEntry
 from gateway.fix.settings import FixGatewaySettings
 
 logger = logging.getLogger(__name__)
