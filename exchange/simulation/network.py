@@ -11,9 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgpack
-
-from cluster.codec import decode_raft_message
+from cluster.codec import decode_raft_message, pack
 from exchange.simulation.world import Life, World
 
 SILENCE_S = 1.0
@@ -73,7 +71,9 @@ class SimulatedNetwork:
     # Called by the fabric, each within the node's life.
 
     def opened(self, peer_id: int, epoch: int) -> None:
-        """The connection stands at this end."""
+        """The connection stands at this end, unless it broke before this end knew of it."""
+        if self._fabric.epoch_of(self.node_id, peer_id) != epoch:
+            return
         self.epochs[peer_id] = epoch
         self.on_connected(peer_id, epoch)
 
@@ -129,6 +129,10 @@ class Fabric:
 
     def _pair(self, a: int, b: int) -> _Pair:
         return self._pairs[min(a, b), max(a, b)]
+
+    def epoch_of(self, a: int, b: int) -> int:
+        """Epoch of the connection that stands, 0 when there is none."""
+        return self._pair(a, b).epoch
 
     def _dial(self, a: int, b: int) -> None:
         self._world.after(self._world.rng.uniform(0.001, 0.06), lambda: self._connect(a, b))
@@ -201,7 +205,7 @@ class Fabric:
             pair.lossy[sender] = True
             return
         rng, faults = self._world.rng, self.faults
-        body: bytes = msgpack.packb(message)
+        body = pack(message)
         arrival_s = self._world.now_s + faults.delay_s + rng.random() * faults.jitter_s
         if faults.unruly and rng.random() < faults.unruly:
             kind = rng.randrange(3)
