@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from gateway.fix.reports import (
     EXECUTION_REPORT,
@@ -15,7 +15,7 @@ from gateway.fix.session import FixSession
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
 from gateway.fix.store import SessionStore
 from gateway.fix.translate import Notes, Sender
-from oms.events import Event
+from oms.events import CancelRejected, Event, EventKind, RejectReason
 
 
 class SessionConnection(Protocol):

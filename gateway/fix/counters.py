@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from oms.commands import Command
@@ -16,3 +17,22 @@ class CommandQueue(Protocol):
 
     def submit(self, command: Command) -> int:
         """Send a command; returns its number. Raises QueueFull."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What has happened since the start; gateway/fix/metrics.py shows it."""
+
+    connections: int = 0
+    connections_refused: int = 0
+    logons: int = 0
+    disconnects: int = 0
+    messages_in: int = 0
+    messages_out: int = 0
+    garbled: int = 0
+    commands: int = 0
+    answered_by_gateway: int = 0
+    resent: int = 0
+    batches: int = 0
+    events: int = 0
+    pauses: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import time
 from collections import Counter
 
@@ -300,7 +301,11 @@ async def test_a_client_that_does_not_read_costs_no_memory_and_gets_everything_l
     settings = settings_for(tmp_path, write_buffer_bytes=20_000)
     gateway = FixGateway(settings, cluster=cluster.client)
     await gateway.start()
-    reader, writer = await asyncio.open_connection(*gateway.address, limit=1 << 14)
+    client_socket = socket.socket()
+    client_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+    client_socket.connect(gateway.address)
+    client_socket.setblocking(False)
+    reader, writer = await asyncio.open_connection(sock=client_socket, limit=1 << 14)
     writer.transport.pause_reading()
     encoder = FixEncoder("FIX.4.4", "CLIENT1", "EXCH")
     now = format_utc_timestamp(time.time_ns())
