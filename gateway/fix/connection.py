@@ -146,6 +146,11 @@ class Connection(asyncio.Protocol):
             return
         self._written_through = self.session.store.next_out - 1
         self._transport.write(b"".join(frames))
+        limit = self._gateway.settings.write_buffer_bytes
+        if self._transport.get_write_buffer_size() > limit and not self._catching_up:
+            # The transport tells of a full buffer a turn later than we can see it.
+            self._catching_up = True
+            self._gateway.call_soon(self._catch_up)
 
     @property
     def backlog(self) -> int:
