@@ -26,6 +26,8 @@ from exchange.processes import command_line, find_process, running_pid
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
 POLL_S = 0.02
+LOWEST_SHIFT, HIGHEST_SHIFT = 6_000, 23_500
+"""Default ports shifted by these stay below 32768, where outgoing connections take theirs."""
 CLOSE_BEHIND = 50
 """Log entries that a follower may be behind and still count as caught up."""
 
@@ -38,7 +40,7 @@ def free_base_port() -> int:
     """A shift at which every port of the default configuration is free at this moment."""
     chooser = random.SystemRandom()
     for _ in range(200):
-        base_port = chooser.randrange(11_000, 45_000)
+        base_port = chooser.randrange(LOWEST_SHIFT, HIGHEST_SHIFT)
         if all(_is_free(port + base_port) for port in _default_ports()):
             return base_port
     raise LocalExchangeError("found no free ports on 127.0.0.1 in 200 tries")
