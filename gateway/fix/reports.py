@@ -85,6 +85,13 @@ _STATUS_NAMES: Final = {
     OrdStatus.REJECTED: "rejected",
 }
 
+_FIX_NAMES: Final = {
+    "symbol": "Symbol(55)",
+    "side": "Side(54)",
+    "order_type": "OrdType(40)",
+    "time_in_force": "TimeInForce(59)",
+}
+
 
 def _money(value: int | str) -> str:
     """A price or an order value (1/10,000) as text; what is no valid price stays a number."""
@@ -113,6 +120,12 @@ class Facts(NamedTuple):
 def _too_late(facts: Facts) -> str:
     name = _STATUS_NAMES.get(OrdStatus(int(facts.found)), str(facts.found))
     return f"OrigClOrdID(41) {facts.orig_cl_ord_id} names an order that is already {name}"
+
+
+def _with_tag(said: int | str) -> str:
+    """`symbol AAPL` as `Symbol(55) AAPL`."""
+    name, _, value = str(said).partition(" ")
+    return f"{_FIX_NAMES.get(name, name)} {value}"
 
 
 def _not_trading(facts: Facts) -> str:
@@ -163,8 +176,8 @@ REJECT_TEXTS: Final[dict[int, Callable[[Facts], str]]] = {
     ),
     RejectReason.TOO_LATE: _too_late,
     RejectReason.ORDER_MISMATCH: lambda f: (
-        f"The request says {f.found}, the order that OrigClOrdID(41) {f.orig_cl_ord_id} names has"
-        f" {f.limit}"
+        f"The request says {_with_tag(f.found)}, the order that OrigClOrdID(41)"
+        f" {f.orig_cl_ord_id} names has {_with_tag(f.limit)}"
     ),
     RejectReason.QUANTITY_ALREADY_EXECUTED: lambda f: (
         f"OrderQty(38) {f.found} must be above CumQty(14) {f.limit}, which is executed already"

@@ -7,6 +7,8 @@
     drop | 2drop              the TCP connection of CLIENT1 | CLIENT2 is lost
     hold / run [N] / auto     the cluster applies nothing / N commands, then tells / at once (usual)
     apply                     the cluster applies what it has and tells nobody
+    lost                      the cluster has not heard of the gateway for too long
+    forget CLIENT1            the cluster does not know this session
     kill                      the gateway is killed and started again on its stores
     set KEY VALUE             a field of the settings (FixGatewaySettings or FixSessionSettings)
     state HALTED [SYMBOL]     the operator changes the trading state
@@ -31,6 +33,7 @@ from cluster.settings import Address
 from gateway.fix.connection import Connection
 from gateway.fix.order_entry import OrderEntry
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
+from oms.commands import CommandKind, GatewayLost
 from oms.events import TradingState
 from protocols.fix import NS_PER_SECOND, FixDecoder, check_sum, format_utc_timestamp
 from protocols.fix_dictionary import FIX44
@@ -122,6 +125,10 @@ class ScriptPlayer:
             elif word == "state":
                 state, _, symbol = rest.partition(" ")
                 self.cluster.set_trading_state(int(TradingState[state]), symbol)
+            elif word == "lost":
+                self.cluster.apply(GatewayLost(int(CommandKind.GATEWAY_LOST), "fix-1"))
+            elif word == "forget":
+                del self.cluster.machine.state.sessions[rest]
             elif word == "run":
                 self.cluster.run(int(rest) if rest else None)
             else:
@@ -249,7 +256,7 @@ class ScriptPlayer:
         check = None
         body = []
         for tag, value in given:
-            if tag in header and not (body and tag == "9"):
+            if tag in header:
                 header[tag] = None if value == "-" else value
             elif tag == "10":
                 check = value

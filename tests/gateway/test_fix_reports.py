@@ -1,0 +1,86 @@
+"""Codes and sentences of reports: one for every reason, all of them known to FIX 4.4."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.fix.reports import (
+    CANCEL_TEXTS,
+    REJECT_CODES,
+    REPORTED_KINDS,
+    Facts,
+    average_price,
+    reject_text,
+)
+from gateway.fix.translate import parse_quantity
+from oms.events import CancelReason, EventKind, RejectReason
+from protocols.fix_dictionary import FIX44
+
+FOUND = {
+    RejectReason.TOO_LATE: 2,
+    RejectReason.HALTED: 1,
+    RejectReason.MARKET_CLOSED: 0,
+    RejectReason.PRICE_OUT_OF_BAND: 1_000_000,
+    RejectReason.ORDER_MISMATCH: "side 1",
+}
+TAGGED = ("(55)", "(1)", "(11)", "(54)", "(40)", "(59)", "(38)", "(44)", "(41)", "session")
+
+
+@pytest.mark.parametrize("reason", RejectReason)
+def test_every_reason_has_codes_and_a_sentence_with_its_tag(reason):
+    codes = REJECT_CODES[reason]
+    assert str(codes.ord_rej_reason) in FIX44.enumerations[103]
+    assert str(codes.cxl_rej_reason) in FIX44.enumerations[102]
+    limit = "900000-1100000" if reason == RejectReason.PRICE_OUT_OF_BAND else 100
+    text = reject_text(reason, Facts(FOUND.get(reason, 7), limit, "AAPL", "a"))
+    assert any(tag in text for tag in TAGGED), text
+    assert text.isprintable()
+    assert text.isascii()
+
+
+@pytest.mark.parametrize("reason", CancelReason)
+def test_every_cancel_reason_has_a_text_and_only_the_clients_own_none(reason):
+    assert bool(CANCEL_TEXTS[reason]) == (reason != CancelReason.USER)
+
+
+def test_all_events_of_an_order_are_reported_and_no_others():
+    assert {kind.name for kind in EventKind if kind in REPORTED_KINDS} == {
+        "ORDER_ACCEPTED",
+        "ORDER_EXECUTED",
+        "ORDER_CANCELED",
+        "ORDER_REPLACED",
+        "ORDER_REJECTED",
+        "CANCEL_REJECTED",
+        "ORDER_STATUS_REPORTED",
+    }
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 1_000_000), st.integers(1, 1_999_999_900)), min_size=1, max_size=9
+    )
+)
+def test_average_price_is_exact_to_six_decimals(fills):
+    cum_qty = sum(quantity for quantity, _ in fills)
+    cum_value = sum(quantity * price for quantity, price in fills)
+    exact = Decimal(cum_value) / cum_qty / 10_000
+    expected = exact.quantize(Decimal("0.000001"), ROUND_HALF_UP)
+    assert Decimal(average_price(cum_value, cum_qty)) == expected
+
+
+def test_average_price_before_the_first_fill_is_zero():
+    assert average_price(0, 0) == "0"
+
+
+@pytest.mark.parametrize(
+    ("text", "quantity"),
+    [("100", 100), ("100.0", 100), ("100.", 100), ("0", 0), ("-5", -5), ("007", 7),
+     ("999999999999", 999_999_999_999), ("1000000000000", None), ("1.5", None), (".5", None),
+     ("", None), ("1e3", None), ("+1", None), ("\u0661", None), ("9" * 5_000, None)],
+)  # fmt: skip
+def test_quantities(text, quantity):
+    assert parse_quantity(text) == quantity
