@@ -187,6 +187,9 @@ class ClientFrame(NamedTuple):
     commands: bytes
 
 
+_CLIENT_FRAME_TYPES: Final = (str, int, int, bytes)
+
+
 class Batch(NamedTuple):
     """What one log entry holds. `time_ns` is the leader's clock when it made the batch."""
 
@@ -210,6 +213,11 @@ def decode_batch(payload: bytes) -> Batch:
         raise CodecError(
             f"log entry format {version!r}; this program knows {BATCH_VERSION}: update this node"
         )
+    if type(time_ns) is not int or type(frames) is not tuple:
+        raise CodecError("a log entry must be (version, time, frames)")
+    for fields in frames:
+        if type(fields) is not tuple or tuple(map(type, fields)) != _CLIENT_FRAME_TYPES:
+            raise CodecError("a frame in a log entry must be (client, incarnation, number, bytes)")
     return Batch(time_ns, tuple(ClientFrame._make(fields) for fields in frames))
 
 
