@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import simplefix
 from hypothesis import given
 from hypothesis import strategies as st
+from simplefix.data import RAW_DATA_TAGS, RAW_LEN_TAGS
 
 from protocols.fix import (
     MAX_MESSAGE_BYTES,
@@ -46,7 +47,8 @@ def simplefix_reads(data):
 
 
 def is_length_of_data(tag):
-    return tag in {90, 93, 95, 212, 348, 350, 352, 354, 618, 445, 358, 360, 362, 364, 621}
+    """Tags of raw data and its length, which simplefix reads as a pair that must agree."""
+    return tag in RAW_LEN_TAGS or tag in RAW_DATA_TAGS
 
 
 @given(FIELDS.filter(lambda fields: not any(is_length_of_data(tag) for tag, _ in fields)))
