@@ -118,6 +118,45 @@ async def submit_operator_command(
     return [event for _, event in await _submit(addresses, command, timeout_s)]
 
 
+async def transfer(
+    addresses: dict[int, Address], to: int | None, *, timeout_s: float = 3.0
+) -> tuple[int, int, float]:
+    """Hand leadership over; returns (old leader, new leader, seconds it took).
+
+    Raises Unreachable, NoQuorum (nobody leads, or nobody took over in time), and ValueError with
+    the leader's sentence when it refuses."""
+    loop = asyncio.get_running_loop()
+    old = await _leader(addresses)
+    begun_s = loop.time()
+    await query(addresses[old], "node", ("transfer", to), timeout_s=timeout_s)
+    while loop.time() < begun_s + timeout_s:
+        new = await _leader(addresses, wait_s=timeout_s)
+        if new != old:
+            return old, new, loop.time() - begun_s
+        await asyncio.sleep(0.005)
+    raise NoQuorum(f"node {old} still leads after {timeout_s} s")
+
+
+async def _leader(addresses: dict[int, Address], wait_s: float = 0.5) -> int:
+    """The node that takes orders. Raises Unreachable, NoQuorum."""
+    loop = asyncio.get_running_loop()
+    deadline_s = loop.time() + wait_s
+    while True:
+        answers = await asyncio.gather(
+            *(status(address, 0.5) for address in addresses.values()), return_exceptions=True
+        )
+        facts = [answer for answer in answers if isinstance(answer, dict)]
+        if not facts:
+            raise Unreachable("no node answers: is the exchange up?")
+        ready = [answer for answer in facts if answer["ready"]]
+        if ready:
+            newest = max(ready, key=lambda answer: int(answer["term"]))
+            return int(newest["node_id"])
+        if loop.time() > deadline_s:
+            raise NoQuorum(f"{len(facts)} nodes answer, but none leads")
+        await asyncio.sleep(0.005)
+
+
 async def state_hash(
     addresses: dict[int, Address], *, timeout_s: float = 5.0
 ) -> dict[int, tuple[int, str] | None]:

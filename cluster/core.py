@@ -27,6 +27,8 @@ from cluster.settings import NodeSettings
 from oms.commands import Command, CommandKind, GatewayLost, LoadReferenceData, SetTradingState
 
 _RECENT_TIMINGS: Final = 4096
+_TRANSFER_STEP_S: Final = 0.002
+_TRANSFER_TIMEOUT_S: Final = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -118,6 +120,8 @@ class NodeCore:
         self._propose_scheduled = False
         self._was_ready = False
         self._grace: dict[str, Timer] = {}
+        self._transfer_to: int | None = None
+        self._transfer_deadline_s = 0.0
 
     async def start(self) -> None:
         """Replay the journal, then meet the peers."""
@@ -173,7 +177,7 @@ class NodeCore:
         self._propose_next()
 
     def _propose_next(self) -> None:
-        if self._in_flight or not self.raft.is_ready:
+        if self._in_flight or self._transfer_to is not None or not self.raft.is_ready:
             return
         payload = self.sequencer.take_batch(self._wall_clock_ns())
         if payload is None:
@@ -244,11 +248,53 @@ class NodeCore:
 
     def _lost_leadership(self) -> None:
         self._in_flight = False
+        self._transfer_to = None
         self.sequencer.clear()
         for timer in self._grace.values():
             timer.cancel()
         self._grace.clear()
         self.clients.lost_leadership()
+
+    # --- planned transfer ---
+
+    def transfer(self, to: int | None = None) -> int:
+        """Hand leadership over, to the most caught-up peer unless one is named; returns to whom.
+
+        New batches wait while the last one commits and the peer catches up; then it is asked to
+        stand. If it does not lead within a second, this node goes on. Raises ValueError with a
+        sentence when this cannot be."""
+        if not self.raft.is_ready:
+            raise ValueError(f"node {self.node_id} is not the leader; node {self.leader_id} is")
+        if to == self.node_id:
+            raise ValueError(f"node {to} leads already")
+        target = self.raft.most_caught_up() if to is None else to
+        if target is None or target not in self.raft.connected_peers:
+            connected = self.raft.connected_peers
+            raise ValueError(f"node {target} is not connected to the leader; {connected} are")
+        if self._transfer_to is not None:
+            raise ValueError(f"a transfer to node {self._transfer_to} is under way")
+        logger.info("handing over to node %d", target)
+        self._transfer_to = target
+        self._transfer_deadline_s = self._runtime.time() + _TRANSFER_TIMEOUT_S
+        self._transfer_step()
+        return target
+
+    def _transfer_step(self) -> None:
+        """Ask once the log is level; give up at the deadline."""
+        target = self._transfer_to
+        if target is None:
+            return
+        if self._runtime.time() > self._transfer_deadline_s:
+            logger.warning("node %d did not take over: going on as leader", target)
+            self._end_transfer()
+            return
+        asked = not self._in_flight and self.raft.hand_over(target)
+        wait_s = 0.1 if asked else _TRANSFER_STEP_S  # once asked, an election needs a moment
+        self._runtime.call_later(wait_s, self._transfer_step)
+
+    def _end_transfer(self) -> None:
+        self._transfer_to = None
+        self._propose_next()
 
     # --- gateways that go away ---
 

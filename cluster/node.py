@@ -109,7 +109,9 @@ class Node:
                 raise ValueError(f"no sink {sink!r}; this node has {sorted(self._sinks)}")
             return self._sinks[sink].query(request)
         if not (type(request) is tuple and request and type(request[0]) is str):
-            raise ValueError('a node query is an array: ("ping",), ("status",) or ("mark", id)')
+            raise ValueError(
+                'a node query is an array: ("ping",), ("status",), ("mark", id), ("transfer", to)'
+            )
         if request == ("ping",):
             return "pong"
         if request == ("status",):
@@ -117,6 +119,10 @@ class Node:
         if request[0] == "mark" and len(request) == 2 and type(request[1]) is str:
             mark = self.core.replica.marks.get(request[1])
             return None if mark is None else (mark.event_seq, mark.log_index, mark.state_hash)
+        if request[0] == "transfer" and len(request) == 2:
+            if request[1] is not None and type(request[1]) is not int:
+                raise ValueError("a transfer names a node by its number, or nobody")
+            return self.core.transfer(request[1])
         raise ValueError(f"unknown node query {request!r}")
 
     def status(self) -> dict[str, Any]:

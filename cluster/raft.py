@@ -153,6 +153,10 @@ class _Core(stock.SyncObj):  # type: ignore[misc]
         index: int | None = self._SyncObj__noopIDx
         return index
 
+    def match_index(self, peer_id: int) -> int:
+        """On the leader: up to which index a peer is known to have the log on its disk."""
+        return int(self._SyncObj__raftMatchIndex.get(_Peer(str(peer_id)), 0))
+
     def campaign(self) -> None:
         """Let the election deadline be in the past: the next tick raises the term and asks for
         votes."""
@@ -365,6 +369,20 @@ class Raft:
         if not self._ticking:  # a tick takes proposals at its end
             self._tick()
 
+    def most_caught_up(self) -> int | None:
+        """On the leader: the connected peer with the longest log, None if none is connected."""
+        peers = self.connected_peers
+        return max(peers, key=self._core.match_index, default=None)
+
+    def hand_over(self, peer_id: int) -> bool:
+        """Planned transfer: ask a peer to stand for election at once, without a pre-vote. Only when
+        it has our whole log, or it could not win; returns whether it was asked. (Raft "TimeoutNow",
+        Ongaro 3.10.)"""
+        if not self.is_leader or self._core.match_index(peer_id) < self.journal.last_index:
+            return False
+        self._network.send(peer_id, {"type": "campaign_now", "term": self.term})
+        return True
+
     # --- ticks ---
 
     def schedule_tick(self) -> None:
@@ -552,6 +570,9 @@ class Raft:
             if not message["granted"] and message["term"] > self.term and not self.is_leader:
                 self._adopt_term(peer_id, message["term"])
             self._act(self._election.answered(peer_id, message, self._time()))
+        elif kind == "campaign_now":
+            if message["term"] == self.term and peer_id == self._election.leader_id:
+                self._act(Action.CAMPAIGN)
         elif kind == "higher_term":
             outdating = guard.outdate_leader(
                 message, current_term=self.term, is_leader=self.is_leader

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from cluster.admin import submit_operator_command
+from cluster.admin import submit_operator_command, transfer
 from exchange.commands.options import (
     EXIT_NO_QUORUM,
     EXIT_UNREACHABLE,
@@ -52,6 +52,24 @@ def register(cli: click.Group) -> None:
             print_json({"killed": name, "pid": pid})
         else:
             click.echo(f"killed {name} (pid {pid}); start it again: exchange node --id {leader}")
+
+    @verb(cli, "transfer", "exchange transfer --to 2")
+    @config_option
+    @json_option
+    @click.option("--to", type=int, help="Node that is to lead; default: the most caught-up one.")
+    def transfer_leadership(config: Config, as_json: bool, to: int | None) -> None:
+        """Hand leadership over without an outage, before maintenance of the leader."""
+        addresses = node_addresses(config)
+        if to is not None and to not in addresses:
+            raise click.UsageError(f"--to {to}: the nodes are {sorted(addresses)}")
+        try:
+            old, new, seconds = asyncio.run(transfer(addresses, to))
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+        if as_json:
+            print_json({"from": old, "to": new, "ms": round(1000 * seconds, 1)})
+        else:
+            click.echo(f"node {new} leads, node {old} has handed over ({1000 * seconds:.0f} ms)")
 
     @cli.group(epilog="Example: exchange market halt AAPL")
     def market() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass, field
 
@@ -27,6 +28,7 @@ FAULT_KINDS = (
     "full disk",
     "clock jump",
     "kill gateway",
+    "transfer",
 )
 
 
@@ -108,8 +110,17 @@ class Run:
             self._fill_disk(member)
         elif kind == "clock jump":
             member.clock_offset_ns += rng.randrange(-(10**10), 10**10)
+        elif kind == "transfer":
+            self._transfer()
         elif kind == "kill gateway":
             rng.choice(self.gateways).crash()
+
+    def _transfer(self) -> None:
+        for member in self.members:
+            if member.core is not None and member.core.is_ready:
+                with contextlib.suppress(ValueError):  # refused: nobody is connected, say
+                    member.core.transfer()
+                    self.world.count("transfers")
 
     def _others(self, member: Member) -> list[Member]:
         return [other for other in self.members if other is not member]

@@ -62,6 +62,25 @@ def test_a_leader_that_hangs_is_replaced_and_takes_nothing_back_when_it_goes_on(
     asyncio.run(run())
 
 
+def test_leadership_is_handed_over_under_load_without_an_outage(cluster):
+    async def run() -> None:
+        load = Load(cluster)
+        await load.start()
+        await load.new_order_is_answered()
+        for _ in range(5):
+            old, new, _ = await admin.transfer(cluster.addresses, None)
+            assert old != new
+            await load.new_order_is_answered()
+        target = next(node for node in cluster.processes if node != load.client.leader_id)
+        assert (await admin.transfer(cluster.addresses, target))[1] == target
+        with pytest.raises(ValueError, match="leads already"):
+            await admin.transfer(cluster.addresses, target)
+        await load.finish()
+        assert len(await cluster.state_hashes()) == 1
+
+    asyncio.run(run())
+
+
 def test_without_a_majority_nothing_is_acknowledged_and_with_one_again_everything_is(cluster):
     async def run() -> None:
         load = Load(cluster)
