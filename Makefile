@@ -9,9 +9,11 @@ PYTEST := $(BIN)/python -m pytest
 KEEP   ?=
 ARGS   ?=
 TRIALS ?= 20
+SEED   ?= 1
+SEEDS  ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench soak docker-test clean
+.PHONY: help install demo test check bench simulate mutation soak docker-test clean
 
 help:  ## list the targets
 	@awk -F':[^#]*## +' '/^[a-z-]+:[^#]*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +55,12 @@ bench: $(VENV)/.runtime  ## throughput, latency and failover over FIX, as JSON (
 	$(BIN)/exchange bench throughput --json
 	$(BIN)/exchange bench latency --json
 	$(BIN)/exchange bench failover --trials $(TRIALS) --json
+
+simulate: $(VENV)/.runtime  ## the cluster on a virtual clock with every kind of fault (SEEDS=2000, SEED=1)
+	$(BIN)/exchange simulate --seed $(SEED) --seeds $(SEEDS)
+
+mutation: $(VENV)/.runtime  ## each safety rule taken out: the simulation must notice (minutes)
+	$(BIN)/exchange simulate --mutations --seeds 10000
 
 soak: $(VENV)/.test  ## the tests that take minutes: ten rolling restarts under load
 	$(PYTEST) -m soak $(ARGS)

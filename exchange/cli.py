@@ -9,7 +9,7 @@ import traceback
 import click
 
 from cluster.admin import NoQuorum, Unreachable
-from exchange.commands import measure, observe, operate, run, setup
+from exchange.commands import measure, observe, operate, run, setup, simulate
 from exchange.commands.options import (
     EXIT_BUG,
     EXIT_NO_QUORUM,
@@ -33,7 +33,7 @@ def cli() -> None:
     """
 
 
-for part in (setup, run, observe, operate, measure):
+for part in (setup, run, observe, operate, measure, simulate):
     part.register(cli)
 
 

@@ -119,12 +119,17 @@ def register(cli: click.Group) -> None:
         """Print decoded ITCH messages, one per line: live from both multicast lines, or those of
         CAPTURE (a BinaryFILE, or a *.messages file of a node)."""
         show = _tape_printer(as_json)
-        if capture is not None:
-            for sequence, message in islice(read_capture(capture), count):
-                show(sequence, message)
-            return
-        with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_print_live(config, from_start, count, show))
+        try:
+            if capture is not None:
+                for sequence, message in islice(read_capture(capture), count):
+                    show(sequence, message)
+                return
+            with contextlib.suppress(KeyboardInterrupt):
+                asyncio.run(_print_live(config, from_start, count, show))
+        except BrokenPipeError:  # as in `exchange tape | head`
+            raise
+        except (OSError, ValueError) as error:  # ItchError, BinaryFileError, MessageFileError
+            raise ExitWith(EXIT_PROBLEM, f"tape: {error}") from error
 
 
 def _tape_printer(as_json: bool) -> Callable[[int, bytes], None]:
