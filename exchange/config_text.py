@@ -97,6 +97,10 @@ def write_exchange_folder(
     if path.exists():
         raise ConfigError(str(path), "is there already", "exchange init other-folder")
     text = default_text(base_port, changes)
-    (folder / Config().data_dir).mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    try:
+        (folder / Config().data_dir).mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror})"
+        raise ConfigError(str(path), problem, "exchange init my-exchange") from error
     return path

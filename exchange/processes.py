@@ -69,12 +69,22 @@ def pid_path(config: Config, name: str) -> Path:
     return config.data_dir / "run" / f"{name}.pid"
 
 
-def write_pid_file(config: Config, name: str) -> Path:
-    """Write this process's pid; returns the path."""
-    path = pid_path(config, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{os.getpid()}\n")
-    return path
+def started_mark_path(config: Config, name: str) -> Path:
+    """DATA/run/NAME.started: holds the pid of the process once it has opened everything."""
+    return config.data_dir / "run" / f"{name}.started"
+
+
+def write_started_mark(config: Config, name: str) -> None:
+    """Say that this process has opened everything that it needs."""
+    started_mark_path(config, name).write_text(f"{os.getpid()}\n")
+
+
+def has_started(config: Config, name: str, pid: int) -> bool:
+    """True when the process `pid`, and no earlier one of that name, has opened everything."""
+    try:
+        return int(started_mark_path(config, name).read_text()) == pid
+    except (OSError, ValueError):
+        return False
 
 
 def running_pid(config: Config, name: str) -> int | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from exchange.config import Config
 from exchange.http_client import is_ready, leader_of, node_statuses
-from exchange.processes import Process, all_processes, command_line
+from exchange.processes import Process, all_processes, command_line, has_started
 
 READY_TIMEOUT_S = 60.0
 READY_POLL_S = 0.05
@@ -28,6 +28,7 @@ class Supervisor:
         self._children: dict[str, asyncio.subprocess.Process] = {}
         self._watchers: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
+        self._ended_early: tuple[str, int] | None = None
 
     async def run(self) -> int:
         """Run until SIGTERM or SIGINT; returns the exit code."""
@@ -55,6 +56,7 @@ class Supervisor:
     async def _watch(self, name: str, child: asyncio.subprocess.Process) -> None:
         code = await child.wait()
         if not self._stop.is_set():
+            self._ended_early = self._ended_early or (name, code)
             emit({"event": "exited", "process": name, "pid": child.pid, "code": code})
 
     async def _until_stopped(self) -> int:
@@ -64,6 +66,11 @@ class Supervisor:
         while not stopped.done():
             if not announced:
                 announced = await self._announce_when_ready(time.monotonic() - started)
+                if not announced and self._ended_early is not None:
+                    name, code = self._ended_early
+                    print(f"{name} ended with code {code} before all was ready", file=sys.stderr)
+                    stopped.cancel()
+                    return code if code > 0 else EXIT_UNREACHABLE
                 if not announced and time.monotonic() - started > READY_TIMEOUT_S:
                     where = self._config.data_dir / "log"
                     print(f"not ready after {READY_TIMEOUT_S:.0f} s; see {where}", file=sys.stderr)
@@ -73,6 +80,10 @@ class Supervisor:
         return 0
 
     async def _announce_when_ready(self, seconds: float) -> bool:
+        # Whoever answers at our addresses might be another exchange: our children say so first.
+        for name, child in self._children.items():
+            if not has_started(self._config, name, child.pid):
+                return False
         ready = await asyncio.gather(*(is_ready(process.http) for process in self._processes))
         if not all(ready):
             return False

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,7 +23,12 @@ import uvloop
 
 from exchange.config import Config
 from exchange.config_keys import ConfigError
-from exchange.processes import end_with_parent, pid_path
+from exchange.processes import (
+    end_with_parent,
+    pid_path,
+    started_mark_path,
+    write_started_mark,
+)
 from exchange.settings import (
     feed_settings,
     fix_gateway_settings,
@@ -41,11 +46,18 @@ LOG_FILES_KEPT = 3
 logger = logging.getLogger(__name__)
 
 
+class CannotStart(Exception):
+    """The machine refuses what the process needs: a port, a folder, a multicast group."""
+
+
 class Service(Protocol):
     """What a process consists of."""
 
     async def start(self) -> None:
-        """Open everything; raise when it is not possible."""
+        """Open everything. Raises OSError when the machine refuses (a port that is taken)."""
+
+    async def run(self) -> None:
+        """Serve until close(). Raises what makes it impossible to go on."""
 
     async def close(self) -> None:
         """Close it again."""
@@ -58,11 +70,10 @@ def run_node(config: Config, node_id: int, supervised_by: int | None) -> int:
 
     settings = node_settings(config, node_id)
 
-    async def serve() -> None:
-        node = Node(settings, {SINK_NAME: ItchPublisher(feed_settings(config, node_id))})
-        await _serve(node, node.run)
+    def make() -> Service:
+        return Node(settings, {SINK_NAME: ItchPublisher(feed_settings(config, node_id))})
 
-    return _run_process(config, f"node-{node_id}", serve, supervised_by)
+    return _run_process(config, f"node-{node_id}", make, supervised_by)
 
 
 def run_fix_gateway(config: Config, supervised_by: int | None) -> int:
@@ -71,11 +82,7 @@ def run_fix_gateway(config: Config, supervised_by: int | None) -> int:
 
     settings = fix_gateway_settings(config)
 
-    async def serve() -> None:
-        gateway = FixGateway(settings)
-        await _serve(gateway, gateway.run)
-
-    return _run_process(config, "gateway-fix", serve, supervised_by)
+    return _run_process(config, "gateway-fix", lambda: FixGateway(settings), supervised_by)
 
 
 def run_marketdata(config: Config, supervised_by: int | None) -> int:
@@ -84,28 +91,32 @@ def run_marketdata(config: Config, supervised_by: int | None) -> int:
 
     settings = marketdata_settings(config)
 
-    async def serve() -> None:
-        server = MarketDataServer(settings)
-        await _serve(server, server.run)
-
-    return _run_process(config, "marketdata", serve, supervised_by)
+    return _run_process(config, "marketdata", lambda: MarketDataServer(settings), supervised_by)
 
 
-async def _serve(service: Service, run: Callable[[], Awaitable[None]]) -> None:
-    """Start a service, freeze what it made, and keep it until a signal or until `run` ends."""
+async def _serve(make: Callable[[], Service], started: Callable[[], None]) -> None:
+    """Start a service, freeze what it made, and keep it until a signal or until it fails.
+
+    Raises CannotStart for what the machine refuses, and whatever the service raises later.
+    """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     stopping = asyncio.ensure_future(stop.wait())
+    service = make()
+    # Starting may take as long as others need to come up: a signal ends that, too.
     try:
-        # Starting may take as long as others need to come up: a signal ends that, too.
         if not await _finished_first(asyncio.ensure_future(service.start()), stopping):
             return
-        # What exists now lives as long as the process: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
-        await _finished_first(asyncio.ensure_future(run()), stopping)
+    except OSError as error:
+        raise CannotStart(str(error)) from error
+    # What exists now lives as long as the process: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    started()
+    try:
+        await _finished_first(asyncio.ensure_future(service.run()), stopping)
     finally:
         stopping.cancel()
         logger.info("stopping")
@@ -124,12 +135,11 @@ async def _finished_first(work: asyncio.Future[None], stopping: asyncio.Future[A
 
 
 def _run_process(
-    config: Config, name: str, serve: Callable[[], Awaitable[None]], supervised_by: int | None
+    config: Config, name: str, make: Callable[[], Service], supervised_by: int | None
 ) -> int:
     """Log, pid file, event loop and exit code of one process.
 
-    This is one of the two places that catch every exception: what arrives here is either a
-    condition of the machine (a port taken: exit 2) or a bug (exit 70), and stops the process.
+    This is one of the two places that catch every exception: what arrives here stops the process.
     """
     if supervised_by is not None:
         end_with_parent(supervised_by)
@@ -137,8 +147,8 @@ def _run_process(
     pid_file = _lock_pid_file(config, name)
     try:
         logger.info("%s starts, pid %d, config %s", name, os.getpid(), config.source or "defaults")
-        uvloop.run(_awaited(serve))
-    except (ConfigError, OSError) as error:
+        uvloop.run(_serve(make, lambda: write_started_mark(config, name)))
+    except (ConfigError, CannotStart) as error:
         logger.error("%s cannot run: %s", name, error)
         print(f"{name} cannot run: {error}", file=sys.stderr)
         return EXIT_CONFIG
@@ -148,14 +158,11 @@ def _run_process(
         print(f"{name} stops: {error}; the trace is in {log}", file=sys.stderr)
         return EXIT_BUG
     finally:
+        started_mark_path(config, name).unlink(missing_ok=True)
         pid_path(config, name).unlink(missing_ok=True)
         os.close(pid_file)
     logger.info("%s has stopped", name)
     return EXIT_OK
-
-
-async def _awaited(serve: Callable[[], Awaitable[None]]) -> None:
-    await serve()
 
 
 def _lock_pid_file(config: Config, name: str) -> int:
@@ -174,7 +181,7 @@ def _lock_pid_file(config: Config, name: str) -> int:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            pid = path.read_text().strip()
+            pid = os.read(descriptor, 20).decode().strip()
             os.close(descriptor)
             problem = f"{name} already runs on {config.data_dir} as pid {pid}"
             example = "exchange init other-folder --base-port 10000"

@@ -25,6 +25,7 @@ RATE_PER_S = 60.0
 TURN_S = 0.004
 SYMBOLS = ("AAPL", "MSFT", "NVDA")
 GAP_TIMEOUT_S = 10.0
+REPORTS_BETWEEN_FAULTS = 200
 FAULTS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 
@@ -55,6 +56,7 @@ async def run_failover(
             for trader in traders:
                 await trader.start()
             for trial in range(1, trials + 1):
+                await _more_reports(ledgers, REPORTS_BETWEEN_FAULTS)
                 gap_ns = await _trial(exchange, ledgers, fault)
                 gaps_ns.append(gap_ns)
                 say(f"trial {trial}: {gap_ns / NS_PER_MS:.1f} ms")
@@ -110,6 +112,14 @@ async def _trial(exchange: LocalExchange, ledgers: Sequence[Ledger], fault: str)
     await exchange.wait_until_caught_up(leader)
     await _until_whole(exchange)
     return min(answers) - fault_ns
+
+
+async def _more_reports(ledgers: Sequence[Ledger], count: int) -> None:
+    """Let trade go on for a while, so that each fault meets a market at work."""
+    target = sum(len(ledger.reports) for ledger in ledgers) + count
+    await wait_for(
+        lambda: sum(len(ledger.reports) for ledger in ledgers) >= target, "trading goes on", 30.0
+    )
 
 
 async def _until_whole(exchange: LocalExchange) -> None:

@@ -156,3 +156,17 @@ def test_a_killed_up_leaves_no_process_behind(tmp_path: Path) -> None:
             )
 
     asyncio.run(run())
+
+
+def test_up_ends_when_a_process_cannot_start(tmp_path: Path) -> None:
+    """A second `up` on ports and folder of the first: the first one's answers must not count."""
+
+    async def run() -> tuple[int, str]:
+        async with local_exchange(tmp_path) as exchange:
+            return await asyncio.wait_for(command(exchange, "up"), 20)
+
+    code, output = asyncio.run(run())
+    assert code == 2
+    events = [json.loads(line)["event"] for line in output.splitlines()]
+    assert "ready" not in events
+    assert "exited" in events
