@@ -249,7 +249,8 @@ class Run:
 
 def run_seed(seed: int) -> Outcome:
     """Run one seed. The same seed gives the same run, in any process."""
-    logging.getLogger("cluster").setLevel(logging.CRITICAL)
+    for name in ("cluster", "pysyncobj"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     return Run(seed).go()
 
 
