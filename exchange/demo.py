@@ -179,6 +179,8 @@ async def run_demo(folder: Path | None, seed: int, keep: bool, say: Say) -> dict
         async with AsyncExitStack() as stack:
             await demo.run(stack)
             if keep:
+                wrong = {name: found for name, found in demo.problems.items() if found}
+                say(f"contradictions so far: {wrong or 'none'}; journals are read at the end")
                 _say_how_to_connect(demo, say)
                 waiting = True
                 await interrupted.wait()

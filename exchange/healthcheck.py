@@ -1,6 +1,7 @@
-"""Does a URL answer with status 200? For containers, which have no curl; starts in a moment.
+"""Is a process alive? For containers, which have no curl; starts in a moment.
 
-python -m exchange.healthcheck http://127.0.0.1:7201/healthz
+python -m exchange.healthcheck                                  the processes of this container
+python -m exchange.healthcheck http://127.0.0.1:7201/healthz    one address
 """
 
 from __future__ import annotations
@@ -21,8 +22,26 @@ def check(url: str, timeout_s: float = TIMEOUT_S) -> str:
     return content.decode("utf-8", "replace").strip()
 
 
+def own_urls() -> list[str]:
+    """/healthz of every process of ./exchange.toml that runs here. Raises ValueError without one,
+    ConfigError for a file that is wrong."""
+    from exchange.config import load
+    from exchange.processes import all_processes, running_pid
+
+    config = load(None)
+    ports = [
+        process.http.port
+        for process in all_processes(config)
+        if running_pid(config, process.name) is not None
+    ]
+    if not ports:
+        raise ValueError(f"no process runs here; looked into {config.data_dir / 'run'}")
+    return [f"http://127.0.0.1:{port}/healthz" for port in ports]
+
+
 if __name__ == "__main__":
     try:
-        print(check(sys.argv[1]))
-    except (OSError, ValueError, IndexError) as error:
-        sys.exit(f"{sys.argv[1:]}: {error}")
+        for address in sys.argv[1:] or own_urls():
+            print(f"{address}: {check(address)}")
+    except (OSError, ValueError) as error:
+        sys.exit(f"unhealthy: {error}")

@@ -95,6 +95,11 @@ def test_only_the_raft_module_imports_pysyncobj(path: Path) -> None:
         assert not any(name.split(".")[0] == "pysyncobj" for name in imports_of(path))
 
 
+@pytest.mark.parametrize("path", FILES)
+def test_nothing_imports_tests(path: Path) -> None:
+    assert not {name.split(".")[0] for name in imports_of(path)} & {"tests", "pytest", "hypothesis"}
+
+
 def test_there_is_no_drawer_for_everything() -> None:
     drawers = {"common", "utils", "util", "helpers", "misc"}
     found = [path for path in source_files() if drawers & set(path.with_suffix("").parts)]

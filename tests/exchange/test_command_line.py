@@ -136,3 +136,17 @@ def test_verify_of_a_folder_without_a_journal_ends_with_1(tmp_path: Path) -> Non
 def test_healthcheck_of_nobody_ends_with_1(nobody: str) -> None:
     assert run("healthcheck", "http://127.0.0.1:1/healthz").returncode == 1
     assert run("healthcheck", "ftp://127.0.0.1").returncode == 2
+
+
+def test_the_check_of_a_container_without_a_process_fails(tmp_path: Path) -> None:
+    write_exchange_folder(tmp_path / "x")
+    done = subprocess.run(
+        [sys.executable, "-m", "exchange.healthcheck"],
+        cwd=tmp_path / "x",
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "no process runs here" in done.stderr

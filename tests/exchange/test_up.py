@@ -45,7 +45,13 @@ async def client_of(exchange: LocalExchange, comp_id: str) -> tuple[Ledger, FixC
     return ledger, client
 
 
+async def all_roles(exchange: LocalExchange) -> bool:
+    roles = {status["role"] for status in (await exchange.statuses()).values()}
+    return roles == {"leader", "standby", "follower"}
+
+
 async def check_the_verbs_that_look(exchange: LocalExchange) -> None:
+    await wait_for(lambda: all_roles(exchange), "one follower publishes line B", 5)
     status = await facts(exchange, "status")
     assert status["leader"] == await exchange.leader()
     assert {node["role"] for node in status["nodes"]} == {"leader", "standby", "follower"}

@@ -1,0 +1,160 @@
+"""The bench: what its clients count, its percentiles, and the JSON that it promises."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.bench.figures import percentiles
+from exchange.bench.floor import ROUNDS, measure_floor_ns
+from exchange.bench.load import LoadSession, plan
+from exchange.reconcile import check_sessions
+from protocols.fix import FixDecoder, encode
+
+SYMBOLS = ("AAPL", "MSFT")
+
+
+class Wire:
+    """Stands in for the transport of a LoadSession: keeps what is written."""
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def abort(self) -> None:
+        pass
+
+
+def message(msg_type: str, seq: int, *fields: tuple[int, object]) -> bytes:
+    return encode(
+        msg_type, fields, begin_string="FIX.4.4", sender="EXCH", target="CLIENT1", seq=seq,
+        sending_time="20260101-09:30:00.000",
+    )  # fmt: skip
+
+
+def answers_to(session: LoadSession, count: int) -> bytes:
+    """What an exchange that accepts everything and fills nothing would say."""
+    exec_types = {"D": "0", "F": "4", "G": "5"}
+    stream = b""
+    for number, planned in enumerate(session._planned[:count]):
+        request = planned.request
+        stream += message(
+            "8", number + 2, (37, number), (11, request.cl_ord_id), (41, request.orig_cl_ord_id),
+            (17, number + 1), (150, exec_types[request.msg_type]), (39, "4"), (55, "AAPL"),
+        )  # fmt: skip
+    return stream
+
+
+def test_a_plan_is_numbered_and_readable() -> None:
+    planned = plan("CLIENT1", 1, 500, SYMBOLS)
+    messages = FixDecoder().feed(b"".join(request.frame for request in planned))
+    assert [int(m.get(34) or 0) for m in messages] == list(range(2, 502))
+    assert {m.msg_type for m in messages} == {"D", "F", "G"}
+    assert [m.get(11) for m in messages] == [p.request.cl_ord_id for p in planned]
+    assert len({m.get(11) for m in messages}) == 500
+
+
+def test_the_same_seed_makes_the_same_plan() -> None:
+    first, second = (plan("CLIENT1", 1, 100, SYMBOLS) for _ in range(2))
+    assert [p.request for p in first] == [p.request for p in second]
+    assert [p.request for p in plan("CLIENT1", 2, 100, SYMBOLS)] != [p.request for p in first]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_answers_are_counted_however_the_stream_is_cut(seed: int) -> None:
+    session = LoadSession("CLIENT1", plan("CLIENT1", 1, 60, SYMBOLS), window=7)
+    wire = Wire()
+    session.connection_made(wire)  # type: ignore[arg-type]
+    session.data_received(message("A", 1, (98, 0), (108, 60)))
+    session.start()
+    stream = answers_to(session, 60)
+    chooser = random.Random(seed)
+    while stream:
+        size = chooser.choice((1, 3, 150, 700))
+        session.data_received(stream[:size])
+        stream = stream[size:]
+        assert len(session.sent_ns) - len(session.answered_ns) <= 7
+    assert len(session.answered_ns) == len(session.sent_ns) == 60
+    assert session.all_answered.is_set()
+    sent = FixDecoder().feed(wire.written)
+    assert len(sent) == 61
+    ledger = session.ledger()
+    assert len(ledger.requests) == 60
+    assert ledger.unanswered == {}
+
+
+def test_an_answer_that_never_came_is_missed() -> None:
+    session = LoadSession("CLIENT1", plan("CLIENT1", 1, 10, SYMBOLS), window=10)
+    session.connection_made(Wire())  # type: ignore[arg-type]
+    session.data_received(message("A", 1, (98, 0), (108, 60)))
+    session.start()
+    session.data_received(answers_to(session, 9))
+    assert len(session.answered_ns) == 9
+    assert not session.all_answered.is_set()
+    assert len(check_sessions([session.ledger()])) == 1
+
+
+def test_percentiles_are_nearest_ranks_in_the_unit_asked_for() -> None:
+    found = percentiles([n * 1_000 for n in range(1, 1_001)], 1_000)
+    assert found == {"p50": 501.0, "p90": 901.0, "p99": 991.0, "p999": 1000.0, "max": 1000.0}
+    assert percentiles([], 1_000)["p50"] is None
+
+
+def test_the_floor_of_the_machine_is_measured(tmp_path: Path) -> None:
+    times_ns = measure_floor_ns(tmp_path)
+    assert len(times_ns) == ROUNDS
+    assert min(times_ns) > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def bench(*words: str) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-m", "exchange", "bench", *words, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def test_throughput_prints_what_the_contract_says() -> None:
+    facts = bench("throughput", "--seconds", "1", "--warm-up", "0.3", "--clients", "2")
+    assert {
+        "orders_per_s", "acked", "lost", "duplicated", "hash_equal", "ack_us", "entry", "nodes",
+        "durability", "clients", "symbols", "mix", "seconds", "cpu_s", "stages_us", "host",
+    } <= facts.keys()  # fmt: skip
+    assert facts["ack_us"].keys() == {"p50", "p90", "p99", "p999", "max"}
+    assert (facts["lost"], facts["duplicated"], facts["hash_equal"]) == (0, 0, True)
+    assert facts["orders_per_s"] > 0
+    assert facts["acked"] == sum(facts["mix"].values())
+    assert {"node-1", "gateway-fix", "clients"} <= facts["cpu_s"].keys()
+    assert facts["problems"] == []
+
+
+def test_latency_prints_the_limit_of_the_machine() -> None:
+    facts = bench("latency", "--orders", "100")
+    assert facts["orders"] == 100
+    assert facts["limit_us"] > 0
+    assert facts["ratio_to_limit"] == round(facts["ack_us"]["p50"] / facts["limit_us"], 2)
+    stages = dict(facts["stages_us"])
+    total = stages.pop("total")
+    assert sum(stages.values()) == pytest.approx(total, abs=1.0)
+    assert (facts["lost"], facts["duplicated"], facts["problems"]) == (0, 0, [])
+
+
+def test_failover_measures_a_gap_and_loses_nothing() -> None:
+    facts = bench("failover", "--trials", "2")
+    assert facts["trials"] == len(facts["gaps_ms"]) == 2
+    assert 0 < facts["gap_ms"]["p50"] <= facts["gap_ms"]["max"]
+    assert (facts["lost"], facts["duplicated"], facts["hash_equal"]) == (0, 0, True)
+    assert (facts["fault"], facts["problems"]) == ("kill", [])
