@@ -1,7 +1,7 @@
 """The heart of a node, without its sockets: queue, Raft, replicated exchange, and who hears of it.
 
-The way of a command through this file: submit -> Sequencer -> Raft.propose -> (log, majority on
-disk) -> _apply on every node -> sinks, event store, clients. One batch of ours is in flight at a
+The way of a command through this file: submit -> Sequencer -> Consensus.propose -> (log, majority
+on disk) -> _apply on every node -> sinks, event store, clients. One batch of ours is in flight at a
 time; what arrives meanwhile becomes the next one.
 
 Time, network and disk come from a Runtime, so a simulation runs this very code.
@@ -17,9 +17,9 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from cluster.codec import ClientFrame, pack_commands
+from cluster.consensus import Consensus
 from cluster.interface import AppliedBatch, EventSink, NodeRole
 from cluster.journal import Journal
-from cluster.raft import Raft
 from cluster.replica import ClientRecord, Replica
 from cluster.runtime import Runtime, Timer
 from cluster.sequencer import Sequencer
@@ -102,7 +102,7 @@ class NodeCore:
         self.role = NodeRole.FOLLOWER
         self.timings = {"replicate": Timings(), "apply": Timings(), "batch_wait": Timings()}
         self.sequencer = Sequencer(settings.max_batch_bytes, settings.max_pending_bytes)
-        self.raft = Raft(
+        self.raft = Consensus(
             settings,
             journal,
             apply=self._apply,

@@ -1,4 +1,4 @@
-"""What Raft needs of the outside world: time, timers, connections to peers, a disk thread.
+"""What consensus needs of the outside world: time, timers, connections to peers, a disk thread.
 
 The live one is an event loop, TCP and a thread. A simulation puts its own in the same place, and so
 runs the very code that runs in production.

@@ -1,0 +1,482 @@
+"""One member's consensus: propose(payload) here, apply(index, term, payload) everywhere.
+
+pysyncobj (cluster/raft.py) decides; this file ticks it, carries its messages through the rules of
+cluster/guard.py, and holds back what must wait for a disk. Whatever a tick adds to the journal is
+written and fdatasynced on a thread of its own, so that heartbeats go on while a disk is slow. What
+promises durability (votes, acknowledgements) waits here until its flush has returned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from cluster import guard
+from cluster.election import Action, Election
+from cluster.journal import FlushJob, Journal
+from cluster.raft import RaftCore
+from cluster.runtime import Runtime
+from cluster.settings import Durability, NodeSettings
+
+_REPLAY_ENTRIES_PER_TURN: Final = 500
+
+logger = logging.getLogger(__name__)
+
+
+class Consensus:
+    """One member of the cluster. All methods and callbacks belong to the event loop.
+
+    `apply(index, term, payload)` is called once per committed batch, in order. `on_change()` is
+    called after a tick in which role, term, leader or standby changed. `on_fatal(error)` is called
+    at most once, for what must stop the process: a broken disk, a violated safety rule, a bug.
+    """
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        journal: Journal,
+        *,
+        apply: Callable[[int, int, bytes], None],
+        on_change: Callable[[], None],
+        on_fatal: Callable[[BaseException], None],
+        runtime: Runtime,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.journal = journal
+        self.standby_id: int | None = None
+        self._settings = settings
+        self._members = tuple(sorted(settings.raft_addresses))
+        if len(self._members) < 3 or settings.node_id not in self._members:
+            raise ValueError(
+                f"nodes: {list(self._members)}; a cluster has at least 3 members, "
+                f"this one (node {settings.node_id}) among them"
+            )
+        self._on_change = on_change
+        self._on_fatal = on_fatal
+        self._failed = False
+        self._acknowledgements_wait = settings.durability is Durability.MAJORITY_DISK
+        self._leader_waits = settings.durability is not Durability.MEMORY
+        self._runtime = runtime
+        self._time = runtime.time
+        self._last_view: tuple[Any, ...] = ()
+        self._was_leader = False
+        self._tick_scheduled = False
+        self._ticking = False
+        self._closed = False
+        # Messages that wait for our disk, and acknowledgements that wait for it (A5).
+        self._flushes_begun = 0
+        self._flushes_done = 0
+        self._waiting_messages: deque[tuple[int, int, int | None, dict[str, Any]]] = deque()
+        self._waiting_acknowledgements: dict[int, dict[str, Any]] = {}
+        self._delivery: guard.Delivery | None = None
+        self._votes = guard.VoteCount()
+        self._rng = rng or random.Random()
+        self.elections = 0
+        self._core = RaftCore(
+            settings.node_id,
+            [member for member in self._members if member != settings.node_id],
+            journal,
+            heartbeat_s=settings.heartbeat_ms / 1000,
+            fallback_s=2 * settings.suspect_after_ms / 1000,
+            apply=apply,
+            send=self._send,
+        )
+        self._bridge = self._core.bridge
+
+    # --- life ---
+
+    async def start(self) -> None:
+        """Replay what is known to be committed, then meet the peers."""
+        self._disk = self._runtime.flusher(self.journal, self._flushed)
+        self._election = Election(
+            self._settings.node_id,
+            self._members,
+            suspect_after_s=self._settings.suspect_after_ms / 1000,
+            now_s=self._time(),
+            rng=self._rng,
+        )
+        self._core.doTick(0)  # pysyncobj expects no message before its first tick
+        await self._replay()
+        self._network = self._runtime.network(
+            self._settings,
+            on_message=self._received,
+            on_connected=self._connected,
+            on_disconnected=self._disconnected,
+        )
+        await self._network.start()
+        self._beat_due_s = self._time()
+        self._beat()
+
+    async def _replay(self) -> None:
+        known = min(self.journal.recovered_commit_index, self.journal.last_index)
+        started_s, reported_s = self._time(), self._time()
+        while self.applied_index < known:
+            self._core.apply_recovered(min(self.applied_index + _REPLAY_ENTRIES_PER_TURN, known))
+            if self._time() - reported_s > 1:
+                reported_s = self._time()
+                logger.info("replay: log entry %d of %d", self.applied_index, known)
+            await asyncio.sleep(0)
+        logger.info("replayed %d log entries in %.2f s", known, self._time() - started_s)
+
+    async def close(self) -> None:
+        """Leave the cluster; the others elect a new leader if this was it."""
+        self._closed = True
+        if hasattr(self, "_network"):
+            await self._network.close()
+        if hasattr(self, "_disk"):
+            if not self._failed:
+                self._flush()
+            self._disk.close()
+        self._core.destroy()
+
+    # --- what the node asks ---
+
+    @property
+    def is_leader(self) -> bool:
+        """Leader of the current term; it may take orders once `is_ready`."""
+        return self._core.is_leader
+
+    @property
+    def is_ready(self) -> bool:
+        """Leader, and everything that earlier leaders committed is applied here."""
+        noop = self._core.noop_index
+        return self.is_leader and noop is not None and self._core.applied_index >= noop
+
+    @property
+    def leader_id(self) -> int | None:
+        """The leader as far as this node knows."""
+        return self._settings.node_id if self.is_leader else self._election.leader_id
+
+    @property
+    def term(self) -> int:
+        return self._core.term
+
+    @property
+    def commit_index(self) -> int:
+        return self._core.commit_index
+
+    @property
+    def applied_index(self) -> int:
+        return self._core.applied_index
+
+    @property
+    def connected_peers(self) -> list[int]:
+        """Ids of the peers that this node is connected to."""
+        return self._network.connected
+
+    def propose(self, payload: bytes) -> None:
+        """Put one batch into the log. Only the leader may; it may be lost if leadership is."""
+        assert self.is_leader, "only the leader proposes"
+        self._core.apply_batch(payload)
+        if not self._ticking:  # a tick takes proposals at its end
+            self._tick()
+
+    def most_caught_up(self) -> int | None:
+        """On the leader: the connected peer with the longest log, None if none is connected."""
+        peers = self.connected_peers
+        return max(peers, key=self._core.match_index, default=None)
+
+    def hand_over(self, peer_id: int) -> bool:
+        """Planned transfer: ask a peer to stand for election at once, without a pre-vote. Only when
+        it has our whole log, or it could not win; returns whether it was asked. (Raft "TimeoutNow",
+        Ongaro 3.10.)"""
+        if not self.is_leader or self._core.match_index(peer_id) < self.journal.last_index:
+            return False
+        self._network.send(peer_id, {"type": "campaign_now", "term": self.term})
+        return True
+
+    # --- ticks ---
+
+    def schedule_tick(self) -> None:
+        """Tick on the next turn of the loop; many calls in one turn make one tick."""
+        if not self._tick_scheduled and not self._closed:
+            self._tick_scheduled = True
+            self._runtime.call_soon(self._tick)
+
+    def _tick(self) -> None:
+        self._tick_scheduled = False
+        if self._failed or self._closed:
+            return
+        assert not self._ticking, "a tick inside a tick"
+        self._ticking = True
+        try:
+            self._core.doTick(0)
+            if not self._core.is_leader:
+                self._core.drop_proposals()
+                self._waiting_acknowledgements.clear()
+            self._flush()
+        except Exception as error:
+            self._fail(error)
+        finally:
+            self._ticking = False
+        if not self._failed:
+            self._note_changes()
+
+    def _beat(self) -> None:
+        """Heartbeats and time-outs."""
+        if self._closed or self._failed:
+            return
+        now_s = self._time()
+        period_s = self._settings.heartbeat_ms / 1000
+        self._election.stalled(now_s - self._beat_due_s)
+        self._beat_due_s = now_s + period_s
+        self._runtime.call_later(period_s, self._beat)
+        if self.is_leader:
+            self._election.leads(now_s)
+        else:
+            self._stand_if_due()
+        self._tick()
+
+    def _stand_if_due(self) -> None:
+        try:
+            self._act(self._election.on_time(self._time()))
+        except Exception as error:
+            self._fail(error)
+
+    def _note_changes(self) -> None:
+        if self.is_leader:
+            connected = self._network.connected
+            self.standby_id = connected[0] if connected else None
+        view = (self._core.state, self._core.term, self.leader_id, self.standby_id, self.is_ready)
+        if view == self._last_view:
+            return
+        was_leader = self._was_leader
+        if was_leader and not self.is_leader:
+            self._election.stepped_down(self._time())
+            logger.warning("no longer the leader (term %d)", self.term)
+        if self.is_leader and not was_leader:
+            self._election.leads(self._time())
+            logger.info("leader of term %d", self.term)
+        self._last_view = view
+        self._was_leader = self.is_leader
+        try:
+            self._on_change()
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._failed:
+            self._failed = True
+            self._on_fatal(error)
+
+    # --- disk ---
+
+    def _flush(self) -> None:
+        """Hand what was added since the last flush to the disk thread."""
+        if self._flushes_begun == self._flushes_done and self.journal.needs_sync():
+            job = self.journal.flush_begin()
+            if job is not None:
+                self._flushes_begun += 1
+                self._disk.submit(job)
+
+    def _flushed(self, job: FlushJob, error: BaseException | None) -> None:
+        if self._failed or self._closed:
+            return
+        try:
+            if error is not None:
+                raise error
+            self.journal.flush_end(job)
+            self._flushes_done += 1
+            while self._waiting_messages and self._waiting_messages[0][0] <= self._flushes_done:
+                _, peer_id, epoch, message = self._waiting_messages.popleft()
+                if epoch is None or self._network.epoch(peer_id) == epoch:
+                    self._network.send(peer_id, message)
+            waiting, self._waiting_acknowledgements = self._waiting_acknowledgements, {}
+            for peer_id, message in waiting.items():
+                self._acknowledged(peer_id, message)
+            self._flush()
+            if self.is_leader:
+                self._tick()
+        except Exception as raised:
+            self._fail(raised)
+
+    # --- messages out ---
+
+    def _send(self, peer_id: int, message: dict[str, Any]) -> None:
+        """Called by pysyncobj, inside a tick or inside a delivery."""
+        kind = message["type"]
+        epoch: int | None = None
+        if kind == "next_node_idx":
+            stamped = self._stamp_acknowledgement(peer_id, message)
+            if stamped is None:
+                return
+            message, epoch = stamped, stamped["epoch"]
+        elif kind == "append_entries":
+            if "prevLogIdx" not in message or "transmission" in message:
+                return  # no snapshots, no cut entries: a follower that needs one must be rebuilt
+            if self.standby_id is not None:
+                message = message | {"standby": str(self.standby_id)}
+        elif kind not in ("request_vote", "response_vote"):
+            return  # apply_command: pysyncobj would forward proposals to the leader; clients do
+        if guard.needs_durable_log(message, acknowledgements_wait=self._acknowledgements_wait):
+            needed = self._flushes_begun + (1 if self.journal.needs_sync() else 0)
+            if needed > self._flushes_done:
+                if kind == "next_node_idx" and self._delivery_is_heartbeat:
+                    # A slow disk is no silence: vouch at once for what is durable already.
+                    capped = min(message["next_node_idx"], self.journal.durable_index + 1)
+                    self._network.send(peer_id, message | {"next_node_idx": capped})
+                    return
+                self._waiting_messages.append((needed, peer_id, epoch, message))
+                return
+        self._network.send(peer_id, message)
+
+    @property
+    def _delivery_is_heartbeat(self) -> bool:
+        delivery = self._delivery
+        return (
+            delivery is not None
+            and delivery.message is not None
+            and not delivery.message["entries"]
+        )
+
+    def _stamp_acknowledgement(
+        self, peer_id: int, message: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        epoch = self._network.epoch(peer_id)
+        if epoch is None:
+            return None
+        delivery = self._delivery
+        if delivery is not None and delivery.reply is not None:
+            message = delivery.reply
+        elif delivery is not None and delivery.next_index_cap is not None:
+            capped = min(message["next_node_idx"], delivery.next_index_cap)
+            message = message | {"next_node_idx": capped}
+        return message | {"term": self.term, "epoch": epoch}
+
+    # --- messages in ---
+
+    def _received(self, peer_id: int, epoch: int, message: dict[str, Any]) -> None:
+        if self._failed or self._closed:
+            return
+        try:
+            self._handle(peer_id, epoch, message)
+        except Exception as error:
+            self._fail(error)
+            return
+        self.schedule_tick()
+
+    def _handle(self, peer_id: int, epoch: int, message: dict[str, Any]) -> None:
+        kind = message["type"]
+        if kind == "append_entries":
+            self._append_entries(peer_id, message)
+        elif kind == "next_node_idx":
+            if guard.acknowledgement_counts(message, current_term=self.term, epoch=epoch):
+                self._acknowledged(peer_id, message)
+        elif kind == "request_vote":
+            self._bridge.deliver(peer_id, message)
+        elif kind == "response_vote":
+            if message["term"] == self.term and self._votes.counts(self.term, peer_id):
+                self._bridge.deliver(peer_id, message)
+        elif kind == "pre_vote":
+            self._answer_pre_vote(peer_id, message)
+        elif kind == "response_pre_vote":
+            if not message["granted"] and message["term"] > self.term and not self.is_leader:
+                self._adopt_term(peer_id, message["term"])
+            self._act(self._election.answered(peer_id, message, self._time()))
+        elif kind == "campaign_now":
+            if message["term"] == self.term and peer_id == self._election.leader_id:
+                self._act(Action.CAMPAIGN)
+        elif kind == "higher_term":
+            outdating = guard.outdate_leader(
+                message, current_term=self.term, is_leader=self.is_leader
+            )
+            if outdating is not None:
+                self._bridge.deliver(peer_id, outdating)
+
+    def _append_entries(self, peer_id: int, message: dict[str, Any]) -> None:
+        delivery = guard.check_append_entries(
+            message,
+            self.journal,
+            current_term=self.term,
+            commit_index=self.commit_index,
+            applied_index=self.applied_index,
+            is_leader=self.is_leader,
+        )
+        if delivery.message is None:
+            if delivery.reply is not None:
+                self._network.send(peer_id, delivery.reply)
+            return
+        self._delivery = delivery
+        try:
+            self._bridge.deliver(peer_id, delivery.message)
+        finally:
+            self._delivery = None
+        self._election.heard_leader(peer_id, self._time())
+        standby = message.get("standby", "")
+        self.standby_id = int(standby) if standby.isdigit() else None
+
+    def _acknowledged(self, peer_id: int, message: dict[str, Any]) -> None:
+        """An answer of this term and connection; what is beyond our own disk waits (A5)."""
+        if not self.is_leader:
+            return
+        durable_index = (
+            self.journal.durable_index if self._leader_waits else self.journal.last_index
+        )
+        counts, waits = guard.cap_acknowledgement(message, durable_index=durable_index)
+        if waits is not None:
+            self._waiting_acknowledgements[peer_id] = waits
+        if counts is not None:
+            self._bridge.deliver(peer_id, counts)
+
+    # --- elections ---
+
+    def _connected(self, peer_id: int, epoch: int) -> None:
+        logger.info("node %d connected", peer_id)
+        self._bridge.connected(peer_id)
+        self.schedule_tick()
+
+    def _disconnected(self, peer_id: int, epoch: int) -> None:
+        logger.info("node %d disconnected", peer_id)
+        self._waiting_acknowledgements.pop(peer_id, None)
+        self._bridge.disconnected(peer_id)
+        if not self.is_leader and not self._closed:
+            self._election.lost_connection(peer_id, self._time())
+            self._stand_if_due()
+        self.schedule_tick()
+
+    def _act(self, action: Action | None) -> None:
+        if action is Action.PRE_VOTE:
+            for peer_id in self._network.connected:
+                self._network.send(
+                    peer_id,
+                    {
+                        "type": "pre_vote",
+                        "term": self.term + 1,
+                        "last_log_index": self.journal.last_index,
+                        "last_log_term": self.journal.last_term,
+                        "round": self._election.round,
+                    },
+                )
+        elif action is Action.CAMPAIGN:
+            self.elections += 1
+            logger.info("standing for election in term %d", self.term + 1)
+            self._core.campaign()
+            self.schedule_tick()
+
+    def _answer_pre_vote(self, peer_id: int, message: dict[str, Any]) -> None:
+        granted = self._election.grants(
+            message,
+            now_s=self._time(),
+            term=self.term,
+            last=(self.journal.last_term, self.journal.last_index),
+        )
+        self._network.send(
+            peer_id,
+            {
+                "type": "response_pre_vote",
+                "term": self.term,
+                "round": message["round"],
+                "granted": granted,
+            },
+        )
+
+    def _adopt_term(self, peer_id: int, term: int) -> None:
+        """A peer is terms ahead: catch up, or our pre-votes would be refused for ever."""
+        self._bridge.deliver(
+            peer_id,
+            {"type": "request_vote", "term": term, "last_log_index": 0, "last_log_term": 0},
+        )
