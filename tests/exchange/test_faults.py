@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import random
+import signal
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,6 +86,35 @@ def test_ten_rolling_restarts_under_load_lose_nothing(tmp_path: Path) -> None:
             await restart_each_node(exchange, traders)
 
     asyncio.run(under_load(tmp_path, ten_times, least_requests=2_000))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", [1, 2])
+def test_thirty_random_faults_under_load_lose_nothing(tmp_path: Path, seed: int) -> None:
+    chooser = random.Random(seed)
+
+    async def chaos(exchange: LocalExchange, traders: list[Trader]) -> None:
+        for _ in range(30):
+            kind = chooser.choice(("leader", "any node", "hang", "gateway-fix", "marketdata"))
+            leader = await exchange.leader()
+            name = {
+                "leader": f"node-{leader}",
+                "any node": f"node-{chooser.choice(exchange.config.node_ids)}",
+                "hang": f"node-{leader}",
+            }.get(kind, kind)
+            if kind == "hang":
+                exchange.signal(name, signal.SIGSTOP)
+                await asyncio.sleep(chooser.random())  # the length of the hang, not a guess
+                exchange.signal(name, signal.SIGCONT)
+            else:
+                await exchange.kill(name)
+                await asyncio.sleep(chooser.random() / 2)
+                await exchange.restart(name)
+            for node_id in exchange.config.node_ids:
+                await exchange.wait_until_caught_up(node_id)
+            await more_answers(traders, 50)
+
+    asyncio.run(under_load(tmp_path, chaos, least_requests=2_000))
 
 
 def test_a_gateway_killed_in_the_middle_of_load_loses_and_doubles_nothing(tmp_path: Path) -> None:
