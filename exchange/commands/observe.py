@@ -35,6 +35,12 @@ SHORT_HASH = 16
 
 def register(cli: click.Group) -> None:
     """Add the verbs of this file."""
+    _register_live(cli)
+    _register_files(cli)
+
+
+def _register_live(cli: click.Group) -> None:
+    """Verbs that ask running processes."""
 
     @verb(cli, "status", "exchange status --json")
     @config_option
@@ -82,6 +88,10 @@ def register(cli: click.Group) -> None:
         else:
             columns = list(found[0]) if found else ["session"]
             print_table("FIX sessions", columns, [list(item.values()) for item in found])
+
+
+def _register_files(cli: click.Group) -> None:
+    """Verbs that read what processes wrote, or what they send to everybody."""
 
     @verb(cli, "verify", "exchange verify data/node-1 data/node-2 data/node-3")
     @click.argument(

@@ -20,7 +20,11 @@ from exchange.healthcheck import check
 
 def register(cli: click.Group) -> None:
     """Add the verbs of this file."""
+    _register_up(cli)
+    _register_processes(cli)
 
+
+def _register_up(cli: click.Group) -> None:
     @verb(cli, "up", "exchange up --dir my-exchange")
     @click.option(
         "--config",
@@ -46,6 +50,10 @@ def register(cli: click.Group) -> None:
             raise click.UsageError("--config and --dir exclude each other")
         config = load(config_path if folder is None else folder / FILE_NAME)
         return asyncio.run(Supervisor(config).run())
+
+
+def _register_processes(cli: click.Group) -> None:
+    """One process each: what compose runs."""
 
     @verb(cli, "node", "exchange node --id 1")
     @click.option("--id", "node_id", type=int, required=True, help="Number of the node, from 1.")
