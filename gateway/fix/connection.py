@@ -179,6 +179,7 @@ class Connection(asyncio.Protocol):
             return
         if self._is_writing_paused:
             return
+        self._forget_resends_of_what_comes_anyway()
         if self._resends:
             self._transport.write(self._resend_piece(session))
         elif self.backlog:
@@ -191,6 +192,16 @@ class Connection(asyncio.Protocol):
             self._gateway.call_soon(self._catch_up)
         else:
             self._catching_up = self._is_writing_paused
+
+    def _forget_resends_of_what_comes_anyway(self) -> None:
+        """A message that has not been on the socket is no possible duplicate, and would be one
+        without saying so when its turn came."""
+        resends = self._resends
+        while resends and resends[0][0] > self._written_through:
+            resends.popleft()
+        if resends:
+            first, last = resends[0]
+            resends[0] = (first, min(last, self._written_through))
 
     def _resend_piece(self, session: ClientSession) -> bytes:
         """The next messages of the first ResendRequest, as possible duplicates."""
@@ -227,6 +238,9 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def abort(self) -> None:
-        """Close at once, whatever has not been written."""
+        """Close at once, whatever has not been written. Nothing is read or written any more."""
+        self.closing_since_ns = self.closing_since_ns or 1
+        self.session = None
+        self._inbox.clear()
         if self._transport is not None:
             self._transport.abort()

@@ -77,6 +77,7 @@ class OrderEntry:
         self._stalled: dict[Connection, None] = {}
         self._waiting: dict[ClientSession, None] = {}  # those with commands without an answer
         self._transact_times = UtcTimestampCache()
+        self._is_abandoned = False
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         self._progress = ProgressFile(settings.data_dir / "progress", sync=settings.store_sync)
         self.last_event_seq = self._progress.event_seq
@@ -114,7 +115,9 @@ class OrderEntry:
         """Count a new connection; returns the time. One too many is closed at once."""
         now_ns = self.clock_ns()
         self.counters.connections += 1
-        if len(self._connections) >= self.settings.max_connections:
+        if self._is_abandoned:
+            connection.abort()
+        elif len(self._connections) >= self.settings.max_connections:
             self._refuse(connection, "too many connections", now_ns)
         else:
             self._connections[connection] = None
@@ -167,7 +170,6 @@ class OrderEntry:
             self._refuse(connection, "the exchange is not reached, the queue is full", now_ns)
         else:
             connection.session = session
-            connection.logon_ns = now_ns
             session.connection = connection
             self._perform(session, session.fix.logon(message, now_ns), now_ns)
         return True
@@ -183,7 +185,6 @@ class OrderEntry:
         self.counters.disconnects += 1
         session.connection = None
         session.frames.clear()
-        session.notes.clear()
         session.opening = None
         session.verdict = None
         self._report_held(session, self.clock_ns())
@@ -209,6 +210,7 @@ class OrderEntry:
 
     def _perform(self, session: ClientSession, actions: list[Action], now_ns: int) -> None:
         """Carry out what a session asks for; flush() comes later, by whoever started this."""
+        has_too_many_resends = False
         for action in actions:
             if isinstance(action, Deliver):
                 self._deliver(session, action, now_ns)
@@ -218,9 +220,7 @@ class OrderEntry:
                 connection = session.connection
                 assert connection is not None, f"{session.settings.comp_id} is not connected"
                 if not connection.add_resend(action.first_seq, action.last_seq):
-                    text = "ResendRequests come faster than they can be answered"
-                    self._perform(session, session.fix.logout(text, now_ns), now_ns)
-                    return
+                    has_too_many_resends = True
             elif isinstance(action, Open):
                 self._open(session, action.reset)
             elif isinstance(action, ResetNumbers):
@@ -230,6 +230,10 @@ class OrderEntry:
                     session.connection.numbers_reset()
             else:
                 self._disconnect(session, action, now_ns)
+        # Only now: the orders among the actions have used up their numbers and must not be lost.
+        if has_too_many_resends and session.fix.state is SessionState.ACTIVE:
+            text = "ResendRequests come faster than they can be answered"
+            self._perform(session, session.fix.logout(text, now_ns), now_ns)
 
     def _deliver(self, session: ClientSession, action: Deliver, now_ns: int) -> None:
         """Turn an application message into a command, or answer it."""
@@ -265,6 +269,8 @@ class OrderEntry:
             )
         )
         session.verdict = None
+        if session.connection is not None:
+            session.connection.logon_ns = self.clock_ns()
         session.is_open_in_cluster = True
         session.close_is_owed = False
         self._waiting[session] = None
@@ -283,6 +289,8 @@ class OrderEntry:
 
     def on_batch(self, batch: EventBatch) -> None:
         """Take events from the cluster: number, store and send the reports."""
+        if self._is_abandoned:
+            return
         now_ns = self.clock_ns()
         sending_time = format_utc_timestamp(now_ns)
         transact_time = self._transact_times.format(batch.time_ns)
@@ -395,6 +403,8 @@ class OrderEntry:
 
     def on_time(self) -> None:
         """Heartbeats, time limits, progress. To be called about ten times a second."""
+        if self._is_abandoned:
+            return
         now_ns = self.clock_ns()
         for session in self.sessions.values():
             if session.connection is not None:
@@ -408,8 +418,14 @@ class OrderEntry:
                     connection.abort()
             elif connection.session is None and now_ns - connection.opened_ns > logon_timeout_ns:
                 self._refuse(connection, "no Logon came in time", now_ns)
-        if self.last_event_seq > self._progress.event_seq:
+        if self.last_event_seq > self._progress.event_seq and not self._is_holding_reports:
             self._progress.write(self.last_event_seq)
+
+    @property
+    def _is_holding_reports(self) -> bool:
+        """Whether there are events that are read but not stored: they must be read again after a
+        crash."""
+        return any(session.held for session in self.sessions.values())
 
     def _on_time_of(
         self, session: ClientSession, connection: SessionConnection, now_ns: int
@@ -432,6 +448,8 @@ class OrderEntry:
 
     def log_out_all(self, text: str) -> None:
         """Before the gateway stops: Logout on every session."""
+        if self._is_abandoned:
+            return
         now_ns = self.clock_ns()
         for session in self.sessions.values():
             if session.fix.state is not SessionState.DISCONNECTED:
@@ -439,12 +457,25 @@ class OrderEntry:
         for connection in list(self._connections):
             connection.finish(now_ns, [])
 
+    def abandon(self) -> None:
+        """Something went wrong, perhaps in the middle of storing: be like a killed process from now
+        on. Nothing is written, sent or taken any more; the next process goes on from the stores."""
+        self._is_abandoned = True
+        for connection in list(self._connections):
+            connection.abort()
+        for session in self.sessions.values():
+            session.connection = None
+
     def close(self) -> None:
         """Close the stores. Everything that was sent is in them."""
         for connection in list(self._connections):
             connection.abort()
         for session in self.sessions.values():
-            session.flush()
-            session.store.close()
-        self._progress.write(self.last_event_seq)
+            if self._is_abandoned:
+                session.store.abandon()
+            else:
+                session.flush()
+                session.store.close()
+        if not self._is_abandoned:
+            self._progress.write(self.last_event_seq)
         self._progress.close()

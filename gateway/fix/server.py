@@ -192,6 +192,8 @@ class FixGateway:
         self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
+        if self._order_entry is not None:
+            self._order_entry.abandon()
         if self._stopped is not None and not self._stopped.done():
             self._stopped.set_exception(error)
 

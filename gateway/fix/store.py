@@ -96,6 +96,10 @@ class SessionStore:
         self.flush()
         os.close(self._file)
 
+    def abandon(self) -> None:
+        """Close the file as it is: after a write that failed, nothing may follow."""
+        os.close(self._file)
+
     def append_sent(
         self, seq: int, frame: bytes, *, event_seq: int, answered_seq: int, is_admin: bool
     ) -> None:

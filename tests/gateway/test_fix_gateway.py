@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import random
 import socket
 import time
@@ -283,6 +285,37 @@ async def test_a_store_that_cannot_be_written_stops_the_gateway_before_anything_
     assert trader.reports == []
     monkeypatch.undo()
     await trader.client.stop()
+    await gateway.close()
+
+
+async def test_a_write_cut_short_by_a_full_disk_is_neither_sent_nor_lost(tmp_path, monkeypatch):
+    cluster = FakeCluster(COMP_IDS, clock_ns=time.time_ns, is_automatic=True)
+    gateway = FixGateway(settings_for(tmp_path), cluster=cluster.client)
+    await gateway.start()
+    trader = Trader(gateway.address, "CLIENT1")
+    await trader.client.start()
+    await trader.client.wait_logged_on()
+    write = os.write
+
+    def disk_is_full(file, data):
+        if b"\x0135=8\x01" not in data:
+            return write(file, data)  # what is shorter still finds room
+        write(file, data[:40])
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr("os.write", disk_is_full)
+    trader.enter("AAPL", 1, 5, "100.00")
+    with pytest.raises(OSError, match="no space"):
+        await asyncio.wait_for(gateway.run(), DEADLINE_S)
+    await gateway.close()
+    monkeypatch.undo()
+    await trader.client.stop()
+    assert trader.reports == []
+    gateway = FixGateway(settings_for(tmp_path), cluster=cluster.client)
+    await gateway.start()
+    session = gateway._order_entry.sessions["CLIENT1"]
+    stored = session.store.read_sent(1, session.fix.next_out - 1)
+    assert [b"\x0135=8\x01" in message.frame for message in stored] == [False, True]
     await gateway.close()
 
 

@@ -101,3 +101,35 @@ def test_connections_beyond_the_limit_are_closed(tmp_path):
         player.connect(name)
     player._settle()
     assert player.output == ["1cdisconnected"]
+
+
+def order(seq):
+    return f"35=D|34={seq}|11={seq}|55=AAPL|54=1|38=1|40=2|44=99.00|60={NOW}"
+
+
+def test_what_was_never_on_the_socket_is_not_resent_and_then_sent(tmp_path):
+    player = ScriptPlayer(tmp_path)
+    player.play(["-> 35=A|34=1|98=0|108=30", f"-> {order(2)}"])
+    connection = player.order_entry.sessions["CLIENT1"].connection
+    connection.pause_writing()
+    player.play([f"-> {order(3)}", "-> 35=2|34=4|7=1|16=0", "-> 35=2|34=5|7=3|16=3"])
+    player.output.clear()
+    connection.resume_writing()
+    player._settle()
+    assert [line.split("|")[1:3] for line in player.output] == [
+        ["34=1", "43=Y"],
+        ["34=2", "43=Y"],
+        ["34=3", "37=2"],
+    ]
+
+
+def test_an_order_behind_too_many_resend_requests_is_not_lost(tmp_path):
+    player = ScriptPlayer(tmp_path)
+    player.play(["-> 35=A|34=1|98=0|108=30"])
+    player.order_entry.sessions["CLIENT1"].connection.pause_writing()
+    requests = [f"-> 35=2|34={seq}|7=1|16=0" for seq in range(2, 19)]
+    early = f"-> {order(19)}"
+    player.play([*requests[:-1], early, requests[-1], "-> 35=A|34=20|98=0|108=30"])
+    assert "disconnected" in player.output
+    assert player.output[-1].startswith("<- 35=A"), "no gap: the order has used up its number"
+    assert [command[4] for command in player.cluster.commands if command[0] == 1] == ["19"]
