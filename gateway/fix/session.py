@@ -253,7 +253,7 @@ class FixSession:
         msg_type = message.msg_type
         if msg_type == SEQUENCE_RESET and get(123) != "Y":
             return self._sequence_reset(message, now_ns)
-        if msg_type == LOGON and get(141) == "Y":
+        if msg_type == LOGON and get(141) == "Y" and get(43) != "Y":
             problem = self._logon_problem(message, now_ns)
             return self._end(problem, now_ns) if problem else self._ask_to_open(message, now_ns)
         if seq > self.next_in:
@@ -308,6 +308,8 @@ class FixSession:
         msg_type = message.msg_type
         if msg_type not in ADMIN_MSG_TYPES:
             actions.append(Deliver(message, seq))
+        elif msg_type != SEQUENCE_RESET and message.get(43) == "Y":
+            return  # an administrative message that is sent again counts for its number only
         elif msg_type == TEST_REQUEST:
             actions.append(self._send(HEARTBEAT, [(112, message.get(112))], now_ns))
         elif msg_type == RESEND_REQUEST:
@@ -361,7 +363,11 @@ class FixSession:
         """
         actions: list[Action] = []
         is_answered = False
-        if message.msg_type in {RESEND_REQUEST, LOGOUT} and FIX44.validate(message) is None:
+        if (
+            message.msg_type in {RESEND_REQUEST, LOGOUT}
+            and message.get(43) != "Y"
+            and FIX44.validate(message) is None
+        ):
             if message.msg_type == LOGOUT:
                 return self._answer_logout(now_ns)
             actions.append(self._resend(message, now_ns))
