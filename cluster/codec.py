@@ -312,6 +312,8 @@ _RAFT_FIELDS: Final[dict[str, dict[str, type]]] = {
     "response_pre_vote": {"term": int, "round": int, "granted": bool},
     "higher_term": {"term": int},
     "campaign_now": {"term": int},
+    "position_request": {},
+    "position": {"term": int, "last_log_index": int, "last_log_term": int},
 }
 """Messages that a peer may send, with the types of their fields. pysyncobj's own names."""
 

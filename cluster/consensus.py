@@ -21,6 +21,7 @@ from cluster.journal import FlushJob, Journal
 from cluster.raft import RaftCore
 from cluster.runtime import Runtime
 from cluster.settings import Durability, NodeSettings
+from cluster.voting import VotingRight
 
 _REPLAY_ENTRIES_PER_TURN: Final = 500
 
@@ -44,8 +45,12 @@ class Consensus:
         on_change: Callable[[], None],
         on_fatal: Callable[[BaseException], None],
         runtime: Runtime,
+        may_vote: bool,
+        grant_vote: Callable[[], None],
         rng: random.Random | None = None,
     ) -> None:
+        """`may_vote`: the folder has the marker of a voter; `grant_vote()` writes it durably (see
+        cluster/voting.py)."""
         self.journal = journal
         self.standby_id: int | None = None
         self._settings = settings
@@ -74,11 +79,15 @@ class Consensus:
         self._waiting_acknowledgements: dict[int, dict[str, Any]] = {}
         self._delivery: guard.Delivery | None = None
         self._votes = guard.VoteCount()
+        others = tuple(member for member in self._members if member != settings.node_id)
+        self._voting = VotingRight(others, granted=may_vote)
+        self._grant_vote = grant_vote
+        self._abstained_at: int | None = None
         self._rng = rng or random.Random()
         self.elections = 0
         self._core = RaftCore(
             settings.node_id,
-            [member for member in self._members if member != settings.node_id],
+            list(others),
             journal,
             heartbeat_s=settings.heartbeat_ms / 1000,
             fallback_s=2 * settings.suspect_after_ms / 1000,
@@ -164,6 +173,11 @@ class Consensus:
         return self._core.applied_index
 
     @property
+    def may_vote(self) -> bool:
+        """False on a node that has not yet caught up after a first start or a lost disk."""
+        return self._voting.granted
+
+    @property
     def connected_peers(self) -> list[int]:
         """Ids of the peers that this node is connected to."""
         return self._network.connected
@@ -209,6 +223,7 @@ class Consensus:
                 self._core.drop_proposals()
                 self._waiting_acknowledgements.clear()
             self._flush()
+            self._seek_vote()
         except Exception as error:
             self._fail(error)
         finally:
@@ -229,9 +244,13 @@ class Consensus:
             self._election.leads(now_s)
         else:
             self._stand_if_due()
+        for peer_id in self._voting.missing:
+            self._network.send(peer_id, {"type": "position_request"})
         self._tick()
 
     def _stand_if_due(self) -> None:
+        if not self._voting.granted:
+            return
         try:
             self._act(self._election.on_time(self._time()))
         except Exception as error:
@@ -293,6 +312,26 @@ class Consensus:
                 self._tick()
         except Exception as raised:
             self._fail(raised)
+
+    # --- the right to vote ---
+
+    def _seek_vote(self) -> None:
+        """A step towards the marker of a voter: have what the others had, give up votes that may
+        have been given and forgotten, note it durably."""
+        if self._voting.granted:
+            return
+        if self._abstained_at is not None:
+            if self._flushes_done >= self._abstained_at:
+                self._grant_vote()
+                self._voting.granted = True
+                logger.info("this node may vote")
+            return
+        durable_index = self.journal.durable_index
+        durable_last = (self.journal.term_at(durable_index) or 0, durable_index)
+        if self._voting.is_due(durable_last):
+            self._core.abstain(self._voting.highest_term)
+            self._abstained_at = self._flushes_begun + (1 if self.journal.needs_sync() else 0)
+            self._flush()
 
     # --- messages out ---
 
@@ -367,7 +406,13 @@ class Consensus:
             if guard.acknowledgement_counts(message, current_term=self.term, epoch=epoch):
                 self._acknowledged(peer_id, message)
         elif kind == "request_vote":
-            self._bridge.deliver(peer_id, message)
+            if self._voting.granted:
+                self._bridge.deliver(peer_id, message)
+        elif kind == "position_request":
+            self._tell_position(peer_id)
+        elif kind == "position":
+            last = (message["last_log_term"], message["last_log_index"])
+            self._voting.heard(peer_id, message["term"], last)
         elif kind == "response_vote":
             if message["term"] == self.term and self._votes.counts(self.term, peer_id):
                 self._bridge.deliver(peer_id, message)
@@ -378,7 +423,8 @@ class Consensus:
                 self._adopt_term(peer_id, message["term"])
             self._act(self._election.answered(peer_id, message, self._time()))
         elif kind == "campaign_now":
-            if message["term"] == self.term and peer_id == self._election.leader_id:
+            is_leader = message["term"] == self.term and peer_id == self._election.leader_id
+            if is_leader and self._voting.granted:
                 self._act(Action.CAMPAIGN)
         elif kind == "higher_term":
             outdating = guard.outdate_leader(
@@ -432,6 +478,7 @@ class Consensus:
     def _disconnected(self, peer_id: int, epoch: int) -> None:
         logger.info("node %d disconnected", peer_id)
         self._waiting_acknowledgements.pop(peer_id, None)
+        self._core.forget_match(peer_id)
         self._bridge.disconnected(peer_id)
         if not self.is_leader and not self._closed:
             self._election.lost_connection(peer_id, self._time())
@@ -457,8 +504,19 @@ class Consensus:
             self._core.campaign()
             self.schedule_tick()
 
+    def _tell_position(self, peer_id: int) -> None:
+        self._network.send(
+            peer_id,
+            {
+                "type": "position",
+                "term": self.term,
+                "last_log_index": self.journal.last_index,
+                "last_log_term": self.journal.last_term,
+            },
+        )
+
     def _answer_pre_vote(self, peer_id: int, message: dict[str, Any]) -> None:
-        granted = self._election.grants(
+        granted = self._voting.granted and self._election.grants(
             message,
             now_s=self._time(),
             term=self.term,

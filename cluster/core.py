@@ -14,16 +14,19 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, Protocol
 
 from cluster.codec import ClientFrame, pack_commands
 from cluster.consensus import Consensus
+from cluster.disk import Disk
 from cluster.interface import AppliedBatch, EventSink, NodeRole
 from cluster.journal import Journal
 from cluster.replica import ClientRecord, Replica
 from cluster.runtime import Runtime, Timer
 from cluster.sequencer import Sequencer
 from cluster.settings import NodeSettings
+from cluster.voting import read_marker, write_marker
 from oms.commands import Command, CommandKind, GatewayLost, LoadReferenceData, SetTradingState
 
 _RECENT_TIMINGS: Final = 4096
@@ -79,7 +82,8 @@ class Timings:
 class NodeCore:
     """One member of the cluster as a state machine over its runtime.
 
-    `clients` and `events` are set before start(). `wall_clock_ns` stamps batches.
+    `clients` and `events` are set before start(). `wal_dir` on `disk` is the journal's folder.
+    `wall_clock_ns` stamps batches. Raises JournalError if the folder is another node's.
     """
 
     clients: Clients
@@ -92,6 +96,8 @@ class NodeCore:
         journal: Journal,
         runtime: Runtime,
         *,
+        disk: Disk,
+        wal_dir: Path,
         on_fatal: Callable[[BaseException], None],
         wall_clock_ns: Callable[[], int] = time.time_ns,
         rng: random.Random | None = None,
@@ -109,6 +115,8 @@ class NodeCore:
             on_change=self._role_changed,
             on_fatal=on_fatal,
             runtime=runtime,
+            may_vote=read_marker(disk, wal_dir, settings.node_id),
+            grant_vote=lambda: write_marker(disk, wal_dir, settings.node_id),
             rng=rng,
         )
         self._sinks = sinks

@@ -10,6 +10,7 @@ from typing import Any
 
 from cluster.client_port import ClientPort
 from cluster.core import NodeCore
+from cluster.disk import RealDisk
 from cluster.event_store import EventStore
 from cluster.http import NodeHttp
 from cluster.interface import EventSink, NodeRole
@@ -50,7 +51,15 @@ class Node:
         journal = Journal(data_dir / "wal", segment_bytes=self.settings.segment_bytes)
         self.events = EventStore(data_dir / "events")
         runtime = LiveRuntime()
-        self.core = NodeCore(self.settings, self._sinks, journal, runtime, on_fatal=self._fatal)
+        self.core = NodeCore(
+            self.settings,
+            self._sinks,
+            journal,
+            runtime,
+            disk=RealDisk(),
+            wal_dir=data_dir / "wal",
+            on_fatal=self._fatal,
+        )
         self._port = ClientPort(
             self.core, self.events, self.answer, self.settings.client_bind, runtime
         )
@@ -133,6 +142,7 @@ class Node:
             "node_id": self.node_id,
             "role": str(self.core.role),
             "ready": self.core.raft.is_ready,
+            "may_vote": self.core.raft.may_vote,
             "term": self.core.raft.term,
             "leader_id": self.core.raft.leader_id,
             "commit_index": self.core.raft.commit_index,

@@ -208,6 +208,18 @@ class RaftCore(stock.SyncObj):  # type: ignore[misc]
         """On the leader: up to which index a peer is known to have the log on its disk."""
         return int(self._SyncObj__raftMatchIndex.get(_Peer(str(peer_id)), 0))
 
+    def forget_match(self, peer_id: int) -> None:
+        """On the leader: what a peer acknowledged on an earlier connection counts no more; it may
+        come back without its disk. Its next answer says where it is."""
+        peer = _Peer(str(peer_id))
+        if peer in self._SyncObj__raftMatchIndex:
+            self._SyncObj__raftMatchIndex[peer] = 0
+
+    def abstain(self, term: int) -> None:
+        """Give up our vote in every term up to `term`: adopt it, voting for ourselves."""
+        term = max(term, self.term)
+        self._SyncObj__setCurrentTerm(term, self.selfNode.id)
+
     def campaign(self) -> None:
         """Let the election deadline be in the past: the next tick raises the term and asks for
         votes."""

@@ -24,6 +24,11 @@ class Checks(Watch):
         self._durable: dict[int, dict[int, int]] = {member: {} for member in members}
         self.log: list[AppliedBatch] = []
 
+    @property
+    def newest_committed(self) -> int:
+        """Highest index that was applied anywhere."""
+        return max(self._applied, default=0)
+
     # --- steps ---
 
     def applied(self, member: Member, batch: AppliedBatch) -> None:
@@ -47,6 +52,10 @@ class Checks(Watch):
         holders = [node for node, entries in self._durable.items() if entries.get(index) == term]
         if len(holders) < self._majority:
             raise Violation(f"entry {index} of term {term} counts, but only {holders} have it")
+
+    def wiped(self, member: Member) -> None:
+        """Nothing is durable there any more."""
+        self._durable[member.node_id].clear()
 
     def flushed(self, member: Member, durable_index: int) -> None:
         """Note what is durable on the member's disk now: going back from the newest entry until

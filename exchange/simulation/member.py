@@ -59,6 +59,9 @@ class Watch:
     def sent(self, member: Member, message: dict[str, Any]) -> None:
         """A raft message left."""
 
+    def wiped(self, member: Member) -> None:
+        """The member's disk is empty."""
+
     def flushed(self, member: Member, durable_index: int) -> None:
         """A flush is on the disk, and with it the member's log up to `durable_index`."""
 
@@ -181,6 +184,8 @@ class Member:
             {},
             self.journal,
             runtime,
+            disk=self.disk,
+            wal_dir=_DIRECTORY,
             on_fatal=self._fatal,
             wall_clock_ns=lambda: EPOCH_NS + int(self.world.now_s * 1e9) + self.clock_offset_ns,
             rng=random.Random(self.world.rng.random()),
@@ -206,6 +211,14 @@ class Member:
         self.disk.locked = False
         self.world.count("power losses" if power_loss else "kills")
         self.world.note(f"node {self.node_id} crashed{' (power)' if power_loss else ''}")
+
+    def wipe(self) -> None:
+        """The disk is lost, and replaced by an empty one."""
+        self.crash(power_loss=False)
+        self.disk = SimulatedDisk(random.Random(self.world.rng.random()))
+        self.watch.wiped(self)
+        self.world.count("disks lost")
+        self.world.note(f"node {self.node_id} lost its disk")
 
     def _interrupt(self, job: FlushJob, power_loss: bool) -> None:
         """A flush was under way: any part of it may have happened."""

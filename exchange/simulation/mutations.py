@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from cluster import guard
+from cluster import core, guard
 from cluster.codec import ClientFrame, unpack_commands
 from cluster.guard import Delivery, VoteCount
+from cluster.raft import RaftCore
 from cluster.replica import Replica
 from exchange.simulation.run import run_seed
 from oms.commands import Command
@@ -88,6 +89,20 @@ MUTATIONS = (
         guard,
         "needs_durable_log",
         lambda _: lambda *_, **__: False,
+    ),
+    Mutation(
+        "section 3, vote",
+        "a node with an empty disk votes at once",
+        core,
+        "read_marker",
+        lambda _: lambda *_: True,
+    ),
+    Mutation(
+        "section 3, match",
+        "what was acknowledged before a lost disk still counts",
+        RaftCore,
+        "forget_match",
+        lambda _: lambda *_: None,
     ),
     Mutation(
         "duplicates",

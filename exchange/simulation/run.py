@@ -29,6 +29,7 @@ FAULT_KINDS = (
     "clock jump",
     "kill gateway",
     "transfer",
+    "lost disk",
 )
 
 
@@ -110,10 +111,24 @@ class Run:
             self._fill_disk(member)
         elif kind == "clock jump":
             member.clock_offset_ns += rng.randrange(-(10**10), 10**10)
+        elif kind == "lost disk":
+            self._lose_disk(member)
         elif kind == "transfer":
             self._transfer()
         elif kind == "kill gateway":
             rng.choice(self.gateways).crash()
+
+    def _lose_disk(self, member: Member) -> None:
+        """Only while every other node is a voter that is level with the rest: a second disk lost
+        before the first is replaced is beyond what is promised."""
+        others = [other.core for other in self._others(member)]
+        if any(core is None or not core.raft.may_vote for core in others):
+            return
+        newest = max(self.checks.newest_committed, 1)
+        if any(core.raft.journal.durable_index < newest for core in others if core is not None):
+            return
+        member.wipe()
+        self.world.after(self.world.rng.uniform(0.01, 0.5), lambda: self._restart(member))
 
     def _transfer(self) -> None:
         for member in self.members:

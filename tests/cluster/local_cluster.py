@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from node_process import NODES, node_settings
 
@@ -98,6 +99,23 @@ class LocalCluster:
             except admin.Unreachable:
                 pass
             assert time.monotonic() < deadline_s, f"node {node} has not reached {target}"
+            await asyncio.sleep(0.02)
+
+    async def answers(self, node: int, timeout_s: float = 20.0) -> dict[str, Any]:
+        """Wait until a node answers at all; its status."""
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            try:
+                return await admin.status(self.addresses[node], 1.0)
+            except admin.Unreachable:
+                assert time.monotonic() < deadline_s, f"node {node} does not answer"
+            await asyncio.sleep(0.02)
+
+    async def votes(self, node: int, timeout_s: float = 20.0) -> None:
+        """Wait until a node has the right to vote."""
+        deadline_s = time.monotonic() + timeout_s
+        while not (await self.answers(node))["may_vote"]:
+            assert time.monotonic() < deadline_s, f"node {node} may not vote yet"
             await asyncio.sleep(0.02)
 
     async def state_hashes(self) -> set[tuple[int, str] | None]:

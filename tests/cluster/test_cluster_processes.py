@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import shutil
 import signal
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from local_cluster import Load, LocalCluster, until
 
 from cluster import admin
 from cluster.client import ClusterClient, ConnectionState
+from cluster.disk import RealDisk
+from cluster.journal import JournalError
 from cluster.verify import verify
+from cluster.voting import read_marker
 
 
 @pytest.fixture
@@ -103,6 +107,62 @@ def test_without_a_majority_nothing_is_acknowledged_and_with_one_again_everythin
         assert len(await cluster.state_hashes()) == 1
 
     asyncio.run(run())
+
+
+def test_a_node_that_lost_its_disk_comes_back_by_itself(cluster):
+    async def run() -> None:
+        load = Load(cluster)
+        await load.start()
+        await load.new_order_is_answered()
+        lost = next(node for node in cluster.processes if node != load.client.leader_id)
+        cluster.send_signal(lost, signal.SIGKILL)
+        shutil.rmtree(cluster.data_dir / f"node-{lost}")
+        cluster.start(lost)
+        await cluster.caught_up(lost)
+        await cluster.votes(lost)
+        await load.new_order_is_answered()
+        cluster.send_signal(load.client.leader_id, signal.SIGKILL)
+        await load.new_order_is_answered()
+        cluster.start(next(n for n, p in cluster.processes.items() if p.poll() is not None))
+        await load.finish()
+        assert len(await cluster.state_hashes()) == 1
+
+    asyncio.run(run())
+
+
+def test_a_node_that_lost_its_disk_elects_nobody_who_may_lack_what_it_forgot(cluster):
+    async def run() -> None:
+        load = Load(cluster)
+        await load.start()
+        await load.new_order_is_answered()
+        leader = load.client.leader_id
+        lost = next(node for node in cluster.processes if node != leader)
+        for node in (leader, lost):
+            cluster.send_signal(node, signal.SIGKILL)
+        shutil.rmtree(cluster.data_dir / f"node-{lost}")
+        cluster.start(lost)
+        await cluster.answers(lost)
+        with pytest.raises(admin.NoQuorum):
+            await admin.state_hash(cluster.addresses, timeout_s=1.0)
+        cluster.start(leader)
+        await load.new_order_is_answered()
+        await load.finish()
+        assert len(await cluster.state_hashes()) == 1
+
+    asyncio.run(run())
+
+
+def test_a_folder_of_another_node_is_refused(cluster):
+    async def run() -> None:
+        load = Load(cluster)
+        await load.start()
+        await load.new_order_is_answered()
+        await load.finish()
+        await asyncio.gather(*(cluster.votes(node) for node in cluster.processes))
+
+    asyncio.run(run())
+    with pytest.raises(JournalError, match="folder of node 2, not of node 1"):
+        read_marker(RealDisk(), cluster.data_dir / "node-2" / "wal", 1)
 
 
 def test_a_cluster_that_was_killed_as_a_whole_comes_back_with_everything(cluster):
