@@ -47,9 +47,32 @@ _SUPPORTED: Final = {
     59: "0 (day), 1 (good till cancel), 3 (immediate or cancel), 4 (fill or kill)",
 }
 _NOT_SUPPORTED: Final = frozenset(
-    (18, 99, 110, 111, 126, 152, 168, 192, 210, 211, 386, 388, 389, 432, 516, 640, 847)
+    (
+        18,
+        65,
+        99,
+        110,
+        111,
+        126,
+        152,
+        168,
+        192,
+        210,
+        211,
+        386,
+        388,
+        389,
+        423,
+        432,
+        516,
+        640,
+        847,
+        854,
+    )
 )
 """Instructions that would change what an order does: refused, never silently left out."""
+_AS_USUAL: Final = {423: "2", 854: "0"}
+"""Values of them that say what holds anyway: a price per share, a quantity in shares."""
 _QUANTITY: Final = re.compile(r"-?[0-9]{1,12}(?:\.0*)?")
 _LENGTH_LIMITS: Final = (
     (11, MAX_ID_LENGTH),
@@ -169,9 +192,10 @@ def _quantity_and_price(message: FixMessage) -> tuple[int, int, _Refusal | None]
     get = message.get
     none = NOT_REPRESENTABLE
     if message.has_any(_NOT_SUPPORTED):
-        tag = next(tag for tag, _ in message.fields if tag in _NOT_SUPPORTED)
-        text = f"{FIX44.field_name(tag)} {get(tag)} is not supported; leave it out"
-        return none, none, _Refusal(_UNSUPPORTED_CHARACTERISTIC, text)
+        for tag, value in message.fields:
+            if tag in _NOT_SUPPORTED and value != _AS_USUAL.get(tag):
+                text = f"{FIX44.field_name(tag)} {value} is not supported; leave it out"
+                return none, none, _Refusal(_UNSUPPORTED_CHARACTERISTIC, text)
     for tag, known in _CLOSED_SETS:
         value = get(tag)
         if value is not None and value not in known:
