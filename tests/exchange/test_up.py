@@ -25,8 +25,11 @@ async def command(exchange: LocalExchange, *words: str) -> tuple[int, str]:
         sys.executable, "-m", "exchange", *words, "--config", str(exchange.config.source),
         stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    output, _ = await asyncio.wait_for(child.communicate(), 30)
-    assert child.returncode is not None
+    try:
+        output, _ = await asyncio.wait_for(child.communicate(), 30)
+    finally:
+        if child.returncode is None:
+            child.terminate()
     return child.returncode, output.decode()
 
 
