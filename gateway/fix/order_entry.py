@@ -133,18 +133,21 @@ class OrderEntry:
             session.fix.disconnected()
             self._unbind(session, "the connection was lost")
 
-    def accept(self, connection: Connection, message: FixMessage, now_ns: int) -> bool:
+    def accept(self, connection: Connection, message: FixMessage, received_ns: int) -> bool:
         """Take a message, in the order of arrival. False: not now; drain() will be called again."""
         session = connection.session
         if session is None:
-            return self._accept_first(connection, message, now_ns)
+            return self._accept_first(connection, message, received_ns)
         if session.fix.state is SessionState.OPENING:
             return False
         if self._is_full():
             self._stalled[connection] = None
             self.counters.pauses += 1
             return False
-        self._perform(session, session.fix.receive(message, now_ns), now_ns)
+        # A message may have waited here for long: its answers are of now.
+        now_ns = self.clock_ns() if connection.is_reading_paused else received_ns
+        actions = session.fix.receive(message, now_ns, received_ns)
+        self._perform(session, actions, now_ns, received_ns)
         return True
 
     def _is_full(self) -> bool:
@@ -208,12 +211,14 @@ class OrderEntry:
 
     # ---- actions of a session ----
 
-    def _perform(self, session: ClientSession, actions: list[Action], now_ns: int) -> None:
+    def _perform(
+        self, session: ClientSession, actions: list[Action], now_ns: int, received_ns: int = 0
+    ) -> None:
         """Carry out what a session asks for; flush() comes later, by whoever started this."""
         has_too_many_resends = False
         for action in actions:
             if isinstance(action, Deliver):
-                self._deliver(session, action, now_ns)
+                self._deliver(session, action, now_ns, received_ns)
             elif isinstance(action, SendAdmin):
                 session.send_admin(action.seq, action.frame)
             elif isinstance(action, Resend):
@@ -235,7 +240,9 @@ class OrderEntry:
             text = "ResendRequests come faster than they can be answered"
             self._perform(session, session.fix.logout(text, now_ns), now_ns)
 
-    def _deliver(self, session: ClientSession, action: Deliver, now_ns: int) -> None:
+    def _deliver(
+        self, session: ClientSession, action: Deliver, now_ns: int, received_ns: int
+    ) -> None:
         """Turn an application message into a command, or answer it."""
         message, seq = action
         if seq in session.store.answered:
@@ -253,7 +260,7 @@ class OrderEntry:
             return
         number = self._queue.submit(outcome)
         self.counters.commands += 1
-        session.unanswered.append(Unanswered(number, seq, now_ns))
+        session.unanswered.append(Unanswered(number, seq, received_ns))
         self._waiting[session] = None
 
     def _open(self, session: ClientSession, reset: bool) -> None:

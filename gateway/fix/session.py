@@ -1,6 +1,6 @@
 """One FIX.4.4 session of an acceptor, without any I/O: messages in, actions out.
 
-    session.logon(message, now_ns) / opened(...) / receive(message, now_ns) / on_time(now_ns)
+    session.logon(message, now_ns) / opened(...) / receive(message, ...) / on_time(now_ns)
 
 each return a list of actions, to be carried out in order. The session lives as long as the gateway;
 connections come and go. It owns the numbers of both directions; whoever carries out the actions
@@ -229,8 +229,9 @@ class FixSession:
 
     # ---- receiving ----
 
-    def receive(self, message: FixMessage, now_ns: int) -> list[Action]:
-        """The next message of the connection; the session must be ACTIVE."""
+    def receive(self, message: FixMessage, now_ns: int, received_ns: int) -> list[Action]:
+        """The next message of the connection; the session must be ACTIVE. `received_ns` is when it
+        came: the gateway may have been too busy to look at it at once."""
         assert self.state is SessionState.ACTIVE, f"{self.client.comp_id} is {self.state}"
         self._last_received_ns = now_ns
         self._test_sent_ns = 0
@@ -245,7 +246,7 @@ class FixSession:
         if len(seq_text) > 10:
             return self._end("MsgSeqNum(34) has more than 10 digits", now_ns)
         seq = int(seq_text)
-        fatal = self._header_problem(message, now_ns)
+        fatal = self._header_problem(message, received_ns)
         if fatal is not None:
             if seq == self.next_in:
                 self.next_in += 1
@@ -254,7 +255,7 @@ class FixSession:
         if msg_type == SEQUENCE_RESET and get(123) != "Y":
             return self._sequence_reset(message, now_ns)
         if msg_type == LOGON and get(141) == "Y" and get(43) != "Y":
-            problem = self._logon_problem(message, now_ns)
+            problem = self._logon_problem(message, received_ns)
             return self._end(problem, now_ns) if problem else self._ask_to_open(message, now_ns)
         if seq > self.next_in:
             return self._too_high(message, seq, now_ns)
@@ -268,7 +269,7 @@ class FixSession:
             self._process_early(actions, now_ns)
         return actions
 
-    def _header_problem(self, message: FixMessage, now_ns: int) -> SessionReject | None:
+    def _header_problem(self, message: FixMessage, received_ns: int) -> SessionReject | None:
         """What is so wrong with the header that the session must end. What is missing or malformed
         is left to the dictionary."""
         get = message.get
@@ -282,9 +283,11 @@ class FixSession:
                         f"{FIX44.field_name(tag)} {printable(found)} is not {expected}",
                     )
         sent_ns = parse_utc_timestamp(get(52) or "")
-        if sent_ns is not None and abs(now_ns - sent_ns) > self._tolerance_ns:
+        if sent_ns is not None and abs(received_ns - sent_ns) > self._tolerance_ns:
             return SessionReject(
-                52, SessionRejectReason.SENDING_TIME_ACCURACY, self._inaccurate(message, now_ns)
+                52,
+                SessionRejectReason.SENDING_TIME_ACCURACY,
+                self._inaccurate(message, received_ns),
             )
         return None
 

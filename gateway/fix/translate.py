@@ -192,9 +192,9 @@ def _quantity_and_price(message: FixMessage) -> tuple[int, int, _Refusal | None]
     get = message.get
     none = NOT_REPRESENTABLE
     if message.has_any(_NOT_SUPPORTED):
-        for tag, value in message.fields:
-            if tag in _NOT_SUPPORTED and value != _AS_USUAL.get(tag):
-                text = f"{FIX44.field_name(tag)} {value} is not supported; leave it out"
+        for tag, found in message.fields:
+            if tag in _NOT_SUPPORTED and found != _AS_USUAL.get(tag):
+                text = f"{FIX44.field_name(tag)} {found} is not supported; leave it out"
                 return none, none, _Refusal(_UNSUPPORTED_CHARACTERISTIC, text)
     for tag, known in _CLOSED_SETS:
         value = get(tag)
