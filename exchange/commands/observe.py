@@ -31,6 +31,7 @@ from exchange.settings import line_settings, node_addresses
 from marketdata.tape import Tape, format_line, live, read_capture
 
 SHORT_HASH = 16
+STATUS_HASH = 10  # what fits into 80 columns
 
 
 def register(cli: click.Group) -> None:
@@ -46,9 +47,10 @@ def _register_live(cli: click.Group) -> None:
     @config_option
     @json_option
     def status(config: Config, as_json: bool) -> int:
-        """Show every node: role, term, indexes, event_seq, state hash, lag, uptime.
+        """Show the leader, and the role, log and state of each node.
 
-        Exit 3 when no node answers, 4 when those that do are no quorum.
+        The leader sends ITCH line A, the standby line B. commit, applied and lag count log
+        entries, event_seq events. Exit 3 when no node answers, 4 when those that do are no quorum.
         """
         facts = asyncio.run(_status(config))
         if as_json:
@@ -63,25 +65,37 @@ def _register_live(cli: click.Group) -> None:
     @config_option
     @json_option
     def hash_command(config: Config, as_json: bool) -> int:
-        """Compare the state of all nodes at the same place of the log. Exit 1 when one differs."""
+        """Compare the state of all nodes at the same place of the log.
+
+        The table has the first 16 digits of each hash, --json all 64. Exit 1 when a node differs
+        or does not answer.
+        """
         found = asyncio.run(state_hash(node_addresses(config)))
-        equal = len(set(found.values())) == 1 and None not in found.values()
+        silent = sorted(node for node, mark in found.items() if mark is None)
+        differ = len({mark for mark in found.values() if mark is not None}) > 1
+        equal = not silent and not differ
         nodes = [
             {"node": node, "event_seq": mark and mark[0], "state_hash": mark and mark[1]}
             for node, mark in sorted(found.items())
         ]
         if as_json:
-            print_json({"equal": equal, "nodes": nodes})
+            print_json({"equal": equal, "nodes": nodes, "no_answer": silent})
         else:
-            rows = [list(node.values()) for node in nodes]
-            print_table("equal" if equal else "NOT EQUAL", ["node", "event_seq", "hash"], rows)
+            verdict = "NOT EQUAL" if differ else "equal"
+            if silent:
+                verdict += f"; no answer from node {', '.join(map(str, silent))}"
+            rows = [
+                [node, *((mark[0], mark[1][:SHORT_HASH]) if mark else ("", ""))]
+                for node, mark in sorted(found.items())
+            ]
+            print_table(verdict, ["node", "event_seq", "state hash"], rows)
         return EXIT_OK if equal else EXIT_PROBLEM
 
     @verb(cli, "sessions", "exchange sessions")
     @config_option
     @json_option
     def sessions(config: Config, as_json: bool) -> None:
-        """Show the FIX sessions: CompID, state, next sequence numbers in and out."""
+        """Show the FIX sessions: state, next sequence numbers."""
         found = asyncio.run(_sessions(config))
         if as_json:
             print_json(found)
@@ -103,7 +117,11 @@ def _register_files(cli: click.Group) -> None:
     )
     @json_option
     def verify_command(folders: tuple[Path, ...], as_json: bool) -> int:
-        """Check journals of nodes: checksums, contiguity, same entries at the same index."""
+        """Check journals: each is sound, and all of them agree.
+
+        DIR is the folder of a node, such as data/node-1. Checked are checksums, that no entry is
+        missing, and that all have the same entry at the same index. Exit 1 when something is wrong.
+        """
         from cluster.verify import verify
 
         report = verify(list(folders))
@@ -126,8 +144,11 @@ def _register_files(cli: click.Group) -> None:
     def tape(
         config: Config, capture: Path | None, from_start: bool, count: int | None, as_json: bool
     ) -> None:
-        """Print decoded ITCH messages, one per line: live from both multicast lines, or those of
-        CAPTURE (a BinaryFILE, or a *.messages file of a node)."""
+        """Print decoded ITCH messages, one per line.
+
+        Live from both multicast lines, until Ctrl-C; or those of CAPTURE, which is a BinaryFILE or
+        a *.messages file in the data folder of a stopped exchange.
+        """
         show = _tape_printer(as_json)
         try:
             if capture is not None:
@@ -160,6 +181,9 @@ async def _print_live(
         rerequest=config.addresses.rerequest,
         start_at=1 if from_start else None,
     )
+    if not await node_statuses(dict(enumerate(config.addresses.node_http, 1))):
+        where = f"{config.addresses.line_a} and {config.addresses.line_b}"
+        click.echo(f"no node answers; waiting for messages on {where}", err=True)
     shown = 0
     async with contextlib.aclosing(messages):  # type: ignore[type-var]
         async for sequence, message in messages:
@@ -207,15 +231,18 @@ def _print_status(facts: dict[str, Any]) -> None:
                 node["commit_index"],
                 node["applied_index"],
                 node["event_seq"],
-                (node["state_hash"] or "")[:SHORT_HASH],
+                (node["state_hash"] or "")[:STATUS_HASH],
                 node["lag"],
                 f"{node['uptime_s']:.0f} s",
             ]
         )
     durability = next((n["durability"] for n in facts["nodes"] if n["reachable"]), "unknown")
     leader = f"leader: node {facts['leader']}" if facts["quorum"] else "NO QUORUM"
+    title = f"{leader}; durability: {durability}"
+    if not any(node["reachable"] for node in facts["nodes"]):
+        title = "no node answers: is the exchange up?"
     print_table(
-        f"{leader}; durability: {durability}",
+        title,
         ["node", "role", "term", "commit", "applied", "event_seq", "state hash", "lag", "uptime"],
         rows,
     )
@@ -226,5 +253,6 @@ async def _sessions(config: Config) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = await get_json(config.addresses.fix_http, "/sessions")
     except CONNECT_ERRORS as error:
         where = config.addresses.fix_http
-        raise ExitWith(EXIT_UNREACHABLE, f"no FIX gateway answers at {where} ({error})") from error
+        sentence = f"no FIX gateway answers at {where}: is the exchange up?"
+        raise ExitWith(EXIT_UNREACHABLE, sentence) from error
     return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -12,11 +14,14 @@ import click
 from cluster.admin import submit_operator_command, transfer
 from exchange.commands.options import (
     EXIT_NO_QUORUM,
+    EXIT_PROBLEM,
     EXIT_UNREACHABLE,
     ExitWith,
     config_option,
+    config_words,
     json_option,
     print_json,
+    program,
     verb,
 )
 from exchange.config import Config
@@ -27,6 +32,7 @@ from oms.commands import CommandKind, SetTradingState
 from oms.events import EventKind, TradingState
 
 HALT_REASON = "T1"  # ITCH: halted, news pending
+KILL_TIMEOUT_S = 2.0
 
 
 def register(cli: click.Group) -> None:
@@ -40,7 +46,7 @@ def register(cli: click.Group) -> None:
     @config_option
     @json_option
     def kill_leader(config: Config, as_json: bool) -> None:
-        """Send SIGKILL to the process of the leader of an `exchange up` on this machine."""
+        """Send SIGKILL to the leader of a local `exchange up`."""
         leader = asyncio.run(_find_leader(config))
         name = f"node-{leader}"
         pid = running_pid(config, name)
@@ -48,20 +54,28 @@ def register(cli: click.Group) -> None:
             where = config.data_dir / "run"
             raise ExitWith(EXIT_UNREACHABLE, f"{name} leads, but no pid file of it is in {where}")
         os.kill(pid, signal.SIGKILL)
+        if not _has_ended(config, name):
+            hint = "; from inside a container its process cannot be killed" if pid == 1 else ""
+            sentence = f"{name} (pid {pid}) is still there after SIGKILL{hint}"
+            raise ExitWith(EXIT_PROBLEM, sentence)
         if as_json:
             print_json({"killed": name, "pid": pid})
         else:
-            click.echo(f"killed {name} (pid {pid}); start it again: exchange node --id {leader}")
+            click.echo(f"killed {name} (pid {pid}); start it again with:")
+            click.echo(f"{program()} node --id {leader}{config_words(config)}")
 
     @verb(cli, "transfer", "exchange transfer --to 2")
     @config_option
     @json_option
     @click.option("--to", type=int, help="Node that is to lead; default: the most caught-up one.")
     def transfer_leadership(config: Config, as_json: bool, to: int | None) -> None:
-        """Hand leadership over without an outage, before maintenance of the leader."""
+        """Hand leadership over without an outage.
+
+        For maintenance of the leader: nothing is lost or refused.
+        """
         addresses = node_addresses(config)
         if to is not None and to not in addresses:
-            raise click.UsageError(f"--to {to}: the nodes are {sorted(addresses)}")
+            raise click.UsageError(f"--to {to}: the nodes are {_listed(addresses)}")
         try:
             old, new, seconds = asyncio.run(transfer(addresses, to))
         except ValueError as error:
@@ -73,7 +87,10 @@ def register(cli: click.Group) -> None:
 
     @cli.group(epilog="Example: exchange market halt AAPL")
     def market() -> None:
-        """Open, halt, resume or close trading; goes through the log like an order."""
+        """Open, halt, resume or close trading.
+
+        The command goes through the log like an order: every node does it at the same place.
+        """
 
     for name, state, reason, help_text in (
         ("open", TradingState.TRADING, "", "Open trading."),
@@ -95,13 +112,26 @@ def _add_market_verb(
         if as_json:
             print_json({"trading_state": state.name.lower(), "changed": changes})
         else:
-            what = ", ".join(changes) if changes else "nothing, it is so already"
+            what = ", ".join(changes) if changes else "nothing changed"
             click.echo(f"{state.name.lower()}: {what}")
 
     change.__doc__ = f"{help_text} All instruments, or SYMBOL alone."
     decorated = config_option(json_option(change))
     decorated = click.argument("symbol", default="", metavar="[SYMBOL]")(decorated)
     verb(market, name, f"exchange market {name} AAPL")(decorated)
+
+
+def _listed(nodes: Iterable[int]) -> str:
+    return ", ".join(str(node) for node in sorted(nodes))
+
+
+def _has_ended(config: Config, name: str) -> bool:
+    deadline_s = time.monotonic() + KILL_TIMEOUT_S
+    while running_pid(config, name) is not None:
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.005)
+    return True
 
 
 async def _find_leader(config: Config) -> int:
@@ -111,7 +141,7 @@ async def _find_leader(config: Config) -> int:
         raise ExitWith(EXIT_UNREACHABLE, "no node answers: is `exchange up` running?")
     leader = leader_of(statuses)
     if leader is None:
-        raise ExitWith(EXIT_NO_QUORUM, f"nodes {sorted(statuses)} answer, but none leads")
+        raise ExitWith(EXIT_NO_QUORUM, f"no node leads; nodes that answer: {_listed(statuses)}")
     return leader
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import shlex
+import shutil
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from exchange.config import Config, load
+from exchange.config import FILE_NAME, Config, load
 
 EXIT_OK = 0
 EXIT_PROBLEM = 1
@@ -76,14 +80,33 @@ def print_json(facts: Any) -> None:
     click.echo(json.dumps(facts, default=str))
 
 
+def program() -> str:
+    """How this command was called, for a sentence that ends in a command to be copied."""
+    called = sys.argv[0]
+    if Path(called).name != "exchange" or shutil.which("exchange") == called:
+        return "exchange"
+    return shlex.quote(called)
+
+
+def config_words(config: Config) -> str:
+    """` --config FILE` for a command to be copied; empty when it would find the same by itself."""
+    if config.source is None or config.source == Path(FILE_NAME).resolve():
+        return ""
+    path = config.source
+    if path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    return f" --config {shlex.quote(str(path))}"
+
+
 def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
-    """A table on stdout."""
-    table = Table(title=title, title_justify="left")
+    """A table on stdout. Long cells go on in the next line; nothing is cut off."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    Console().print(table)
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    click.echo(title)
+    Console(highlight=False).print(table)
 
 
 def config_rows(config: Config) -> list[list[Any]]:

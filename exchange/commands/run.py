@@ -39,7 +39,7 @@ def _register_up(cli: click.Group) -> None:
         help="Folder that `exchange init` made; the same as --config DIR/exchange.toml.",
     )
     def up(config_path: Path | None, folder: Path | None) -> int:
-        """Run every process of the configuration on this machine, in the foreground.
+        """Run a whole exchange on this machine, in the foreground.
 
         Prints {"event":"ready",...} when orders are being accepted and {"event":"exited",...}
         when a process ends; none is restarted. SIGTERM or Ctrl-C stops all and waits.
@@ -60,7 +60,7 @@ def _register_processes(cli: click.Group) -> None:
     @config_option
     @supervised_option
     def node(config: Config, node_id: int, supervised: int | None) -> int:
-        """Run one node: its part of the log, the matching engine, its multicast line."""
+        """Run one node: log, matching engine, multicast line."""
         from exchange.wiring import run_node
 
         return run_node(config, node_id, supervised)
@@ -82,7 +82,7 @@ def _register_processes(cli: click.Group) -> None:
     @config_option
     @supervised_option
     def marketdata(config: Config, supervised: int | None) -> int:
-        """Run the market-data process: both lines, re-requests, books over HTTP."""
+        """Run the market-data process: ITCH in, books over HTTP out."""
         from exchange.wiring import run_marketdata
 
         return run_marketdata(config, supervised)
@@ -97,4 +97,4 @@ def _register_processes(cli: click.Group) -> None:
         except ValueError as error:
             raise click.UsageError(str(error)) from error
         except OSError as error:
-            raise ExitWith(EXIT_PROBLEM, f"{url}: {error}") from error
+            raise ExitWith(EXIT_PROBLEM, f"{url}: {getattr(error, 'reason', error)}") from error

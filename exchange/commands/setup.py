@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
 
 import click
@@ -12,9 +14,10 @@ from exchange.commands.options import (
     json_option,
     print_json,
     print_table,
+    program,
     verb,
 )
-from exchange.config import Config
+from exchange.config import FILE_NAME, Config
 from exchange.config_text import write_exchange_folder
 
 
@@ -32,23 +35,27 @@ def register(cli: click.Group) -> None:
     )
     @json_option
     def init(folder: Path, base_port: int, as_json: bool) -> None:
-        """Write a commented exchange.toml and an empty data folder into DIR."""
+        """Write exchange.toml, commented, and a data folder to DIR."""
         path = write_exchange_folder(folder, base_port)
         if as_json:
             print_json({"config": str(path), "base_port": base_port})
         else:
-            click.echo(f"wrote {path}; start it with: exchange up --dir {folder}")
+            click.echo(
+                f"wrote {path}; start it with: {program()} up --dir {shlex.quote(str(folder))}"
+            )
 
     @verb(cli, "check-config", "exchange check-config --config my-exchange/exchange.toml")
     @config_option
     @json_option
     def check_config(config: Config, as_json: bool) -> None:
-        """Print the configuration as it results: ports shifted, defaults filled in.
+        """Check a configuration and print what results from it.
 
+        Ports are shifted, defaults filled in, the data folder is absolute.
         Exit 2 when something is wrong: the message names the key, the value and an example.
         """
         rows = config_rows(config)
         if as_json:
             print_json(dict(rows))
         else:
-            print_table(str(config.source or "built-in defaults"), ["key", "value"], rows)
+            title = str(config.source or f"no ./{FILE_NAME}: built-in defaults")
+            print_table(title, ["key", "value"], [[key, json.dumps(value)] for key, value in rows])

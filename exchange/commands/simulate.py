@@ -30,8 +30,10 @@ def register(cli: click.Group) -> None:
     @click.option("--mutations", is_flag=True, help="Take each safety rule out: is it noticed?")
     @json_option
     def simulate(seed: int, seeds: int, jobs: int, mutations: bool, as_json: bool) -> int:
-        """Run the real consensus, journal, matching and client code against simulated disks,
-        networks and clocks that fail in every way, and check that nothing is lost.
+        """Look for lost orders under simulated faults.
+
+        Runs the real consensus, journal, matching and client code against simulated disks,
+        networks and clocks that fail in every way, and checks that nothing is lost.
 
         A seed repeats exactly. Exit 1 when a seed finds a violation (or, with --mutations, when a
         missing rule goes unnoticed).

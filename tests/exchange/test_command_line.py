@@ -150,3 +150,11 @@ def test_the_check_of_a_container_without_a_process_fails(tmp_path: Path) -> Non
     )
     assert done.returncode == 1
     assert "no process runs here" in done.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("bench",), ("kill",), ("market",)], ids=" ".join)
+def test_no_verb_is_described_by_half_a_sentence(words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(cli, [*words, "--help"], terminal_width=80)
+    verbs_part = result.output.partition("Commands:")[2]
+    assert verbs_part
+    assert "..." not in verbs_part
