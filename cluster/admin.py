@@ -13,6 +13,7 @@ from cluster.client import ClusterClient, EventBatch
 from cluster.codec import (
     MARK_STATE,
     MAX_FRAME_BYTES,
+    TOOL_PREFIX,
     CodecError,
     FrameKind,
     FrameReader,
@@ -67,18 +68,20 @@ async def status(address: Address, timeout_s: float = 2.0) -> dict[str, Any]:
 async def _submit(
     addresses: dict[int, Address], command: Command, timeout_s: float
 ) -> list[tuple[int, Event]]:
-    """Put one command through the log; returns the events of its log entry, all owners."""
+    """Put one command through the log; returns all events from then until it was answered: those
+    of its log entry, after a failover perhaps of some before it."""
     seen: list[tuple[int, Event]] = []
     answered = asyncio.get_running_loop().create_future()
     number = 0
 
     def on_batch(batch: EventBatch) -> None:
-        if number and batch.answered >= number and not answered.done():
+        if number and not answered.done():
             seen.extend(batch.events)
-            answered.set_result(None)
+            if batch.answered >= number:
+                answered.set_result(None)
 
     client = ClusterClient(
-        f"admin-{secrets.token_hex(4)}",
+        f"{TOOL_PREFIX}{secrets.token_hex(4)}",
         addresses,
         on_batch=on_batch,
         owners=None,

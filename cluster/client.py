@@ -150,7 +150,7 @@ class ClusterClient:
     async def _dial(self, node_id: int, address: Address) -> None:
         """Keep one connection to a node, for ever."""
         pause_s = 0.02
-        while True:
+        while self._state is not ConnectionState.REFUSED:
             link = self._links.get(node_id)
             if link is None:
                 try:
@@ -269,7 +269,7 @@ class ClusterClient:
                 PROTOCOL_VERSION,
                 self._client_id,
                 self._incarnation,
-                not self._opened,
+                0 if self._opened else self._next_number - len(self._pending),
                 self._owners,
                 self.last_event_seq + 1,
             )
@@ -296,7 +296,9 @@ class ClusterClient:
         elif kind == FrameKind.WELCOME:
             self._welcome(link, *value[1:])
         elif kind == FrameKind.REFUSED:
-            self._refused(str(value[1]))
+            self._refused(str(value[1]), value[2])
+        elif kind == FrameKind.UNKNOWN:
+            self._unknown(link, value[1])
 
     def _not_leader(self, link: NodeLink, leader_id: int | None) -> None:
         if self._leader is link:
@@ -322,7 +324,22 @@ class ClusterClient:
         if self._first_leader is not None and not self._first_leader.done():
             self._first_leader.set_result(None)
 
-    def _refused(self, text: str) -> None:
+    def _unknown(self, link: NodeLink, term: int) -> None:
+        """The cluster has forgotten this client, which was quiet for long: introduce it anew. With
+        commands on their way nobody could say which of them took effect."""
+        if term < self._leader_term:
+            return
+        if self._pending:
+            self._refused(
+                "the cluster has forgotten this client while commands had no answer", term
+            )
+            return
+        self._opened = False
+        self._hello(link)
+
+    def _refused(self, text: str, term: int) -> None:
+        if term < self._leader_term:
+            return  # an old leader, which does not know of us yet
         self._leader = None
         self._set_state(ConnectionState.REFUSED)
         logger.error("the cluster refused client %s: %s", self._client_id, text)

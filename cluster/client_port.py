@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, cast
 
 from cluster.codec import (
     MAX_CLIENT_FRAME_BYTES,
+    TOOL_PREFIX,
     ClientFrame,
     CodecError,
     FrameKind,
@@ -25,6 +26,7 @@ from cluster.codec import (
     check_commands,
     decode_client_frame,
     frame,
+    opening_frame,
 )
 from cluster.interface import AppliedBatch
 from cluster.replica import ClientRecord
@@ -62,6 +64,7 @@ class Host(Protocol):
     def can_take_more(self) -> bool: ...
     def client_record(self, client_id: str) -> ClientRecord | None: ...
     def submit(self, client_frame: ClientFrame) -> None: ...
+    def client_joined(self, client_id: str) -> None: ...
     def client_left(self, client_id: str) -> None: ...
 
 
@@ -119,6 +122,11 @@ class ClientPort:
         """Names of the clients that the leader serves at the moment."""
         return [c.hello.client_id for c in self._connections if c.hello and c.welcomed]
 
+    @property
+    def is_reading(self) -> bool:
+        """False under back pressure."""
+        return self._reading
+
     # --- called by the node ---
 
     def became_ready(self) -> None:
@@ -133,8 +141,14 @@ class ClientPort:
         for connection in self._connections:
             if connection.hello is not None:
                 connection.stop_serving()
-                connection.write((FrameKind.NOT_LEADER, self.host.leader_id))
+                connection.write((FrameKind.NOT_LEADER, self.leader_elsewhere))
         self.resume_reading()
+
+    @property
+    def leader_elsewhere(self) -> int | None:
+        """Whom to send clients to. Not to ourselves: that is what became_ready() says."""
+        leader_id = self.host.leader_id
+        return None if leader_id == self.host.node_id else leader_id
 
     def publish(self, batch: AppliedBatch, client_ids: list[str]) -> None:
         """Events of one log entry, to those whom they concern; called after each apply.
@@ -164,6 +178,12 @@ class ClientPort:
             connection.send_live(batch, flat)
         for connection in named:
             connection.welcome_if_open()
+
+    def cut(self, client_id: str) -> None:
+        """End the connections of a client: something of it was lost on the way."""
+        for connection in list(self._by_client.get(client_id, ())):
+            logger.warning("client port: commands of %s are missing: connection cut", client_id)
+            connection.abort()
 
     def stop_reading(self) -> None:
         """Back pressure: the queue for the log is full."""
@@ -233,6 +253,7 @@ class ClientPort:
         while True:
             await asyncio.sleep(1)
             for connection in list(self._connections):
+                connection.send_position()
                 if self._reading and self.runtime.time() - connection.last_received_s > _SILENCE_S:
                     connection.abort()
 
@@ -264,6 +285,8 @@ class _Connection(asyncio.Protocol):
         if raw is not None:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
+        if not self._port.is_reading:
+            transport.pause_reading()
         if not self._port.joined(self):
             logger.warning("client port: more than %d connections", CONNECTIONS_MAX)
             transport.abort()
@@ -276,8 +299,9 @@ class _Connection(asyncio.Protocol):
         except CodecError as error:
             name = self.hello.client_id if self.hello else "an unknown client"
             logger.warning("client port: %s cut off: %s", name, error)
-            self.write((FrameKind.REFUSED, str(error)) if self.hello is None else None)
-            self.abort()
+            if self.hello is None:
+                self.write((FrameKind.REFUSED, str(error), self._host.term))
+            self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -312,6 +336,12 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def close(self) -> None:
+        """Read nothing more, and close once what was written is sent."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+            self._transport.close()
+
     # --- frames in ---
 
     def _handle(self, request: Hello | Submit | Query) -> None:
@@ -325,7 +355,7 @@ class _Connection(asyncio.Protocol):
     def _submit(self, request: Submit) -> None:
         if not self.welcomed or self.hello is None:
             return  # the client sends it again once somebody welcomes it
-        check_commands(request.commands)
+        check_commands(request.commands, may_mark=self.hello.client_id.startswith(TOOL_PREFIX))
         self._host.submit(
             ClientFrame(
                 self.hello.client_id,
@@ -356,15 +386,15 @@ class _Connection(asyncio.Protocol):
         self._port.renamed(self, hello.client_id)
         self.hello = hello
         if not self._host.is_ready:
-            self.write((FrameKind.NOT_LEADER, self._host.leader_id))
+            self.write((FrameKind.NOT_LEADER, self._port.leader_elsewhere))
             return
         record = self._host.client_record(hello.client_id)
         if record is not None and record.incarnation == hello.incarnation:
             self._welcome(record)
-        elif hello.opens:
-            self._host.submit(ClientFrame(hello.client_id, hello.incarnation, 0, b""))
+        elif hello.opens_at:
+            self._host.submit(opening_frame(hello.client_id, hello.incarnation, hello.opens_at))
         else:
-            self._refuse()
+            self._turn_away(record)
 
     # --- serving ---
 
@@ -377,18 +407,24 @@ class _Connection(asyncio.Protocol):
             if not self.welcomed:
                 self._welcome(record)
         elif self.welcomed:
-            self._refuse()
+            self._turn_away(record)
 
-    def _refuse(self) -> None:
+    def _turn_away(self, record: ClientRecord | None) -> None:
+        """Our incarnation is not the current one: another one is, or the record was dispensed
+        with, and the client may open again if nothing of it is unanswered."""
         assert self.hello is not None
+        self.stop_serving()
+        if record is None:
+            self.write((FrameKind.UNKNOWN, self._host.term))
+            return
         text = f"another process with the name {self.hello.client_id!r} has taken over"
-        self.write((FrameKind.REFUSED, text))
-        if self._transport is not None:
-            self._transport.close()
+        self.write((FrameKind.REFUSED, text, self._host.term))
+        self.close()
 
     def _welcome(self, record: ClientRecord) -> None:
         assert self.hello is not None
         self.welcomed = True
+        self._host.client_joined(self.hello.client_id)
         self._live = False
         self._answered_sent = 0
         last_event_seq = self._port.events.next_event_seq - 1
@@ -455,6 +491,14 @@ class _Connection(asyncio.Protocol):
         answered = self._current_answered()
         if flat or answered != self._answered_sent:
             self._write_events(batch.time_ns, self._next_event_seq - 1, answered, flat)
+
+    def send_position(self) -> None:
+        """Tell a live client of which nothing happened how far the stream is, now and then: after a
+        failover it need not be looked for in all that was others'."""
+        last_event_seq = self._port.events.next_event_seq - 1
+        if self._live and self._writable and self._next_event_seq <= last_event_seq:
+            self._next_event_seq = last_event_seq + 1
+            self._write_events(0, last_event_seq, self._current_answered(), [])
 
     def _current_answered(self) -> int:
         assert self.hello is not None

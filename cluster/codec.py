@@ -28,6 +28,8 @@ BATCH_VERSION: Final = 1
 MAX_FRAME_BYTES: Final = 64 << 20
 MAX_CLIENT_FRAME_BYTES: Final = 1 << 20
 MAX_NAME_LENGTH: Final = 64
+TOOL_PREFIX: Final = "admin-"
+"""Names of clients that ask once and are gone begin with this."""
 MARK_STATE: Final = 0
 """Command kind of the cluster's own command (MARK_STATE, mark_id): every node notes its state hash
 at this place of the log."""
@@ -50,6 +52,7 @@ class FrameKind(IntEnum):
     EVENTS = 13
     ANSWER = 14
     REFUSED = 15
+    UNKNOWN = 16
 
 
 def pack(value: Any) -> bytes:
@@ -152,9 +155,10 @@ def unpack_commands(blob: bytes) -> tuple[Command, ...]:
     return commands
 
 
-def check_commands(blob: Any) -> int:
+def check_commands(blob: Any, *, may_mark: bool = False) -> int:
     """Number of commands in a client's blob. Raises CodecError unless each has exactly the field
-    types of its kind: the state machine is total over these, and over nothing else."""
+    types of its kind: the state machine is total over these, and over nothing else. `may_mark`
+    allows one MARK_STATE, alone: it costs a hash of the whole state on every node."""
     if type(blob) is not bytes:
         raise CodecError("the commands of a submission must be bytes")
     commands = unpack(blob)
@@ -167,6 +171,8 @@ def check_commands(blob: Any) -> int:
         expected = _SUBMITTABLE.get(kind) if type(kind) is int else None
         if expected is None:
             raise CodecError(f"command kind {kind!r} cannot be submitted")
+        if kind == MARK_STATE and not (may_mark and len(commands) == 1):
+            raise CodecError("a mark is put into the log by tools, one at a time")
         if tuple(map(type, command)) != expected:
             found = ", ".join(type(field).__name__ for field in command)
             raise CodecError(f"command kind {kind} has fields ({found})")
@@ -178,8 +184,9 @@ def check_commands(blob: Any) -> int:
 
 class ClientFrame(NamedTuple):
     """Commands of one client, numbered from `first_number`. An `incarnation` is a random number
-    that a client process draws at its start. `first_number` 0 opens the incarnation and carries no
-    commands. client_id "" is the leader itself, whose commands have no numbers."""
+    that a client process draws at its start. With `first_number` 0 the frame opens the incarnation,
+    and `commands` is its first number, packed. client_id "" is the leader itself, whose commands
+    have no numbers."""
 
     client_id: str
     incarnation: int
@@ -188,6 +195,17 @@ class ClientFrame(NamedTuple):
 
 
 _CLIENT_FRAME_TYPES: Final = (str, int, int, bytes)
+
+
+def opening_frame(client_id: str, incarnation: int, first_number: int) -> ClientFrame:
+    """The frame that makes an incarnation the current one of its client."""
+    return ClientFrame(client_id, incarnation, 0, pack(first_number))
+
+
+def opening_number(frame_: ClientFrame) -> int:
+    """The number that the first command of an opened incarnation will have."""
+    number: int = unpack(frame_.commands)
+    return number
 
 
 class Batch(NamedTuple):
@@ -225,12 +243,13 @@ def decode_batch(payload: bytes) -> Batch:
 
 
 class Hello(NamedTuple):
-    """A client introduces itself. `opens` asks the leader to make this incarnation the current one;
-    `owners` None means all events, () none; `from_event_seq` 0 means from now on."""
+    """A client introduces itself. `opens_at` asks the leader to make this incarnation the current
+    one, its commands numbered from there; 0 when it has been made so already. `owners` None means
+    all events, () none; `from_event_seq` 0 means from now on."""
 
     client_id: str
     incarnation: int
-    opens: bool
+    opens_at: int
     owners: tuple[str, ...] | None
     from_event_seq: int
 
@@ -263,8 +282,8 @@ def decode_client_frame(body: bytes) -> Hello | Submit | Query:
         return Submit(*fields)
     if kind == FrameKind.QUERY and types[:2] == (int, str) and len(fields) == 3:
         return Query(*fields)
-    if kind == FrameKind.HELLO and types[:4] == (int, str, int, bool) and len(fields) == 6:
-        version, client_id, incarnation, opens, owners, from_event_seq = fields
+    if kind == FrameKind.HELLO and types[:4] == (int, str, int, int) and len(fields) == 6:
+        version, client_id, incarnation, opens_at, owners, from_event_seq = fields
         if version != PROTOCOL_VERSION:
             raise CodecError(f"protocol version {version}; this node speaks {PROTOCOL_VERSION}")
         if not 0 < len(client_id) <= MAX_NAME_LENGTH:
@@ -275,7 +294,9 @@ def decode_client_frame(body: bytes) -> Hello | Submit | Query:
             raise CodecError("owners must be null or an array of names")
         if type(from_event_seq) is not int or from_event_seq < 0:
             raise CodecError(f"events are numbered from 1 (0: from now on), not {from_event_seq!r}")
-        return Hello(client_id, incarnation, opens, owners, from_event_seq)
+        if not 0 <= opens_at < 1 << 62:
+            raise CodecError(f"commands are numbered from 1, not {opens_at}")
+        return Hello(client_id, incarnation, opens_at, owners, from_event_seq)
     raise CodecError(f"frame kind {kind!r} with fields of types {[t.__name__ for t in types]}")
 
 

@@ -24,6 +24,8 @@ from cluster.settings import Durability, NodeSettings
 from cluster.voting import VotingRight
 
 _REPLAY_ENTRIES_PER_TURN: Final = 500
+_DISK_HANGS_S: Final = 1.0
+"""A flush that takes longer counts as a disk that hangs."""
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +76,7 @@ class Consensus:
         self._closed = False
         # Messages that wait for our disk, and acknowledgements that wait for it (A5).
         self._flushes_begun = 0
+        self._flush_begun_s = 0.0
         self._flushes_done = 0
         self._waiting_messages: deque[tuple[int, int, int | None, dict[str, Any]]] = deque()
         self._waiting_acknowledgements: dict[int, dict[str, Any]] = {}
@@ -93,6 +96,7 @@ class Consensus:
             fallback_s=2 * settings.suspect_after_ms / 1000,
             apply=apply,
             send=self._send,
+            backlog=self._backlog,
         )
         self._bridge = self._core.bridge
 
@@ -224,6 +228,8 @@ class Consensus:
                 self._waiting_acknowledgements.clear()
             self._flush()
             self._seek_vote()
+            if self.applied_index < self.commit_index:
+                self.schedule_tick()  # a backlog is applied a piece per tick
         except Exception as error:
             self._fail(error)
         finally:
@@ -240,6 +246,9 @@ class Consensus:
         self._election.stalled(now_s - self._beat_due_s)
         self._beat_due_s = now_s + period_s
         self._runtime.call_later(period_s, self._beat)
+        if self.is_leader and self._disk_hangs:
+            logger.error("a write to the journal hangs: no longer leading")
+            self._core.step_down()
         if self.is_leader:
             self._election.leads(now_s)
         else:
@@ -249,7 +258,7 @@ class Consensus:
         self._tick()
 
     def _stand_if_due(self) -> None:
-        if not self._voting.granted:
+        if not self._voting.granted or self._disk_hangs or self._vote_is_on_its_way:
             return
         try:
             self._act(self._election.on_time(self._time()))
@@ -284,12 +293,25 @@ class Consensus:
 
     # --- disk ---
 
+    @property
+    def _disk_hangs(self) -> bool:
+        """The flush under way takes longer than any disk may. A leader would acknowledge nothing
+        while its heartbeats go on, so it must not lead, nor stand."""
+        running = self._flushes_begun > self._flushes_done
+        return running and self._time() - self._flush_begun_s > _DISK_HANGS_S
+
+    @property
+    def _vote_is_on_its_way(self) -> bool:
+        """Our request for votes still waits for our own disk: not the time for another term."""
+        return any(waits[3]["type"] == "request_vote" for waits in self._waiting_messages)
+
     def _flush(self) -> None:
         """Hand what was added since the last flush to the disk thread."""
         if self._flushes_begun == self._flushes_done and self.journal.needs_sync():
             job = self.journal.flush_begin()
             if job is not None:
                 self._flushes_begun += 1
+                self._flush_begun_s = self._time()
                 self._disk.submit(job)
 
     def _flushed(self, job: FlushJob, error: BaseException | None) -> None:
@@ -334,6 +356,9 @@ class Consensus:
             self._flush()
 
     # --- messages out ---
+
+    def _backlog(self, peer_id: int) -> int:
+        return self._network.backlog(peer_id)
 
     def _send(self, peer_id: int, message: dict[str, Any]) -> None:
         """Called by pysyncobj, inside a tick or inside a delivery."""
@@ -466,7 +491,7 @@ class Consensus:
         if waits is not None:
             self._waiting_acknowledgements[peer_id] = waits
         if counts is not None:
-            self._bridge.deliver(peer_id, counts)
+            self._core.acknowledged(peer_id, counts)
 
     # --- elections ---
 
@@ -516,7 +541,8 @@ class Consensus:
         )
 
     def _answer_pre_vote(self, peer_id: int, message: dict[str, Any]) -> None:
-        granted = self._voting.granted and self._election.grants(
+        able = self._voting.granted and not self._disk_hangs
+        granted = able and self._election.grants(
             message,
             now_s=self._time(),
             term=self.term,

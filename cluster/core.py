@@ -42,6 +42,7 @@ class Clients(Protocol):
     @property
     def clients(self) -> list[str]: ...
     def publish(self, batch: AppliedBatch, client_ids: list[str]) -> None: ...
+    def cut(self, client_id: str) -> None: ...
     def became_ready(self) -> None: ...
     def lost_leadership(self) -> None: ...
     def resume_reading(self) -> None: ...
@@ -210,6 +211,8 @@ class NodeCore:
         if not self.raft.is_ready:
             return
         self.clients.publish(batch, self.replica.last_client_ids)
+        for client_id in self.replica.last_gaps:
+            self.clients.cut(client_id)  # it says hello again, and sends again what is missing
         now_s = time.perf_counter()
         self.timings["apply"].add(now_s - begun_s)
         if self._in_flight:
@@ -249,8 +252,9 @@ class NodeCore:
                 LoadReferenceData(CommandKind.LOAD_REFERENCE_DATA, instruments, accounts, sessions),
                 SetTradingState(CommandKind.SET_TRADING_STATE, "", self.settings.opening_state, ""),
             )
+        served = self.clients.clients
         for session in state.sessions.values():
-            if session.is_open:
+            if session.is_open and session.gateway_id not in served:
                 self.client_left(session.gateway_id)
         self.clients.became_ready()
 
@@ -305,6 +309,12 @@ class NodeCore:
         self._propose_next()
 
     # --- gateways that go away ---
+
+    def client_joined(self, client_id: str) -> None:
+        """A client is served again: its next absence has the whole grace time."""
+        timer = self._grace.pop(client_id, None)
+        if timer is not None:
+            timer.cancel()
 
     def client_left(self, client_id: str) -> None:
         """A client's connection ended; if it was a gateway, it has the grace time to come back."""

@@ -22,6 +22,7 @@ STAGGER_S = 0.015
 """Time between the attempts of members of consecutive rank."""
 RETRY_AFTER_DENIAL_S = 0.008
 """A member that has not noticed yet that the leader is gone denies; ask again soon."""
+_CAMPAIGN_DOUBLINGS_MAX = 5
 STALL_S = 0.020
 """A node whose own loop was late by this much suspects itself before it suspects the leader."""
 
@@ -54,6 +55,7 @@ class Election:
         self._last_heard_s = float("-inf")
         self._granted: dict[int, None] = {}
         self._waiting = False
+        self._campaigns = 0
         self._deadline_s = now_s + suspect_after_s * (1 + rng.random())
 
     @property
@@ -66,6 +68,7 @@ class Election:
         self.leader_id = leader_id
         self._last_heard_s = now_s
         self._waiting = False
+        self._campaigns = 0
         self._deadline_s = now_s + self._suspect_after_s + self._rank() * STAGGER_S
 
     def lost_connection(self, peer_id: int, now_s: float) -> None:
@@ -85,6 +88,7 @@ class Election:
         """We are the leader ourselves."""
         self.leader_id = self._node_id
         self._waiting = False
+        self._campaigns = 0
         self._deadline_s = now_s + self._suspect_after_s
 
     def stepped_down(self, now_s: float) -> None:
@@ -127,8 +131,16 @@ class Election:
         if len(self._granted) < self.majority:
             return None
         self._waiting = False
-        self._deadline_s = now_s + 0.100 + 0.100 * self._rng.random()
+        self._deadline_s = now_s + self._patience_s()
         return Action.CAMPAIGN
+
+    def _patience_s(self) -> float:
+        """How long to wait for the votes. Twice as long after each election that came to nothing:
+        with slow disks (each vote waits for two of them) a new term before the old one's votes are
+        in would begin again for ever."""
+        patience_s = (0.1 + 0.1 * self._rng.random()) * (1 << self._campaigns)
+        self._campaigns = min(self._campaigns + 1, _CAMPAIGN_DOUBLINGS_MAX)
+        return patience_s
 
     def _rank(self) -> int:
         """Our place among the members that could follow the leader."""

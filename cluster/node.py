@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import time
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,9 @@ class Node:
 
     async def start(self) -> None:
         """Open the journal, replay, listen. Raises JournalError, OSError (port taken)."""
-        self._stopped = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._on_exception)
+        self._stopped = loop.create_future()
         data_dir = self.settings.data_dir
         for name in ("wal", "events"):
             (data_dir / name).mkdir(parents=True, exist_ok=True)
@@ -96,8 +99,19 @@ class Node:
         await self._http.close()
         self.events.close()
 
+    def _on_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Whatever a callback raises is a bug or a broken disk, and stops the node: an event loop
+        would only log it, and somebody would wait for ever. A lost connection is neither."""
+        error = context.get("exception")
+        if isinstance(error, ConnectionError | TimeoutError | ssl.SSLError):
+            logger.info("%s: %s", context.get("message"), error)
+        elif error is None:
+            logger.error("%s", context.get("message"))
+        else:
+            self._fatal(error)
+
     def _fatal(self, error: BaseException) -> None:
-        index = self.core.raft.applied_index
+        index = self.core.raft.applied_index if hasattr(self, "core") else 0
         wal = Path(self.settings.data_dir) / "wal"
         text = (
             f"node {self.node_id} stops at log index {index}: {type(error).__name__}: {error}. "

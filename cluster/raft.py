@@ -24,9 +24,17 @@ from cluster.journal import Journal
 
 STOCK_VERSION: Final = "0.3.17"
 _NEVER_S: Final = 1e9
+_FOLLOWER: Final = 0
 _LEADER: Final = 2
 _ENTRY_BYTES_MAX: Final = 16 << 20
 """pysyncobj would cut larger entries into pickled pieces (C10): far above any batch of ours."""
+_SEND_BYTES: Final = 1 << 20
+"""Entries in one message to a peer; at least one entry."""
+_BACKLOG_BYTES_MAX: Final = 4 << 20
+"""A peer with so much unsent gets heartbeats only: it is behind, and must not stall the others."""
+_APPLY_BYTES: Final = 256 << 10
+_APPLY_ENTRIES: Final = 512
+"""What one tick applies at most, so that a backlog does not stall the loop (C7)."""
 
 
 class _Peer(Node):  # type: ignore[misc]
@@ -140,6 +148,8 @@ class RaftCore(stock.SyncObj):  # type: ignore[misc]
     """The replicated object: one method, applied on every node in log order.
 
     `send(peer_id, message)` gets every message that leaves; `deliver` takes those that come in.
+    `backlog(peer_id)` is how many bytes wait to be sent to a peer. Two methods of pysyncobj are
+    replaced: those that send and apply without a limit.
     """
 
     def __init__(
@@ -152,10 +162,14 @@ class RaftCore(stock.SyncObj):  # type: ignore[misc]
         fallback_s: float,
         apply: Callable[[int, int, bytes], None],
         send: Callable[[int, dict[str, Any]], None],
+        backlog: Callable[[int], int],
     ) -> None:
         """`fallback_s`: a leader without a majority for so long steps down."""
         self.apply = apply
+        self.journal = journal
         self.bridge = _Bridge(send)
+        self._backlog = backlog
+        self._heartbeat_s = heartbeat_s
         super().__init__(
             _Peer(str(node_id)),
             [_Peer(str(peer)) for peer in peers],
@@ -203,6 +217,73 @@ class RaftCore(stock.SyncObj):  # type: ignore[misc]
         """Index of the empty entry that a new leader begins its term with."""
         index: int | None = self._SyncObj__noopIDx
         return index
+
+    def _SyncObj__applyLogEntries(self) -> bool:
+        """Apply what is committed, but not more in one tick than the loop can bear."""
+        committed, first = self.commit_index, self.applied_index + 1
+        if committed < first:
+            return False
+        last = size = 0
+        for last in range(first, min(committed, first + _APPLY_ENTRIES - 1) + 1):
+            size += len(self.journal.entry(last)[0])
+            if size > _APPLY_BYTES:
+                break
+        self._SyncObj__raftCommitIndex = last
+        stock.SyncObj._SyncObj__applyLogEntries(self)
+        self._SyncObj__raftCommitIndex = committed
+        return True
+
+    def _SyncObj__sendAppendEntries(self) -> None:
+        """One message to each connected peer: what comes next for it, or a heartbeat.
+
+        The stock method sends until its period is over, however far behind a peer is."""
+        self._SyncObj__newAppendEntriesTime = stock.monotonicTime() + self._heartbeat_s
+        journal, next_indexes = self.journal, self._SyncObj__raftNextIndex
+        for peer in self._SyncObj__otherNodes:
+            next_index = next_indexes[peer]
+            if peer not in self._SyncObj__connectedNodes or next_index <= journal.first_index:
+                continue
+            entries: list[tuple[bytes, int, int]] = []
+            if self._backlog(int(peer.id)) <= _BACKLOG_BYTES_MAX:
+                entries = self._entries_from(next_index)
+                next_indexes[peer] = next_index + len(entries)
+            self.bridge.send(
+                peer,
+                {
+                    "type": "append_entries",
+                    "term": self.term,
+                    "commit_index": self.commit_index,
+                    "entries": entries,
+                    "prevLogIdx": next_index - 1,
+                    "prevLogTerm": journal.term_at(next_index - 1),
+                },
+            )
+
+    def _entries_from(self, index: int) -> list[tuple[bytes, int, int]]:
+        """Entries from `index` on, as many as go into one message."""
+        entries: list[tuple[bytes, int, int]] = []
+        size = 0
+        for at in range(index, self.journal.last_index + 1):
+            entry = self.journal.entry(at)
+            size += len(entry[0])
+            if entries and size > _SEND_BYTES:
+                break
+            entries.append(entry)
+        return entries
+
+    def acknowledged(self, peer_id: int, message: dict[str, Any]) -> None:
+        """Take a peer's answer. A success never sends us back: what is on its way to the peer would
+        be sent again (pysyncobj sets its next index to what was just acknowledged)."""
+        peer, next_indexes = _Peer(str(peer_id)), self._SyncObj__raftNextIndex
+        next_index = next_indexes.get(peer, 0)
+        self.bridge.deliver(peer_id, message)
+        if message["success"] and next_indexes.get(peer, 0) < next_index:
+            next_indexes[peer] = next_index
+
+    def step_down(self) -> None:
+        """Stop leading, in the same term."""
+        self._SyncObj__setState(_FOLLOWER)
+        self._SyncObj__raftLeader = None
 
     def match_index(self, peer_id: int) -> int:
         """On the leader: up to which index a peer is known to have the log on its disk."""

@@ -10,14 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from cluster.codec import MARK_STATE, ClientFrame, decode_batch, unpack_commands
+from cluster.codec import (
+    MARK_STATE,
+    TOOL_PREFIX,
+    ClientFrame,
+    decode_batch,
+    opening_number,
+    unpack_commands,
+)
 from cluster.interface import AppliedBatch
 from oms.commands import Command
 from oms.events import Event
 from oms.state_machine import ExchangeStateMachine
 
 CLIENTS_MAX: Final = 1024
-"""Records kept; the client that was quiet for longest goes first."""
+"""Records kept; tools go first, then the client that was quiet for longest."""
 MARKS_MAX: Final = 64
 
 
@@ -52,6 +59,8 @@ class Replica:
         self.fenced_frames = 0
         self.last_client_ids: list[str] = []
         """Clients that had a frame in the last applied entry."""
+        self.last_gaps: list[str] = []
+        """Clients of whose commands some are missing before those in the last applied entry."""
 
     def apply(self, log_index: int, term: int, payload: bytes) -> AppliedBatch:
         """Apply one log entry and return its events (there may be none).
@@ -62,6 +71,7 @@ class Replica:
         self.last_time_ns = now_ns
         events: list[Event] = []
         self.last_client_ids = [frame.client_id for frame in batch.frames]
+        self.last_gaps.clear()
         for frame in batch.frames:
             for command in self._unseen_commands(frame):
                 if command[0] == MARK_STATE:
@@ -77,7 +87,7 @@ class Replica:
         if not frame.client_id:
             return unpack_commands(frame.commands)
         if frame.first_number == 0:
-            self._open(frame.client_id, frame.incarnation)
+            self._open(frame.client_id, frame.incarnation, opening_number(frame))
             return ()
         record = self.clients.get(frame.client_id)
         if record is None or record.incarnation != frame.incarnation:
@@ -89,6 +99,7 @@ class Replica:
             # A frame before this one was lost on its way to the leader: the client sends both
             # again. To apply this one now would change the order of its commands.
             self.fenced_frames += 1
+            self.last_gaps.append(frame.client_id)
             return ()
         if seen > 0:
             self.duplicate_commands += min(seen, len(commands))
@@ -98,13 +109,19 @@ class Replica:
             self.clients[frame.client_id] = self.clients.pop(frame.client_id)
         return commands
 
-    def _open(self, client_id: str, incarnation: int) -> None:
+    def _open(self, client_id: str, incarnation: int, first_number: int) -> None:
         record = self.clients.pop(client_id, None)
         if record is None or record.incarnation != incarnation:
-            record = ClientRecord(incarnation, 0)
+            record = ClientRecord(incarnation, first_number - 1)
         self.clients[client_id] = record
-        while len(self.clients) > CLIENTS_MAX:
-            del self.clients[next(iter(self.clients))]
+        if len(self.clients) > CLIENTS_MAX:
+            del self.clients[self._dispensable(client_id)]
+
+    def _dispensable(self, newest: str) -> str:
+        """The quietest tool, or else the quietest client: a tool asks once and is gone."""
+        others = [client_id for client_id in self.clients if client_id != newest]
+        tools = (client_id for client_id in others if client_id.startswith(TOOL_PREFIX))
+        return next(tools, others[0])
 
     def _mark(self, mark_id: str, log_index: int, next_event_seq: int) -> None:
         self.marks[mark_id] = StateMark(

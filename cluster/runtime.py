@@ -17,6 +17,7 @@ from cluster.journal import FlushJob, Journal
 from cluster.settings import NodeSettings
 from cluster.transport import PeerNetwork
 
+_CLOSE_TIMEOUT_S = 5.0
 FlushDone = Callable[[FlushJob, BaseException | None], None]
 
 
@@ -26,6 +27,7 @@ class Network(Protocol):
     @property
     def connected(self) -> list[int]: ...
     def epoch(self, peer_id: int) -> int | None: ...
+    def backlog(self, peer_id: int) -> int: ...
     def send(self, peer_id: int, message: dict[str, Any]) -> None: ...
     async def start(self) -> None: ...
     async def close(self) -> None: ...
@@ -113,9 +115,9 @@ class FlushThread:
         self._jobs.put(job)
 
     def close(self) -> None:
-        """Finish what was submitted."""
+        """Finish what was submitted; a disk that hangs is not waited for."""
         self._jobs.put(None)
-        self._thread.join()
+        self._thread.join(_CLOSE_TIMEOUT_S)
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:

@@ -57,6 +57,9 @@ class PeerNetwork:
         self._peers = tuple(peer for peer in sorted(addresses) if peer != node_id)
         self._links: dict[int, _Link] = {}
         self._unknown: dict[_Link, None] = {}
+        """Connections from outside that have not introduced themselves, oldest first."""
+        self._dialled: dict[int, _Link] = {}
+        """Connections of ours that have not been answered yet."""
         self._epoch = first_epoch
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -82,7 +85,7 @@ class PeerNetwork:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._server is not None:
             self._server.close()
-        for link in [*self._links.values(), *self._unknown]:
+        for link in [*self._links.values(), *self._unknown, *self._dialled.values()]:
             link.abort()
 
     @property
@@ -94,6 +97,13 @@ class PeerNetwork:
         """Epoch of the connection to a peer, None while there is none."""
         link = self._links.get(peer_id)
         return None if link is None else link.epoch
+
+    def backlog(self, peer_id: int) -> int:
+        """Bytes that wait to be sent to a peer."""
+        link = self._links.get(peer_id)
+        if link is None or link.transport is None:
+            return 0
+        return link.transport.get_write_buffer_size()
 
     def send(self, peer_id: int, message: dict[str, Any]) -> None:
         """Send if connected; Raft repeats what is lost. A peer that does not read is cut off."""
@@ -114,7 +124,7 @@ class PeerNetwork:
         loop = asyncio.get_running_loop()
         pause_s = 0.02
         while True:
-            if peer_id not in self._links:
+            if peer_id not in self._links and peer_id not in self._dialled:
                 self._epoch += 1
                 epoch = self._epoch
                 host, port = self._addresses[peer_id]
@@ -148,7 +158,7 @@ class PeerNetwork:
                 elif not link.sent and link.transport is not None:
                     link.transport.write(_PING)
                 link.sent = False
-            for link in list(self._unknown):
+            for link in [*self._unknown, *self._dialled.values()]:
                 if now_s - link.last_received_s > _HELLO_TIMEOUT_S:
                     link.abort()
 
@@ -176,14 +186,16 @@ class PeerNetwork:
 
     def opened(self, link: _Link) -> None:
         """A connection exists, nobody has introduced himself yet."""
-        if len(self._unknown) >= _UNKNOWN_CONNECTIONS_MAX:
-            link.abort()
+        if link.dials is not None:
+            self._dialled[link.dials] = link
             return
+        if len(self._unknown) >= _UNKNOWN_CONNECTIONS_MAX:
+            next(iter(self._unknown)).abort()
         self._unknown[link] = None
 
     def introduced(self, link: _Link, peer_id: int) -> None:
         """Both sides know each other: from here on Raft messages flow."""
-        self._unknown.pop(link, None)
+        self._forget(link)
         old = self._links.get(peer_id)
         if old is not None:
             old.abort()
@@ -191,9 +203,15 @@ class PeerNetwork:
         self._links[peer_id] = link
         self.on_connected(peer_id, link.epoch)
 
+    def _forget(self, link: _Link) -> None:
+        """A link is not unknown any more, or no more at all."""
+        self._unknown.pop(link, None)
+        if link.dials is not None and self._dialled.get(link.dials) is link:
+            del self._dialled[link.dials]
+
     def closed(self, link: _Link) -> None:
         """A connection ended."""
-        self._unknown.pop(link, None)
+        self._forget(link)
         if link.peer_id is not None and self._links.get(link.peer_id) is link:
             del self._links[link.peer_id]
             self.on_disconnected(link.peer_id, link.epoch)
@@ -209,7 +227,7 @@ class _Link(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.last_received_s = 0.0
         self._network = network
-        self._dials = dials
+        self.dials = dials
         self._reader = FrameReader(_HELLO_BYTES_MAX)
         self._time = asyncio.get_running_loop().time
 
@@ -222,8 +240,8 @@ class _Link(asyncio.Protocol):
         if raw is not None:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._network.opened(self)
-        if self._dials is not None:
-            transport.write(self._network.hello(self._dials, self.epoch))
+        if self.dials is not None:
+            transport.write(self._network.hello(self.dials, self.epoch))
 
     def data_received(self, data: bytes) -> None:
         self.last_received_s = self._time()
@@ -240,12 +258,12 @@ class _Link(asyncio.Protocol):
 
     def _introduce(self, body: bytes) -> None:
         peer_id, epoch = self._network.check_hello(body)
-        if self._dials is None:
+        if self.dials is None:
             self.epoch = epoch
             assert self.transport is not None
             self.transport.write(self._network.hello(peer_id, epoch))
-        elif (peer_id, epoch) != (self._dials, self.epoch):
-            raise CodecError(f"dialled node {self._dials}, node {peer_id} answered")
+        elif (peer_id, epoch) != (self.dials, self.epoch):
+            raise CodecError(f"dialled node {self.dials}, node {peer_id} answered")
         self.peer_id = peer_id
         self._reader.allow(MAX_PEER_FRAME_BYTES)
         self._network.introduced(self, peer_id)

@@ -63,7 +63,9 @@ class Pipe:
                 )
                 self.world.after(0.0002, lost)
 
-    close = abort
+    def close(self) -> None:
+        """End the connection once what was written has arrived."""
+        self.world.after(max(0.0, self._last_arrival_s - self.world.now_s) + 0.0001, self.abort)
 
     def get_extra_info(self, name: str) -> None:
         """No socket."""

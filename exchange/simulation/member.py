@@ -104,6 +104,7 @@ class _Runtime(Life):
             journal,
             done,
             self._member.flush_latency_s,
+            lambda: self._member.disk_hangs,
             lambda durable_index: self._member.watch.flushed(self._member, durable_index),
         )
         return self.disk_thread
@@ -142,6 +143,8 @@ class Member:
         self.watch = watch
         self.disk = SimulatedDisk(random.Random(world.rng.random()))
         self.slow_disk_until_s = 0.0
+        self.slow_for_good_s = 0.0
+        self.disk_hangs = False
         self.clock_offset_ns = 0
         self.core: NodeCore | None = None
         self.port: ClientPort | None = None
@@ -160,6 +163,8 @@ class Member:
         rng = self.world.rng
         if self.world.now_s < self.slow_disk_until_s:
             return rng.uniform(0.02, 0.5)
+        if self.slow_for_good_s:
+            return rng.uniform(0.5, 1.0) * self.slow_for_good_s
         return rng.uniform(0.0001, 0.0006)
 
     # --- life and death ---

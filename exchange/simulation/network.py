@@ -64,6 +64,10 @@ class SimulatedNetwork:
         """Epoch of the connection to a peer."""
         return self.epochs.get(peer_id)
 
+    def backlog(self, peer_id: int) -> int:
+        """Nothing waits at this end of a simulated wire."""
+        return 0
+
     def send(self, peer_id: int, message: dict[str, Any]) -> None:
         """Send if connected."""
         self._fabric.send(self.node_id, peer_id, message)

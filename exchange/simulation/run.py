@@ -14,7 +14,7 @@ from exchange.simulation.network import Fabric, Faults
 from exchange.simulation.world import Violation, World
 
 SAFETY_S = 3.0
-LIVENESS_S = 10.0
+LIVENESS_S = 20.0
 FAULT_KINDS = (
     "kill",
     "power loss",
@@ -30,6 +30,7 @@ FAULT_KINDS = (
     "kill gateway",
     "transfer",
     "lost disk",
+    "hung disk",
 )
 
 
@@ -67,6 +68,9 @@ class Run:
         if not any(self._weights):
             self._weights[0] = 1
         self._faults_on = True
+        slow_s = rng.choice((0.0, 0.0, 0.0, 0.0, 0.03, 0.15))
+        for member in self.members:
+            member.slow_for_good_s = slow_s
         use_clock(self.world.time)
         for member in self.members:
             member.start()
@@ -78,6 +82,10 @@ class Run:
         self.world.after(0.5, self._next_fault)
 
     # --- faults ---
+
+    def stop_faults(self) -> None:
+        """No more faults from now on: for runs that cause their own."""
+        self._faults_on = False
 
     def _next_fault(self) -> None:
         if not self._faults_on:
@@ -111,6 +119,8 @@ class Run:
             self._fill_disk(member)
         elif kind == "clock jump":
             member.clock_offset_ns += rng.randrange(-(10**10), 10**10)
+        elif kind == "hung disk":
+            self._hang_disk(member)
         elif kind == "lost disk":
             self._lose_disk(member)
         elif kind == "transfer":
@@ -129,6 +139,18 @@ class Run:
             return
         member.wipe()
         self.world.after(self.world.rng.uniform(0.01, 0.5), lambda: self._restart(member))
+
+    def _hang_disk(self, member: Member) -> None:
+        """One disk at a time; it may go on hanging while everything else is healed."""
+        if any(each.disk_hangs for each in self.members):
+            return
+        member.disk_hangs = True
+        if self.world.rng.random() < 0.7:
+            self.world.after(self.world.rng.uniform(0.2, 3.0), lambda: self._free_disk(member))
+
+    @staticmethod
+    def _free_disk(member: Member) -> None:
+        member.disk_hangs = False
 
     def _transfer(self) -> None:
         for member in self.members:
@@ -195,7 +217,8 @@ class Run:
             self.world.run_until(SAFETY_S)
             self._heal()
             self._new_orders_are_answered()
-            self.checks.at_the_end(self.members, self.gateways)
+            level = [member for member in self.members if not member.disk_hangs]
+            self.checks.at_the_end(level, self.gateways)
         except Violation as error:
             violation = str(error)
         except Exception as error:  # a bug anywhere is a finding, with its seed
@@ -222,6 +245,9 @@ class Run:
             member.disk.fail_in = None
             member.slow_disk_until_s = 0.0
             self._restart(member)
+        if any(m.core is not None and not m.core.raft.may_vote for m in self.members):
+            for member in self.members:  # who lost a disk needs all the others
+                member.disk_hangs = False
         self.fabric.heal()
 
     def _new_orders_are_answered(self) -> None:
@@ -251,7 +277,7 @@ class Run:
         return "; ".join(nodes + waiting)
 
     def _level(self) -> bool:
-        cores = [member.core for member in self.members]
+        cores = [member.core for member in self.members if not member.disk_hangs]
         applied = {core.raft.applied_index for core in cores if core is not None}
         quiet = all(not gateway.client.pending for gateway in self.gateways)
         return len(applied) == 1 and None not in cores and quiet

@@ -88,6 +88,7 @@ class Life:
         self._world = world
         self.alive = True
         self._paused_until_s = 0.0
+        self._deferred: list[Callback] = []
         self.time = world.time
 
     def end(self) -> None:
@@ -104,12 +105,24 @@ class Life:
         def run() -> None:
             if not self.alive:
                 return
-            if self._world.now_s < self._paused_until_s:
-                self._world.after(self._paused_until_s - self._world.now_s, run)
+            if self._deferred or self._world.now_s < self._paused_until_s:
+                if not self._deferred:
+                    self._world.after(self._paused_until_s - self._world.now_s, self._resume)
+                self._deferred.append(callback)
                 return
             callback()
 
         return run
+
+    def _resume(self) -> None:
+        """Catch up with everything that was due meanwhile, in its order."""
+        if self.alive and self._world.now_s < self._paused_until_s:
+            self._world.after(self._paused_until_s - self._world.now_s, self._resume)
+            return
+        deferred, self._deferred = self._deferred, []
+        for callback in deferred:
+            if self.alive:
+                callback()
 
     def call_soon(self, callback: Callback) -> object:
         """On the next turn of the loop."""
@@ -130,6 +143,7 @@ class SimulatedFlusher:
         journal: Journal,
         done: FlushDone,
         latency_s: Callable[[], float],
+        hangs: Callable[[], bool],
         flushed: Callable[[int], None],
     ) -> None:
         self._world = world
@@ -137,6 +151,7 @@ class SimulatedFlusher:
         self._journal = journal
         self._done = done
         self._latency_s = latency_s
+        self._hangs = hangs
         self._flushed = flushed
         self.running: FlushJob | None = None
 
@@ -149,6 +164,9 @@ class SimulatedFlusher:
         # The disk goes on while the process is paused, and ends with its life.
         job = self.running
         if not self._life.alive or job is None:
+            return
+        if self._hangs():
+            self._world.after(0.05, self._finish)
             return
         self.running = None
         error: BaseException | None = None

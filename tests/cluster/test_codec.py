@@ -40,9 +40,9 @@ def test_a_frame_of_no_or_too_great_length_is_refused(length):
 
 
 def test_a_command_goes_through_the_log_unchanged():
-    blob = codec.pack_commands([ORDER, (codec.MARK_STATE, "m")])
+    blob = codec.pack_commands([ORDER, ORDER])
     assert codec.check_commands(blob) == 2
-    assert codec.unpack_commands(blob) == (tuple(ORDER), (0, "m"))
+    assert codec.unpack_commands(blob) == (tuple(ORDER), tuple(ORDER))
     frame = codec.ClientFrame("fix-1", 5, 1, blob)
     batch = codec.decode_batch(codec.encode_batch(77, [frame]))
     assert batch == (77, (frame,))
@@ -69,6 +69,14 @@ def test_a_command_goes_through_the_log_unchanged():
 def test_a_command_with_other_field_types_never_reaches_the_log(commands):
     with pytest.raises(CodecError):
         codec.check_commands(codec.pack(commands))
+
+
+def test_a_mark_is_for_tools_and_comes_alone():
+    mark = (codec.MARK_STATE, "m")
+    assert codec.check_commands(codec.pack_commands([mark]), may_mark=True) == 1
+    for commands, may_mark in (([mark], False), ([mark, mark], True), ([mark, ORDER], True)):
+        with pytest.raises(CodecError, match="one at a time"):
+            codec.check_commands(codec.pack_commands(commands), may_mark=may_mark)
 
 
 def test_a_batch_of_a_newer_format_is_refused():

@@ -82,6 +82,26 @@ def test_a_term_that_is_not_higher_gets_no_vote():
     assert not member(3).grants(ask(term=2), now_s=1.0, term=2, last=(1, 5))
 
 
+def test_each_election_that_comes_to_nothing_is_waited_for_twice_as_long():
+    second = member(2)
+    waits = []
+    now_s = 10.0
+    for _ in range(5):
+        while second.on_time(now_s) is None:
+            now_s += 0.001
+        yes = ask(number=second.round) | {"granted": True}
+        assert second.answered(3, yes, now_s) is Action.CAMPAIGN
+        begun_s = now_s
+        while second.on_time(now_s) is None:
+            now_s += 0.001
+        waits.append(now_s - begun_s)
+    assert waits[-1] > 1.0
+    assert 0.1 <= waits[0] <= 0.201
+    second.heard_leader(1, now_s)
+    second.lost_connection(1, now_s)
+    assert second.on_time(now_s) is Action.PRE_VOTE
+
+
 def test_a_denied_member_asks_again_soon():
     second = member(2)
     second.on_time(10.0)

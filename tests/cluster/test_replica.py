@@ -1,6 +1,14 @@
 """Duplicate suppression, fencing, numbering and the leader's queue."""
 
-from cluster.codec import MARK_STATE, ClientFrame, decode_batch, encode_batch, pack_commands
+from cluster.codec import (
+    MARK_STATE,
+    TOOL_PREFIX,
+    ClientFrame,
+    decode_batch,
+    encode_batch,
+    opening_frame,
+    pack_commands,
+)
 from cluster.replica import CLIENTS_MAX, Replica
 from cluster.sequencer import Sequencer
 from oms.commands import (
@@ -49,7 +57,7 @@ def frame(incarnation: int, first: int, *commands) -> ClientFrame:
 
 
 def opened(incarnation: int) -> ClientFrame:
-    return ClientFrame("fix-1", incarnation, 0, b"")
+    return opening_frame("fix-1", incarnation, 1)
 
 
 def test_a_command_that_is_sent_again_takes_effect_once():
@@ -82,6 +90,7 @@ def test_a_frame_behind_a_lost_one_waits_until_both_come_again():
     log = Log()
     log.apply(opened(7))
     assert accepted(log.apply(frame(7, 3, order(3)))) == []
+    assert log.replica.last_gaps == ["fix-1"]
     assert accepted(log.apply(frame(7, 1, order(1), order(2), order(3)))) == ["o1", "o2", "o3"]
 
 
@@ -109,12 +118,28 @@ def test_client_records_are_bounded_and_the_quietest_goes_first():
     log = Log()
     log.apply(opened(7))
     for number in range(CLIENTS_MAX - 1):
-        log.apply(ClientFrame(f"c{number}", 1, 0, b""))
+        log.apply(opening_frame(f"c{number}", 1, 1))
     log.apply(frame(7, 1, order(1)))
-    log.apply(ClientFrame("one more", 1, 0, b""))
+    log.apply(opening_frame("one more", 1, 1))
     assert "fix-1" in log.replica.clients
     assert "c0" not in log.replica.clients
     assert len(log.replica.clients) == CLIENTS_MAX
+
+
+def test_tools_are_forgotten_before_any_gateway():
+    log = Log()
+    log.apply(opened(7))
+    for number in range(2 * CLIENTS_MAX):
+        log.apply(opening_frame(f"{TOOL_PREFIX}{number}", 1, 1))
+    assert "fix-1" in log.replica.clients
+    assert len(log.replica.clients) == CLIENTS_MAX
+
+
+def test_a_client_that_was_forgotten_goes_on_with_its_numbers_once_it_opens_again():
+    log = Log()
+    log.apply(opening_frame("fix-1", 7, 5))
+    assert accepted(log.apply(frame(7, 5, order(5)))) == ["o5"]
+    assert accepted(log.apply(frame(7, 5, order(5)))) == []
 
 
 def test_everything_that_waits_becomes_one_batch_up_to_the_bound():

@@ -1,0 +1,91 @@
+"""Situations that random faults meet rarely, each once a finding of its own."""
+
+import pytest
+
+from exchange.simulation.gateway import Gateway
+from exchange.simulation.member import SESSIONS
+from exchange.simulation.run import Run
+
+
+@pytest.fixture
+def quiet() -> Run:
+    """Three nodes and one gateway; nothing fails by itself. A second has passed."""
+    seed = next(
+        seed for seed in range(1, 100) if len(Run(seed).members) == 3 and _one_gateway(seed)
+    )
+    run = Run(seed)
+    run.stop_faults()
+    for member in run.members:
+        member.slow_for_good_s = 0.0
+    run.fabric.faults.unruly = 0.0
+    run.world.run_until(1.0)
+    return run
+
+
+def _one_gateway(seed: int) -> bool:
+    return len(Run(seed).gateways) == 1
+
+
+def leader_of(run: Run):
+    return next(member for member in run.members if member.core and member.core.is_ready)
+
+
+def answers(run: Run) -> int:
+    return len(run.gateways[0].answers)
+
+
+def test_a_leader_whose_disk_hangs_is_replaced(quiet: Run):
+    leader = leader_of(quiet)
+    leader.disk_hangs = True
+    quiet.world.run_until(4.0)
+    before = answers(quiet)
+    quiet.world.run_until(6.0)
+    assert answers(quiet) > before
+    assert leader_of(quiet) is not leader
+    leader.disk_hangs = False
+    quiet.world.run_until(8.0)
+    assert leader.core.raft.applied_index >= leader_of(quiet).core.raft.applied_index - 5
+
+
+@pytest.mark.parametrize("latency_s", [0.08, 0.2])
+def test_a_leader_is_elected_however_slow_the_disks_are(quiet: Run, latency_s: float):
+    for member in quiet.members:
+        member.slow_for_good_s = latency_s
+    quiet.world.run_until(3.0)
+    leader_of(quiet).crash(power_loss=False)
+    quiet.world.run_until(13.0)
+    before = answers(quiet)
+    quiet.world.run_until(16.0)
+    assert answers(quiet) > before
+
+
+def test_a_gateway_that_is_away_twice_for_a_moment_keeps_its_session(quiet: Run):
+    gateway = quiet.gateways[0]
+    leader = leader_of(quiet)
+    grace_s = leader.core.settings.gateway_grace_ms / 1000
+    for away_s in (1.2, 1.0 + grace_s):
+        quiet.world.run_until(away_s)
+        gateway.reset_stalled(leader.node_id)
+    quiet.world.run_until(3.0 + grace_s)
+    session = leader.core.replica.state_machine.state.sessions[gateway.session]
+    assert session.is_open
+
+
+def test_an_old_leader_that_knows_nothing_of_a_new_gateway_does_not_turn_it_away(quiet: Run):
+    old = leader_of(quiet)
+    others = [member for member in quiet.members if member is not old]
+    for other in others:
+        quiet.fabric.block(old.node_id, other.node_id)
+        quiet.fabric.block(other.node_id, old.node_id)
+    used = {gateway.session for gateway in quiet.gateways}
+    while not any(member.core.is_ready for member in others):
+        quiet.world.run_until(quiet.world.now_s + 0.001)
+    Gateway.unreachable[old.node_id] = None
+    newcomer = Gateway(
+        quiet.world, quiet.members, next(name for name in SESSIONS if name not in used)
+    )
+    quiet.world.run_until(quiet.world.now_s + 0.004)
+    Gateway.unreachable.clear()
+    newcomer.reset_stalled(old.node_id)
+    quiet.world.run_until(quiet.world.now_s + 3.0)
+    assert newcomer.answers, "a refusal would have ended the run as a violation"
