@@ -51,7 +51,9 @@ Section = TypeVar("Section")
 class Config:
     """The whole file. `load` returns it with the ports shifted and the data folder absolute."""
 
-    data_dir: Path = key(Path("data"), PATH, "Journals, session stores, logs, pid files.")
+    data_dir: Path = key(
+        Path("data"), PATH, "Journals, session stores, logs, pid files; relative to this file."
+    )
     base_port: int = key(
         0,
         integer(-HIGHEST_PORT, HIGHEST_PORT, 10_000),
@@ -100,7 +102,7 @@ def load(path: Path | None) -> Config:
         path = Path(FILE_NAME)
         if not path.exists():
             return _resolve(Config(), Path.cwd())
-    example = "exchange init . writes a complete file"
+    example = "exchange init my-exchange writes my-exchange/exchange.toml"
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -109,8 +111,13 @@ def load(path: Path | None) -> Config:
         document = tomllib.loads(content.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), f"is not TOML ({error})", example) from error
-    config = dataclasses.replace(parse(document), source=path.resolve())
-    return _resolve(config, path.resolve().parent)
+    config = resolved(document, path.resolve().parent)
+    return dataclasses.replace(config, source=path.resolve())
+
+
+def resolved(document: dict[str, Any], folder: Path) -> Config:
+    """Return the Config that a TOML document in `folder` says: ports shifted, paths absolute."""
+    return _resolve(parse(document), folder)
 
 
 def parse(document: dict[str, Any]) -> Config:
@@ -191,6 +198,7 @@ def _check_references(config: Config) -> None:
         if others != count:
             problem = f"{others} addresses, but addresses.node_raft has {count}"
             raise ConfigError(f"addresses.{name}", problem, three)
+    _check_distinct(addresses)
     accounts = {account.account for account in config.accounts}
     for session in config.fix_sessions:
         if session.account not in accounts:
@@ -200,6 +208,21 @@ def _check_references(config: Config) -> None:
     if cluster.suspect_after_ms < 3 * cluster.heartbeat_ms:
         problem = f"{cluster.suspect_after_ms} is less than three times cluster.heartbeat_ms"
         raise ConfigError("cluster.suspect_after_ms", problem, str(6 * cluster.heartbeat_ms))
+
+
+def _check_distinct(addresses: Addresses) -> None:
+    """TCP ports of a host have one listener each; lines and re-requests an address each."""
+    tcp = ("node_raft", "node_client", "node_http", "fix", "fix_http", "marketdata_http")
+    for names in (tcp, ("line_a", "line_b", "rerequest")):
+        seen: dict[Address, str] = {}
+        for name in names:
+            value = getattr(addresses, name)
+            for address in (value,) if isinstance(value, Address) else value:
+                if address in seen:
+                    problem = f"{address} is the address of addresses.{seen[address]}, too"
+                    free = max(other.port for other in seen) % HIGHEST_PORT + 1
+                    raise ConfigError(f"addresses.{name}", problem, f'"{address.host}:{free}"')
+                seen[address] = name
 
 
 def is_loopback(host: str) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
+import tomllib
 from pathlib import Path
 from typing import Any
 
-from exchange.config import FILE_NAME, TABLES, Config
+from exchange.config import FILE_NAME, TABLES, Config, resolved
 from exchange.config_keys import ConfigError
 from exchange.config_sections import DEFAULT_ACCOUNTS, DEFAULT_FIX_SESSIONS, DEFAULT_INSTRUMENTS
 
@@ -91,12 +92,13 @@ def write_exchange_folder(
 ) -> Path:
     """Make `folder` with exchange.toml and an empty data folder; returns the path of the file.
 
-    Raises ConfigError rather than overwrite a file that is there.
+    Raises ConfigError rather than overwrite a file that is there or write one that is wrong.
     """
     path = folder / FILE_NAME
     if path.exists():
         raise ConfigError(str(path), "is there already", "exchange init other-folder")
     text = default_text(base_port, changes)
+    resolved(tomllib.loads(text), folder)  # a file that is wrong is not written
     try:
         (folder / Config().data_dir).mkdir(parents=True, exist_ok=True)
         path.write_text(text)

@@ -208,3 +208,22 @@ def test_the_file_of_the_containers_is_right() -> None:
     config = load(path)
     assert config.addresses.node_raft[2] == Address("node3", 7003)
     assert node_settings(config, 1).raft_bind == Address("0.0.0.0", 7001)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("fix = '127.0.0.1:7001'", "addresses.fix"),
+        ("node_http = ['h:1', 'h:1', 'h:2']", "addresses.node_http"),
+        ("line_a = '239.10.10.2:5002'", "addresses.line_b"),
+    ],
+)
+def test_an_address_belongs_to_one_listener(text: str, key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{key}: .* is the address of addresses\."):
+        parse_text(f"[addresses]\n{text}\n")
+
+
+def test_init_does_not_write_a_file_that_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="base_port: 60000 moves"):
+        write_exchange_folder(tmp_path / "x", base_port=60_000)
+    assert not (tmp_path / "x").exists()
