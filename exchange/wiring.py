@@ -6,6 +6,7 @@ Each process imports what it runs, when it runs it.
 from __future__ import annotations
 
 import asyncio
+import errno
 import faulthandler
 import fcntl
 import gc
@@ -110,7 +111,10 @@ async def _serve(make: Callable[[], Service], started: Callable[[], None]) -> No
         if not await _finished_first(asyncio.ensure_future(service.start()), stopping):
             return
     except OSError as error:
-        raise CannotStart(str(error)) from error
+        hint = ""
+        if error.errno == errno.EADDRINUSE:
+            hint = " (another exchange? see: exchange init --help, --base-port)"
+        raise CannotStart(f"{error}{hint}") from error
     # What exists now lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()

@@ -57,7 +57,7 @@ def open_line(line: Address, interface: str, receive_buffer_bytes: int) -> socke
         line_socket.bind(line)
         membership = socket.inet_aton(line.host) + socket.inet_aton(interface)
         line_socket.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
-    except OSError:
+    except OSError as error:
         line_socket.close()
-        raise
+        raise OSError(error.errno, f"{error.strerror}: UDP {line} on {interface}") from error
     return line_socket

@@ -89,9 +89,9 @@ class ReRequestServer:
         try:
             self._socket.setblocking(False)
             self._socket.bind(bind)
-        except OSError:
+        except OSError as error:
             self.close()
-            raise
+            raise OSError(error.errno, f"{error.strerror}: UDP {bind}") from error
         asyncio.get_running_loop().add_reader(self._socket, self._on_readable, self._socket)
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ import click
 
 from exchange.commands.options import (
     EXIT_PROBLEM,
+    EXIT_USAGE,
     ExitWith,
     config_option,
     supervised_option,
@@ -16,6 +17,7 @@ from exchange.commands.options import (
 )
 from exchange.config import FILE_NAME, Config, load
 from exchange.healthcheck import check
+from exchange.processes import all_processes, running_pid
 
 
 def register(cli: click.Group) -> None:
@@ -49,6 +51,15 @@ def _register_up(cli: click.Group) -> None:
         if config_path is not None and folder is not None:
             raise click.UsageError("--config and --dir exclude each other")
         config = load(config_path if folder is None else folder / FILE_NAME)
+        running = [
+            f"{process.name} (pid {pid})"
+            for process in all_processes(config)
+            if (pid := running_pid(config, process.name)) is not None
+        ]
+        if running:
+            problem = f"on {config.data_dir} there run already: {', '.join(running)}"
+            remedy = "stop them, or: exchange init other-folder --base-port 10000"
+            raise ExitWith(EXIT_USAGE, f"{problem}; {remedy}")
         return asyncio.run(Supervisor(config).run())
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from exchange.config import load
+from exchange.config import Config, load
 from exchange.config_text import write_exchange_folder
 from exchange.fix_client import FixClient
 from exchange.ledger import Ledger
@@ -19,10 +19,13 @@ from exchange.reconcile import check_sessions
 from exchange.report import settle
 
 
-async def command(exchange: LocalExchange, *words: str) -> tuple[int, str]:
+async def command(
+    exchange: LocalExchange, *words: str, config: Config | None = None
+) -> tuple[int, str]:
     """Run `exchange WORDS --config ...`; returns exit code and stdout."""
+    source = (config or exchange.config).source
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "exchange", *words, "--config", str(exchange.config.source),
+        sys.executable, "-m", "exchange", *words, "--config", str(source),
         stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
@@ -168,14 +171,27 @@ def test_a_killed_up_leaves_no_process_behind(tmp_path: Path) -> None:
 
 
 def test_up_ends_when_a_process_cannot_start(tmp_path: Path) -> None:
-    """A second `up` on ports and folder of the first: the first one's answers must not count."""
+    """A second `up` on the ports of the first: the first one's answers must not count."""
 
     async def run() -> tuple[int, str]:
-        async with local_exchange(tmp_path) as exchange:
-            return await asyncio.wait_for(command(exchange, "up"), 20)
+        async with local_exchange(tmp_path / "first") as exchange:
+            write_exchange_folder(tmp_path / "second", exchange.config.base_port)
+            second = load(tmp_path / "second" / "exchange.toml")
+            return await asyncio.wait_for(command(exchange, "up", config=second), 20)
 
     code, output = asyncio.run(run())
     assert code == 2
     events = [json.loads(line)["event"] for line in output.splitlines()]
     assert "ready" not in events
     assert "exited" in events
+
+
+def test_a_second_up_on_a_folder_starts_nothing(tmp_path: Path) -> None:
+    async def run() -> tuple[int, str]:
+        async with local_exchange(tmp_path) as exchange:
+            await exchange.kill("node-1")
+            answer = await asyncio.wait_for(command(exchange, "up"), 20)
+            assert exchange.pid("node-1") is None
+            return answer
+
+    assert asyncio.run(run()) == (2, "")
