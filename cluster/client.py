@@ -110,7 +110,7 @@ class ClusterClient:
         self._leader_term = 0
         self._answered = 0
         self.last_event_seq = from_event_seq - 1
-        self._queries: dict[int, asyncio.Future[Any]] = {}
+        self._queries: dict[int, tuple[NodeLink, asyncio.Future[Any]]] = {}
         self._next_query = 1
         self._links: dict[int, NodeLink] = {}
         self._nodes = nodes
@@ -143,7 +143,7 @@ class ClusterClient:
         self._tasks.clear()
         for link in list(self._links.values()):
             link.abort()
-        for future in self._queries.values():
+        for _, future in self._queries.values():
             future.cancel()
         self._queries.clear()
 
@@ -211,7 +211,7 @@ class ClusterClient:
     ) -> Any:
         """Ask an event sink, or "node", of one node: the leader unless `node_id` names another.
 
-        Raises TimeoutError without an answer, ValueError with the node's text on a refusal."""
+        Raises TimeoutError without an answer (at once when the node goes away), ValueError with the node's text on a refusal."""
         deadline_s = self._loop.time() + timeout_s
         link = self._link_to_ask(node_id)
         while link is None:
@@ -222,7 +222,7 @@ class ClusterClient:
         query_id = self._next_query
         self._next_query += 1
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._queries[query_id] = future
+        self._queries[query_id] = link, future
         link.write((FrameKind.QUERY, query_id, sink, request))
         try:
             async with asyncio.timeout_at(deadline_s):
@@ -279,6 +279,9 @@ class ClusterClient:
         """A connection ended."""
         if self._links.get(link.node_id) is link:
             del self._links[link.node_id]
+        for asked, future in self._queries.values():
+            if asked is link and not future.done():
+                future.set_exception(TimeoutError(f"node {link.node_id} went away"))
         if self._leader is link:
             self._leader = None
             self._set_state(ConnectionState.SEARCHING)
@@ -363,7 +366,7 @@ class ClusterClient:
         self._on_batch(EventBatch(time_ns, self.last_event_seq, self._answered, events))
 
     def _answer(self, query_id: int, good: bool, result: Any) -> None:
-        future = self._queries.get(query_id)
+        _, future = self._queries.get(query_id, (None, None))
         if future is not None and not future.done():
             if good:
                 future.set_result(result)
