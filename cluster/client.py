@@ -211,7 +211,8 @@ class ClusterClient:
     ) -> Any:
         """Ask an event sink, or "node", of one node: the leader unless `node_id` names another.
 
-        Raises TimeoutError without an answer (at once when the node goes away), ValueError with the node's text on a refusal."""
+        Raises TimeoutError without an answer (at once when the node goes away), ValueError with
+        the node's text on a refusal."""
         deadline_s = self._loop.time() + timeout_s
         link = self._link_to_ask(node_id)
         while link is None:
