@@ -12,11 +12,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from cluster.admin import state_hash
 from exchange.capture import FeedCapture, capture_of
+from exchange.commands.options import print_table, program
 from exchange.local import LocalExchange, new_local_exchange, wait_for
 from exchange.reconcile import shortened
 from exchange.report import check_running, check_stopped, settle, totals
@@ -196,45 +194,36 @@ The exchange keeps running until Ctrl-C.
   FIX 4.4          {addresses.fix}, TargetCompID {demo.exchange.config.fix.comp_id}; \
 CLIENT{SESSIONS + 1} .. CLIENT9 are free
   books, trades    http://{addresses.marketdata_http}/book/AAPL  /trades/AAPL
-  status           exchange status --config {demo.exchange.config.source}
-  kill the leader  exchange kill leader --config {demo.exchange.config.source}
+  status           {program()} status --config {demo.exchange.config.source}
+  kill the leader  {program()} kill leader --config {demo.exchange.config.source}
 """)
 
 
-def summary_table(facts: dict[str, Any]) -> Table:
-    """The facts of a run for people."""
-    table = Table(title="demo: " + ("PASSED" if facts["ok"] else "FAILED"), title_justify="left")
-    table.add_column("what")
-    table.add_column("result")
-    for what, result in (
-        ("FIX sessions", facts["sessions"]),
-        (
+def print_summary(facts: dict[str, Any]) -> None:
+    """The facts of a run for people, on stdout."""
+    rows: list[list[Any]] = [
+        ["FIX sessions", facts["sessions"]],
+        [
             "orders / cancels / replaces",
             f"{facts['orders']} / {facts['cancels']} / {facts['replaces']}",
-        ),
-        (
+        ],
+        [
             "accepted / rejected / cancel rejected",
             f"{facts['accepted']} / {facts['rejected']} / {facts['cancel_rejected']}",
-        ),
-        ("trades", facts["trades"]),
-        ("ITCH messages captured from multicast", facts["feed_messages"]),
-        ("leader killed, then leading", f"node {facts['killed']}, node {facts['new_leader']}"),
-        ("gap: SIGKILL to first new acknowledgement", f"{facts['gap_ms']} ms"),
+        ],
+        ["trades", facts["trades"]],
+        ["ITCH messages captured from multicast", facts["feed_messages"]],
+        ["leader killed, then leading", f"node {facts['killed']}, node {facts['new_leader']}"],
+        ["gap: SIGKILL to first new acknowledgement", f"{facts['gap_ms']} ms"],
         *(
-            (f"state of {node}", f"event_seq {mark[0]}, {mark[1][:16]}" if mark else "no answer")
+            [f"state of {node}", f"event_seq {mark[0]}, {mark[1][:16]}" if mark else "no answer"]
             for node, mark in facts["hashes"].items()
         ),
         *(
-            (f"contradictions in {name}", "\n".join(found))
+            [f"contradictions in {name}", "\n".join(found)]
             for name, found in facts["problems"].items()
         ),
-        ("lost, doubled, unequal", "nothing" if facts["ok"] else "see above"),
-        ("duration", f"{facts['seconds']} s"),
-    ):
-        table.add_row(what, str(result))
-    return table
-
-
-def print_summary(facts: dict[str, Any]) -> None:
-    """The table on stdout."""
-    Console().print(summary_table(facts))
+        ["lost, doubled, unequal", "nothing" if facts["ok"] else "see above"],
+        ["duration", f"{facts['seconds']} s"],
+    ]
+    print_table("demo: " + ("PASSED" if facts["ok"] else "FAILED"), ["what", "result"], rows)
