@@ -10,6 +10,9 @@ from exchange.simulation.gateway import Gateway
 from exchange.simulation.member import Member, Watch
 from exchange.simulation.world import Violation, World
 
+_RESET_S = 0.05
+"""Longest time until a peer knows that a connection is gone (network.py)."""
+
 
 class Checks(Watch):
     """Watches all members."""
@@ -22,6 +25,7 @@ class Checks(Watch):
         self._applied: dict[int, tuple[int, bytes]] = {}
         self._positions: dict[tuple[int, int], int] = {}
         self._durable: dict[int, dict[int, int]] = {member: {} for member in members}
+        self._lost: dict[int, dict[int, int]] = {}
         self.log: list[AppliedBatch] = []
 
     @property
@@ -49,13 +53,20 @@ class Checks(Watch):
             raise Violation(f"entry {index} differs on node {member.node_id}")
 
     def _on_a_majority(self, index: int, term: int) -> None:
-        holders = [node for node, entries in self._durable.items() if entries.get(index) == term]
+        holders = [
+            node
+            for node, entries in self._durable.items()
+            if term in (entries.get(index), self._lost.get(node, {}).get(index))
+        ]
         if len(holders) < self._majority:
             raise Violation(f"entry {index} of term {term} counts, but only {holders} have it")
 
     def wiped(self, member: Member) -> None:
-        """Nothing is durable there any more."""
-        self._durable[member.node_id].clear()
+        """Nothing is durable there any more. An acknowledgement that is on its way was true when
+        it left: for as long as its connection may still stand, it may count."""
+        lost = self._lost[member.node_id] = self._durable[member.node_id]
+        self._durable[member.node_id] = {}
+        self._world.after(_RESET_S, lost.clear)
 
     def flushed(self, member: Member, durable_index: int) -> None:
         """Note what is durable on the member's disk now: going back from the newest entry until

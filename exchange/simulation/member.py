@@ -250,8 +250,6 @@ class Member:
 
     def _fatal(self, error: BaseException) -> None:
         """The node stopped itself. A broken disk may do that; nothing else ever may."""
-        if isinstance(error, Violation):
-            raise error
         if not isinstance(error, OSError) and "write or sync failed" not in str(error):
             kind = "safety rule" if isinstance(error, SafetyViolation) else "bug"
             raise Violation(f"node {self.node_id} stopped, {kind}: {error!r}") from error

@@ -15,8 +15,8 @@ EPOCH_NS = 1_800_000_000_000_000_000
 """Wall clock at virtual time 0."""
 
 
-class Violation(Exception):
-    """The system did what it must never do."""
+class Violation(BaseException):
+    """The system did what it must never do. No handler of the code under test may catch it."""
 
 
 class Call:
