@@ -39,7 +39,7 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 install: $(VENV)/.runtime  ## make .venv with the command `exchange` in it
 	@echo "$(BIN)/exchange is ready; try: $(BIN)/exchange --help"
 
-demo: $(VENV)/.runtime  ## a local exchange, seeded traders, the leader killed, everything reconciled (KEEP=1: stays up)
+demo: $(VENV)/.runtime  ## a real exchange; its leader is killed (KEEP=1: stays up)
 	$(BIN)/exchange demo $(if $(KEEP),--keep) $(ARGS)
 
 test: $(VENV)/.test  ## the whole suite that needs nothing but this machine
@@ -51,23 +51,23 @@ check: $(VENV)/.dev  ## ruff, mypy --strict, the layer rules: seconds
 	$(BIN)/mypy
 	$(PYTEST) -q tests/test_layers.py
 
-bench: $(VENV)/.runtime  ## throughput, latency and failover over FIX, as JSON (TRIALS=20)
+bench: $(VENV)/.runtime  ## throughput, latency, failover over FIX, as JSON (TRIALS=20)
 	$(BIN)/exchange bench throughput --json
 	$(BIN)/exchange bench latency --json
 	$(BIN)/exchange bench failover --trials $(TRIALS) --json
 
-simulate: $(VENV)/.runtime  ## the cluster on a virtual clock with every kind of fault (SEEDS=2000, SEED=1)
+simulate: $(VENV)/.runtime  ## the cluster under simulated faults (SEEDS=2000, SEED=1)
 	$(BIN)/exchange simulate --seed $(SEED) --seeds $(SEEDS)
 
-mutation: $(VENV)/.runtime  ## each safety rule taken out: the simulation must notice (minutes)
+mutation: $(VENV)/.runtime  ## each safety rule taken out: is it noticed? (minutes)
 	$(BIN)/exchange simulate --mutations --seeds 10000
 
-soak: $(VENV)/.test  ## the tests that take minutes: ten rolling restarts under load
+soak: $(VENV)/.test  ## long tests: rolling restarts, random faults (minutes)
 	$(PYTEST) -m soak $(ARGS)
 
-docker-test: $(VENV)/.test  ## containers: kill, pause and cut off the leader (needs a Docker engine)
+docker-test: $(VENV)/.test  ## containers: leader killed, paused, cut off (needs Docker)
 	$(PYTEST) -m docker tests/docker $(ARGS)
 
-clean:  ## remove .venv, caches and build products; leaves data folders alone
+clean:  ## remove .venv, caches, build products; keep data folders
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
