@@ -61,7 +61,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports do not derive from asyncio's.
         self._transport = stream = cast(asyncio.Transport, transport)
-        self.peer = str(transport.get_extra_info("peername"))
+        name = transport.get_extra_info("peername")  # None when it has gone already
+        self.peer = ":".join(map(str, name[:2])) if name else "unknown"
         connected: socket.socket | None = transport.get_extra_info("socket")
         if connected is not None:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
