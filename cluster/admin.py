@@ -87,18 +87,16 @@ async def _submit(
         owners=None,
         from_event_seq=0,
     )
+    await _reachable(addresses)  # says at once what the wait would only say at its end
     try:
         async with asyncio.timeout(timeout_s):
             await client.start()
             number = client.submit(command)
             await answered
     except TimeoutError as error:
-        reached = await _reachable(addresses)
-        if not reached:
-            nodes = ", ".join(str(address) for address in addresses.values())
-            raise Unreachable(f"no node answers at {nodes}: is the exchange up?") from error
+        reached = ", ".join(str(node) for node in await _reachable(addresses))
         raise NoQuorum(
-            f"nodes {reached} answer, but no leader could commit within {timeout_s} s"
+            f"no leader could commit within {timeout_s:g} s; nodes that answer: {reached}"
         ) from error
     finally:
         await client.close()
@@ -106,11 +104,16 @@ async def _submit(
 
 
 async def _reachable(addresses: dict[int, Address]) -> list[int]:
+    """The nodes that answer. Raises Unreachable when none does."""
     answers = await asyncio.gather(
         *(query(address, "node", ("ping",), timeout_s=0.5) for address in addresses.values()),
         return_exceptions=True,
     )
-    return [node for node, answer in zip(addresses, answers, strict=True) if answer == "pong"]
+    reached = [node for node, answer in zip(addresses, answers, strict=True) if answer == "pong"]
+    if not reached:
+        nodes = ", ".join(str(address) for address in addresses.values())
+        raise Unreachable(f"no node answers at {nodes}: is the exchange up?")
+    return reached
 
 
 async def submit_operator_command(
@@ -156,7 +159,8 @@ async def _leader(addresses: dict[int, Address], wait_s: float = 0.5) -> int:
             newest = max(ready, key=lambda answer: int(answer["term"]))
             return int(newest["node_id"])
         if loop.time() > deadline_s:
-            raise NoQuorum(f"{len(facts)} nodes answer, but none leads")
+            answering = ", ".join(str(answer["node_id"]) for answer in facts)
+            raise NoQuorum(f"no node leads; nodes that answer: {answering}")
         await asyncio.sleep(0.005)
 
 
