@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -147,6 +148,7 @@ def _finish(run: Coroutine[Any, Any, dict[str, Any]], title: str, as_json: bool)
     if as_json:
         print_json(facts)
     else:
-        print_table(title, ["figure", "value"], [[key, value] for key, value in facts.items()])
+        rows = [[key, json.dumps(value)] for key, value in facts.items()]
+        print_table(title, ["figure", "value"], rows)
     sound = not facts["problems"] and facts["lost"] == facts["duplicated"] == 0
     return EXIT_OK if sound and facts.get("hash_equal", True) else EXIT_PROBLEM
