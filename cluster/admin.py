@@ -1,12 +1,14 @@
 """Reads and operator commands for tools: status, state hash at one place of the log, commands.
 
-Each call opens its own connections and closes them again.
+Each call opens its own connections and closes them again. `tls` is an operator's context (see
+cluster.tls.client_context), None where the cluster runs without TLS.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+import ssl
 from typing import Any
 
 from cluster.client import ClusterClient, EventBatch
@@ -21,6 +23,7 @@ from cluster.codec import (
     frame,
 )
 from cluster.settings import Address
+from cluster.tls import dial_options, reason
 from oms.commands import Command
 from oms.events import Event
 
@@ -33,17 +36,31 @@ class NoQuorum(Exception):
     """Nodes answer, but there is no leader that can commit."""
 
 
-async def query(address: Address, sink: str, request: Any, *, timeout_s: float = 2.0) -> Any:
-    """Ask one node. Raises Unreachable, and ValueError with the node's text on a refusal."""
+async def query(
+    address: Address,
+    sink: str,
+    request: Any,
+    *,
+    timeout_s: float = 2.0,
+    node_id: int | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> Any:
+    """Ask one node. With `tls`, `node_id` says whose certificate it must show. Raises Unreachable,
+    and ValueError with the node's text on a refusal."""
+    options: dict[str, Any] = {}
+    if tls is not None:
+        assert node_id is not None, "with TLS it must be known which node is asked"
+        options = dial_options(tls, node_id)
     try:
         async with asyncio.timeout(timeout_s):
-            return await _ask(address, sink, request)
+            return await _ask(address, sink, request, options)
     except (OSError, TimeoutError, CodecError, asyncio.IncompleteReadError) as error:
-        raise Unreachable(f"node at {address}: {error or 'no answer'}") from error
+        why = "no answer" if isinstance(error, TimeoutError) else reason(error)
+        raise Unreachable(f"node at {address}: {why}") from error
 
 
-async def _ask(address: Address, sink: str, request: Any) -> Any:
-    reader, writer = await asyncio.open_connection(address.host, address.port)
+async def _ask(address: Address, sink: str, request: Any, options: dict[str, Any]) -> Any:
+    reader, writer = await asyncio.open_connection(address.host, address.port, **options)
     try:
         writer.write(frame((FrameKind.QUERY, 1, sink, request)))
         frames = FrameReader(MAX_FRAME_BYTES)
@@ -59,14 +76,25 @@ async def _ask(address: Address, sink: str, request: Any) -> Any:
         writer.close()
 
 
-async def status(address: Address, timeout_s: float = 2.0) -> dict[str, Any]:
-    """Facts of one node (see Node.status). Raises Unreachable."""
-    facts: dict[str, Any] = await query(address, "node", ("status",), timeout_s=timeout_s)
+async def status(
+    address: Address,
+    timeout_s: float = 2.0,
+    *,
+    node_id: int | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> dict[str, Any]:
+    """Facts of one node (see Node.status); arguments as of `query`. Raises Unreachable."""
+    facts: dict[str, Any] = await query(
+        address, "node", ("status",), timeout_s=timeout_s, node_id=node_id, tls=tls
+    )
     return facts
 
 
 async def _submit(
-    addresses: dict[int, Address], command: Command, timeout_s: float
+    addresses: dict[int, Address],
+    command: Command,
+    timeout_s: float,
+    tls: ssl.SSLContext | None,
 ) -> list[tuple[int, Event]]:
     """Put one command through the log; returns all events from then until it was answered: those
     of its log entry, after a failover perhaps of some before it."""
@@ -86,15 +114,16 @@ async def _submit(
         on_batch=on_batch,
         owners=None,
         from_event_seq=0,
+        tls=tls,
     )
-    await _reachable(addresses)  # says at once what the wait would only say at its end
+    await _reachable(addresses, tls)  # says at once what the wait would only say at its end
     try:
         async with asyncio.timeout(timeout_s):
             await client.start()
             number = client.submit(command)
             await answered
     except TimeoutError as error:
-        reached = ", ".join(str(node) for node in await _reachable(addresses))
+        reached = ", ".join(str(node) for node in await _reachable(addresses, tls))
         raise NoQuorum(
             f"no leader could commit within {timeout_s:g} s; nodes that answer: {reached}"
         ) from error
@@ -103,57 +132,72 @@ async def _submit(
     return seen
 
 
-async def _reachable(addresses: dict[int, Address]) -> list[int]:
-    """The nodes that answer. Raises Unreachable when none does."""
+async def _reachable(addresses: dict[int, Address], tls: ssl.SSLContext | None) -> list[int]:
+    """The nodes that answer. Raises Unreachable when none does, with the reason of each."""
     answers = await asyncio.gather(
-        *(query(address, "node", ("ping",), timeout_s=0.5) for address in addresses.values()),
+        *(
+            query(address, "node", ("ping",), timeout_s=0.5, node_id=node, tls=tls)
+            for node, address in addresses.items()
+        ),
         return_exceptions=True,
     )
     reached = [node for node, answer in zip(addresses, answers, strict=True) if answer == "pong"]
     if not reached:
-        nodes = ", ".join(str(address) for address in addresses.values())
-        raise Unreachable(f"no node answers at {nodes}: is the exchange up?")
+        problems = "; ".join(str(answer) for answer in answers)
+        raise Unreachable(f"no node answers: is the exchange up? {problems}")
     return reached
 
 
 async def submit_operator_command(
-    addresses: dict[int, Address], command: Command, *, timeout_s: float = 5.0
+    addresses: dict[int, Address],
+    command: Command,
+    *,
+    timeout_s: float = 5.0,
+    tls: ssl.SSLContext | None = None,
 ) -> list[Event]:
     """Put an operator command through the log. Returns the events of its log entry, which may hold
     those of other commands too. Raises Unreachable, NoQuorum."""
-    return [event for _, event in await _submit(addresses, command, timeout_s)]
+    return [event for _, event in await _submit(addresses, command, timeout_s, tls)]
 
 
 async def transfer(
-    addresses: dict[int, Address], to: int | None, *, timeout_s: float = 3.0
+    addresses: dict[int, Address],
+    to: int | None,
+    *,
+    timeout_s: float = 3.0,
+    tls: ssl.SSLContext | None = None,
 ) -> tuple[int, int, float]:
     """Hand leadership over; returns (old leader, new leader, seconds it took).
 
     Raises Unreachable, NoQuorum (nobody leads, or nobody took over in time), and ValueError with
     the leader's sentence when it refuses."""
     loop = asyncio.get_running_loop()
-    old = await _leader(addresses)
+    old = await _leader(addresses, tls)
     begun_s = loop.time()
-    await query(addresses[old], "node", ("transfer", to), timeout_s=timeout_s)
+    await query(addresses[old], "node", ("transfer", to), timeout_s=timeout_s, node_id=old, tls=tls)
     while loop.time() < begun_s + timeout_s:
-        new = await _leader(addresses, wait_s=timeout_s)
+        new = await _leader(addresses, tls, wait_s=timeout_s)
         if new != old:
             return old, new, loop.time() - begun_s
         await asyncio.sleep(0.005)
     raise NoQuorum(f"node {old} still leads after {timeout_s} s")
 
 
-async def _leader(addresses: dict[int, Address], wait_s: float = 0.5) -> int:
+async def _leader(
+    addresses: dict[int, Address], tls: ssl.SSLContext | None, wait_s: float = 0.5
+) -> int:
     """The node that takes orders. Raises Unreachable, NoQuorum."""
     loop = asyncio.get_running_loop()
     deadline_s = loop.time() + wait_s
     while True:
         answers = await asyncio.gather(
-            *(status(address, 0.5) for address in addresses.values()), return_exceptions=True
+            *(status(address, 0.5, node_id=node, tls=tls) for node, address in addresses.items()),
+            return_exceptions=True,
         )
         facts = [answer for answer in answers if isinstance(answer, dict)]
         if not facts:
-            raise Unreachable("no node answers: is the exchange up?")
+            problems = "; ".join(str(answer) for answer in answers)
+            raise Unreachable(f"no node answers: is the exchange up? {problems}")
         ready = [answer for answer in facts if answer["ready"]]
         if ready:
             newest = max(ready, key=lambda answer: int(answer["term"]))
@@ -165,24 +209,34 @@ async def _leader(addresses: dict[int, Address], wait_s: float = 0.5) -> int:
 
 
 async def state_hash(
-    addresses: dict[int, Address], *, timeout_s: float = 5.0
+    addresses: dict[int, Address],
+    *,
+    timeout_s: float = 5.0,
+    tls: ssl.SSLContext | None = None,
 ) -> dict[int, tuple[int, str] | None]:
     """(event_seq, state hash) of every node, all taken at the same place of the log; None for a
     node that does not answer or has not come there within `timeout_s`. Raises Unreachable,
     NoQuorum."""
     mark_id = secrets.token_hex(8)
-    await _submit(addresses, (MARK_STATE, mark_id), timeout_s)
+    await _submit(addresses, (MARK_STATE, mark_id), timeout_s, tls)
     hashes = await asyncio.gather(
-        *(_await_mark(address, mark_id, timeout_s) for address in addresses.values())
+        *(
+            _await_mark(node, address, mark_id, timeout_s, tls)
+            for node, address in addresses.items()
+        )
     )
     return dict(zip(addresses, hashes, strict=True))
 
 
-async def _await_mark(address: Address, mark_id: str, timeout_s: float) -> tuple[int, str] | None:
+async def _await_mark(
+    node_id: int, address: Address, mark_id: str, timeout_s: float, tls: ssl.SSLContext | None
+) -> tuple[int, str] | None:
     deadline_s = asyncio.get_running_loop().time() + timeout_s
     while asyncio.get_running_loop().time() < deadline_s:
         try:
-            mark = await query(address, "node", ("mark", mark_id), timeout_s=0.5)
+            mark = await query(
+                address, "node", ("mark", mark_id), timeout_s=0.5, node_id=node_id, tls=tls
+            )
         except Unreachable:
             return None
         if mark is not None:

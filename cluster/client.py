@@ -12,6 +12,7 @@ import contextlib
 import logging
 import secrets
 import socket
+import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -28,6 +29,7 @@ from cluster.codec import (
     pack_commands,
 )
 from cluster.settings import Address
+from cluster.tls import Complaints, dial_options
 from oms.commands import Command
 from oms.events import Event
 
@@ -90,10 +92,12 @@ class ClusterClient:
         from_event_seq: int = 1,
         max_pending: int = 20_000,
         incarnation: int | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """`owners`: the sessions whose events are wanted; None means every event, market events
         included; () means none. `from_event_seq`: first event number that is wanted, 0 for those
-        after the first leader has answered. `incarnation`: for simulations; drawn otherwise."""
+        after the first leader has answered. `incarnation`: for simulations; drawn otherwise.
+        `tls`: of cluster.tls.client_context; its certificate must carry the name `client_id`."""
         self._client_id = client_id
         self._incarnation = secrets.randbits(62) if incarnation is None else incarnation
         self._on_batch = on_batch
@@ -114,6 +118,8 @@ class ClusterClient:
         self._next_query = 1
         self._links: dict[int, NodeLink] = {}
         self._nodes = nodes
+        self._tls = tls
+        self._complaints = Complaints()
         self._tasks: list[asyncio.Task[None]] = []
         self._first_leader: asyncio.Future[None] | None = None
         self._call_soon: Callable[[Callable[[], None]], object]
@@ -153,22 +159,32 @@ class ClusterClient:
         while self._state is not ConnectionState.REFUSED:
             link = self._links.get(node_id)
             if link is None:
+                link = NodeLink(self, node_id, self._loop.time)
                 try:
                     async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                         await self._loop.create_connection(
-                            lambda: NodeLink(self, node_id, self._loop.time),
+                            lambda made=link: made,  # type: ignore[misc]
                             address.host,
                             address.port,
+                            **dial_options(self._tls, node_id),
                         )
-                    pause_s = 0.02
-                except (OSError, TimeoutError):
+                except (OSError, TimeoutError) as error:
+                    self._complaints.about(node_id, error)
                     pause_s = min(pause_s * 1.5, 0.25)
-                await asyncio.sleep(pause_s)
-                continue
+                    await asyncio.sleep(pause_s)
+                    continue
             link.write((FrameKind.QUERY, 0, "node", ("ping",)))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_PING_EVERY_S):
                     await link.closed.wait()
+            if link.has_answered:
+                self._complaints.end(node_id)
+                pause_s = 0.02
+            elif link.closed.is_set():
+                # Let in and thrown out again: a full node, or one that refuses our certificate.
+                self._complaints.about(node_id, link.lost_by)
+                pause_s = min(pause_s * 1.5, 0.25)
+                await asyncio.sleep(pause_s)
             if link.silent_for_s > _SILENCE_S:
                 link.abort()
 
@@ -381,6 +397,8 @@ class NodeLink(asyncio.Protocol):
     def __init__(self, client: ClusterClient, node_id: int, time: Callable[[], float]) -> None:
         self.node_id = node_id
         self.closed = asyncio.Event()
+        self.lost_by: Exception | None = None
+        self.has_answered = False
         self._client = client
         self._transport: asyncio.Transport | None = None
         self._reader = FrameReader(MAX_FRAME_BYTES)
@@ -403,6 +421,7 @@ class NodeLink(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._last_received_s = self._time()
+        self.has_answered = True
         try:
             for body in self._reader.feed(data):
                 self._client.received(self, decode_node_frame(body))
@@ -412,6 +431,7 @@ class NodeLink(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self.lost_by = exc
         self.closed.set()
         self._client.disconnected(self)
 

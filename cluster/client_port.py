@@ -3,6 +3,8 @@
 Only the leader takes commands and streams events. Every node answers queries. A client that lags
 behind is fed from the event store at its own pace and never slows the others: nothing of it is
 queued here beyond one write buffer.
+
+With TLS a client gives the name that its certificate carries (cluster/tls.py), or no name at all.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ from cluster.codec import (
 from cluster.interface import AppliedBatch
 from cluster.replica import ClientRecord
 from cluster.runtime import Runtime
-from cluster.settings import Address
+from cluster.settings import Address, NodeSettings, TlsSettings
+from cluster.tls import Listener, Names, NotWelcome, is_client, may_be_client, node_name
 
 CONNECTIONS_MAX: Final = 512
 _WRITE_BUFFER_BYTES: Final = 4 << 20
@@ -53,6 +56,7 @@ class Host(Protocol):
     """What the node does for its clients."""
 
     node_id: int
+    settings: NodeSettings
 
     @property
     def is_ready(self) -> bool: ...
@@ -78,14 +82,16 @@ class ClientPort:
         answer: Callable[[str, Any], Any],
         bind: Address,
         runtime: Runtime,
+        tls: TlsSettings | None = None,
     ) -> None:
-        """`answer(sink, request)` answers queries, or raises ValueError with a sentence."""
+        """`answer(sink, request)` answers queries, or raises ValueError with a sentence. Raises
+        TlsError."""
         self.host = host
         self.runtime = runtime
         self.events = events
         self.answer = answer
         self._bind = bind
-        self._server: asyncio.Server | None = None
+        self._listener = Listener("client port", self.connection, tls)
         self._connections: dict[_Connection, None] = {}
         self._by_client: dict[str, list[_Connection]] = {}
         self._by_owner: dict[str, list[_Connection]] = {}
@@ -95,20 +101,25 @@ class ClientPort:
 
     async def start(self) -> None:
         """Listen. Raises OSError when the port is taken."""
+        await self._listener.start(self._bind)
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self.connection, self._bind.host, self._bind.port)
         self._watch_task = loop.create_task(self._watch(), name="watch clients")
 
-    def connection(self) -> asyncio.Protocol:
-        """The protocol of a new connection."""
-        return _Connection(self)
+    def connection(self, names: Names | None = None) -> asyncio.Protocol:
+        """The protocol of a new connection, whose certificate has these names. Raises NotWelcome
+        when they are neither a member's nor a client's."""
+        if names is not None and not is_client(names):
+            members = [node_name(node_id) for node_id in self.host.settings.client_addresses]
+            if names.isdisjoint(members):
+                found = ", ".join(sorted(names))
+                raise NotWelcome(f"the certificate of {found} is neither a member's nor a client's")
+        return _Connection(self, names)
 
     async def close(self) -> None:
         """Cut every connection."""
         if self._watch_task is not None:
             self._watch_task.cancel()
-        if self._server is not None:
-            self._server.close()
+        self._listener.close()
         for connection in list(self._connections):
             connection.abort()
 
@@ -259,9 +270,11 @@ class ClientPort:
 
 
 class _Connection(asyncio.Protocol):
-    """One client connection. `welcomed`: this node leads, and serves the client."""
+    """One client connection. `welcomed`: this node leads, and serves the client. `names` are those
+    in its certificate, None without TLS."""
 
-    def __init__(self, port: ClientPort) -> None:
+    def __init__(self, port: ClientPort, names: Names | None) -> None:
+        self._names = names
         self.hello: Hello | None = None
         self.welcomed = False
         self._port = port
@@ -380,6 +393,11 @@ class _Connection(asyncio.Protocol):
         return self._port.answer(request.sink, request.request)
 
     def _introduce(self, hello: Hello) -> None:
+        if self._names is not None and not may_be_client(self._names, hello.client_id):
+            found = ", ".join(sorted(self._names))
+            raise CodecError(
+                f"the certificate of {found} is not that of client {hello.client_id!r}"
+            )
         if self.welcomed:
             self.stop_serving()
             self._port.unsubscribe(self)

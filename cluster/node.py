@@ -44,7 +44,8 @@ class Node:
     # --- life ---
 
     async def start(self) -> None:
-        """Open the journal, replay, listen. Raises JournalError, OSError (port taken)."""
+        """Open the journal, replay, listen. Raises JournalError, OSError (port taken),
+        TlsError."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_exception)
         self._stopped = loop.create_future()
@@ -64,7 +65,12 @@ class Node:
             on_fatal=self._fatal,
         )
         self._port = ClientPort(
-            self.core, self.events, self.answer, self.settings.client_bind, runtime
+            self.core,
+            self.events,
+            self.answer,
+            self.settings.client_bind,
+            runtime,
+            self.settings.tls,
         )
         self._http = NodeHttp(self, self.settings.http_bind)
         self.core.events = self.events

@@ -96,6 +96,7 @@ class LiveRuntime:
             on_connected=on_connected,
             on_disconnected=on_disconnected,
             first_epoch=time.time_ns(),
+            tls=settings.tls,
         )
 
 

@@ -27,6 +27,20 @@ class Durability(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """How a process proves who it is, and whom it believes. PEM files.
+
+    The certificate names its owner in a subjectAltName: DNS `node-N` for a node, `client-NAME` for
+    whoever connects under the client_id NAME (cluster/tls.py). The authority signs all of them and
+    nothing else: it is the only one that is believed.
+    """
+
+    certificate: Path
+    private_key: Path
+    authority: Path
+
+
+@dataclass(frozen=True, slots=True)
 class NodeSettings:
     """One node. `raft_addresses` and `client_addresses` name all members, this one included, as
     the others reach them; the bind addresses are where this node listens."""
@@ -52,3 +66,5 @@ class NodeSettings:
     """(instruments, accounts, sessions) of a new cluster: see oms.commands.LoadReferenceData."""
     opening_state: int = 2
     """TradingState that every instrument of a new cluster is put into."""
+    tls: TlsSettings | None = None
+    """None: Raft and client protocol are plain TCP."""

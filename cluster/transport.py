@@ -5,6 +5,8 @@ believed; a peer that is no member, belongs to another cluster or speaks another
 A connection has an epoch, drawn by the side that dials, so that answers of an older connection can
 be told apart. A connection on which nothing arrived for a second is given up and dialled anew: TCP
 itself would notice a cut network only after minutes.
+
+With TLS a member is whom its certificate says; a hello in another name is refused.
 """
 
 from __future__ import annotations
@@ -17,7 +19,16 @@ from typing import Any, Final, cast
 
 from cluster.codec import MAX_FRAME_BYTES as MAX_PEER_FRAME_BYTES
 from cluster.codec import CodecError, FrameReader, decode_raft_message, frame, unpack
-from cluster.settings import Address
+from cluster.settings import Address, TlsSettings
+from cluster.tls import (
+    Complaints,
+    Listener,
+    Names,
+    NotWelcome,
+    client_context,
+    dial_options,
+    node_name,
+)
 
 _VERSION: Final = 1
 _SEND_QUEUE_BYTES_MAX: Final = 256 << 20
@@ -46,8 +57,9 @@ class PeerNetwork:
         on_connected: Callable[[int, int], None],
         on_disconnected: Callable[[int, int], None],
         first_epoch: int,
+        tls: TlsSettings | None = None,
     ) -> None:
-        """The callbacks get (peer_id, epoch[, message])."""
+        """The callbacks get (peer_id, epoch[, message]). Raises TlsError."""
         self.node_id = node_id
         self.on_message = on_message
         self.on_connected = on_connected
@@ -61,7 +73,9 @@ class PeerNetwork:
         self._dialled: dict[int, _Link] = {}
         """Connections of ours that have not been answered yet."""
         self._epoch = first_epoch
-        self._server: asyncio.Server | None = None
+        self._listener = Listener("raft port", self._accept, tls)
+        self._context = None if tls is None else client_context(tls)
+        self._complaints = Complaints()
         self._tasks: list[asyncio.Task[None]] = []
         self.frames_sent = 0
         self.bytes_sent = 0
@@ -70,9 +84,7 @@ class PeerNetwork:
         """Listen, and dial the peers with a lower id until closed. Raises OSError when the port is
         taken."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: _Link(self, None, 0), self._bind.host, self._bind.port
-        )
+        await self._listener.start(self._bind)
         for peer in self._peers:
             if peer < self.node_id:
                 self._tasks.append(loop.create_task(self._dial(peer), name=f"dial node {peer}"))
@@ -83,8 +95,7 @@ class PeerNetwork:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._server is not None:
-            self._server.close()
+        self._listener.close()
         for link in [*self._links.values(), *self._unknown, *self._dialled.values()]:
             link.abort()
 
@@ -120,25 +131,41 @@ class PeerNetwork:
         link.sent = True
         link.transport.write(data)
 
+    def _accept(self, names: Names | None) -> _Link:
+        """The protocol of a connection that a peer made. Raises NotWelcome."""
+        if names is not None and not any(node_name(peer) in names for peer in self._peers):
+            raise NotWelcome(f"the certificate of {', '.join(sorted(names))} is no other member's")
+        return _Link(self, None, 0, names)
+
     async def _dial(self, peer_id: int) -> None:
-        loop = asyncio.get_running_loop()
         pause_s = 0.02
         while True:
             if peer_id not in self._links and peer_id not in self._dialled:
-                self._epoch += 1
-                epoch = self._epoch
-                host, port = self._addresses[peer_id]
-                try:
-                    async with asyncio.timeout(_SILENCE_S):
-                        await loop.create_connection(
-                            lambda epoch=epoch: _Link(self, peer_id, epoch),  # type: ignore[misc]
-                            host,
-                            port,
-                        )
+                if await self._introduced_to(peer_id):
+                    self._complaints.end(peer_id)
                     pause_s = 0.02
-                except (OSError, TimeoutError):
+                else:
                     pause_s = min(pause_s * 1.5, 0.25)
             await asyncio.sleep(pause_s)
+
+    async def _introduced_to(self, peer_id: int) -> bool:
+        """Dial once; True when both sides know each other."""
+        self._epoch += 1
+        link = _Link(self, peer_id, self._epoch, None)
+        host, port = self._addresses[peer_id]
+        try:
+            async with asyncio.timeout(_SILENCE_S):
+                await asyncio.get_running_loop().create_connection(
+                    lambda: link, host, port, **dial_options(self._context, peer_id)
+                )
+                # With TLS 1.3 the other side judges our certificate after our handshake is done.
+                await link.settled.wait()
+        except (OSError, TimeoutError) as error:
+            self._complaints.about(peer_id, error)
+            link.abort()
+        else:
+            self._complaints.about(peer_id, link.lost_by)
+        return link.peer_id is not None
 
     async def _watch(self) -> None:
         """Ping idle connections, give up silent ones."""
@@ -218,16 +245,23 @@ class PeerNetwork:
 
 
 class _Link(asyncio.Protocol):
-    """One TCP connection. `dials` is the peer that we dialled, None when we were dialled."""
+    """One connection. `dials` is the peer that we dialled, None when we were dialled. `names` are
+    those in the certificate of whoever dialled us, None without TLS. It is `settled` once the peer
+    is known, or the connection lost."""
 
-    def __init__(self, network: PeerNetwork, dials: int | None, epoch: int) -> None:
+    def __init__(
+        self, network: PeerNetwork, dials: int | None, epoch: int, names: Names | None
+    ) -> None:
         self.peer_id: int | None = None
+        self.settled = asyncio.Event()
+        self.lost_by: Exception | None = None
         self.epoch = epoch
         self.sent = False
         self.transport: asyncio.Transport | None = None
         self.last_received_s = 0.0
         self._network = network
         self.dials = dials
+        self._names = names
         self._reader = FrameReader(_HELLO_BYTES_MAX)
         self._time = asyncio.get_running_loop().time
 
@@ -258,6 +292,9 @@ class _Link(asyncio.Protocol):
 
     def _introduce(self, body: bytes) -> None:
         peer_id, epoch = self._network.check_hello(body)
+        if self._names is not None and node_name(peer_id) not in self._names:
+            names = ", ".join(sorted(self._names))
+            raise CodecError(f"it says node {peer_id}, its certificate says {names}")
         if self.dials is None:
             self.epoch = epoch
             assert self.transport is not None
@@ -265,11 +302,14 @@ class _Link(asyncio.Protocol):
         elif (peer_id, epoch) != (self.dials, self.epoch):
             raise CodecError(f"dialled node {self.dials}, node {peer_id} answered")
         self.peer_id = peer_id
+        self.settled.set()
         self._reader.allow(MAX_PEER_FRAME_BYTES)
         self._network.introduced(self, peer_id)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
+        self.lost_by = exc
+        self.settled.set()
         self._network.closed(self)
 
     def abort(self) -> None:
