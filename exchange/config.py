@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,9 +41,11 @@ from exchange.config_sections import (
     InstrumentSection,
     LogLevel,
     MarketData,
+    Tls,
 )
 
 FILE_NAME = "exchange.toml"
+_NAME_IN_CERTIFICATE = re.compile("[A-Za-z0-9_-]+")
 
 Section = TypeVar("Section")
 
@@ -60,11 +63,12 @@ class Config:
         "Added to every TCP and UDP port below, so that several exchanges share a machine.",
     )
     allow_plaintext_on_network: bool = key(
-        False, FLAG, "Let nodes speak without TLS on other addresses than loopback."
+        False, FLAG, "Let nodes without [tls] speak on other addresses than loopback."
     )
     log_level: LogLevel = key(LogLevel.INFO, choice(LogLevel), "How much goes to DATA/log.")
     addresses: Addresses = field(default_factory=Addresses)
     cluster: Cluster = field(default_factory=Cluster)
+    tls: Tls = field(default_factory=Tls)
     fix: Fix = field(default_factory=Fix)
     marketdata: MarketData = field(default_factory=MarketData)
     instruments: tuple[InstrumentSection, ...] = DEFAULT_INSTRUMENTS
@@ -82,6 +86,7 @@ class Config:
 TABLES: dict[str, type[Any]] = {
     "addresses": Addresses,
     "cluster": Cluster,
+    "tls": Tls,
     "fix": Fix,
     "marketdata": MarketData,
 }
@@ -138,6 +143,7 @@ def parse(document: dict[str, Any]) -> Config:
     config = Config(**values)
     _check_references(config)
     _check_plaintext(config)
+    _check_names_in_certificates(config)
     return config
 
 
@@ -231,8 +237,8 @@ def is_loopback(host: str) -> bool:
 
 
 def _check_plaintext(config: Config) -> None:
-    """Raft and client protocol speak plain TCP: on loopback, or where the config says so."""
-    if config.allow_plaintext_on_network:
+    """Without TLS the nodes are on loopback, or where the config says so in so many words."""
+    if config.allow_plaintext_on_network or config.tls.authority is not None:
         return
     addresses = config.addresses
     for name in ("node_raft", "node_client"):
@@ -241,10 +247,23 @@ def _check_plaintext(config: Config) -> None:
             if not is_loopback(host):
                 where = "addresses.bind_host" if addresses.bind_host else f"addresses.{name}"
                 problem = (
-                    f"{host!r} is not a loopback address, and the nodes speak without TLS; on a "
-                    "network that is private to them set allow_plaintext_on_network = true"
+                    f"{host!r} is not a loopback address, and the nodes speak without TLS; set "
+                    "tls.authority (exchange init --tls makes certificates), or on a network that "
+                    "is private to the nodes allow_plaintext_on_network = true"
                 )
                 raise ConfigError(where, problem, '"127.0.0.1"')
+
+
+def _check_names_in_certificates(config: Config) -> None:
+    """With TLS the names of clients are those of files and of certificates."""
+    if config.tls.authority is None:
+        return
+    clients = {"fix.gateway_id": config.fix.gateway_id}
+    clients["marketdata.client_id"] = config.marketdata.client_id
+    for name, client_id in clients.items():
+        if not _NAME_IN_CERTIFICATE.fullmatch(client_id):
+            problem = f"{client_id!r} stands in a certificate: letters, digits, '-', '_' only"
+            raise ConfigError(name, problem, '"fix-1"')
 
 
 def _shift(name: str, address: Address, base_port: int) -> Address:
@@ -256,7 +275,7 @@ def _shift(name: str, address: Address, base_port: int) -> Address:
 
 
 def _resolve(config: Config, folder: Path) -> Config:
-    """Shift the ports, make the data folder absolute."""
+    """Shift the ports, make paths absolute."""
     shifted: dict[str, Any] = {}
     for item in dataclasses.fields(Addresses):
         value, name = getattr(config.addresses, item.name), f"addresses.{item.name}"
@@ -267,5 +286,9 @@ def _resolve(config: Config, folder: Path) -> Config:
     return dataclasses.replace(
         config,
         data_dir=(folder / config.data_dir).resolve(),
+        tls=Tls(
+            authority=config.tls.authority and (folder / config.tls.authority).resolve(),
+            certificates=(folder / config.tls.certificates).resolve(),
+        ),
         addresses=dataclasses.replace(config.addresses, **shifted),
     )

@@ -190,6 +190,18 @@ def _read_path(value: Any) -> Path:
 PATH = Kind(_read_path, "a path, absolute or relative to this file", '"data"', toml_text)
 
 
+def _read_path_or_nothing(value: Any) -> Path | None:
+    return None if value == "" else _read_path(value)
+
+
+PATH_OR_NOTHING = Kind(
+    _read_path_or_nothing,
+    'a path, absolute or relative to this file, or ""',
+    '"tls/ca.pem"',
+    lambda value: toml_text("" if value is None else value),
+)
+
+
 def _read_price(value: Any) -> int:
     price = parse_price(value) if isinstance(value, str) else None
     if price is None or price <= 0:

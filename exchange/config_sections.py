@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from cluster.settings import Address, Durability
 from exchange.config_keys import (
@@ -12,6 +13,8 @@ from exchange.config_keys import (
     FLAG,
     GROUP,
     INTERFACE,
+    PATH,
+    PATH_OR_NOTHING,
     PRICE,
     SESSION,
     choice,
@@ -118,6 +121,24 @@ class Cluster:
         TradingState.TRADING,
         choice(TradingState, {**OPENING_STATES}),
         "State of every instrument of a new cluster; closed waits for `exchange market open`.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Mutual TLS on the ports of the nodes."""
+
+    authority: Path | None = key(
+        None,
+        PATH_OR_NOTHING,
+        "PEM certificate of the authority that signs nodes and clients of this exchange and nobody "
+        'else; "": no TLS, and the nodes stay on loopback.',
+    )
+    certificates: Path = key(
+        Path("tls"),
+        PATH,
+        "Folder with NAME.pem and NAME.key (mode 0600) of each process on this machine; NAME is "
+        "node-1 ..., client-GATEWAY_ID, client-CLIENT_ID of market data, client-operator.",
     )
 
 

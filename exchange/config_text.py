@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from exchange.config import FILE_NAME, TABLES, Config, resolved
-from exchange.config_keys import ConfigError
+from exchange.config_keys import ConfigError, toml_text
 from exchange.config_sections import DEFAULT_ACCOUNTS, DEFAULT_FIX_SESSIONS, DEFAULT_INSTRUMENTS
+from exchange.settings import AUTHORITY, certificate_names
 
 _HEADER = """\
 # Configuration of one exchange. Every key stands here with its default; a key that is left out
 # means the same. `exchange check-config` shows what results from it, ports shifted.
-# Raft and client protocol speak plain TCP: keep them on loopback or on a network of their own.
+# Nodes that listen on more than loopback need certificates: [tls].
 
 """
 _TABLE_NOTES = {
     "addresses": "Where the processes listen, and how the others reach them (before base_port).",
     "cluster": "Replication.",
+    "tls": "Mutual TLS: who may talk to the nodes. HTTP, FIX and market data are not affected.",
     "fix": "FIX order entry.",
     "marketdata": "ITCH 5.0 over MoldUDP64, and the market-data process.",
 }
@@ -88,19 +90,30 @@ def default_text(base_port: int = 0, changes: dict[str, str] | None = None) -> s
 
 
 def write_exchange_folder(
-    folder: Path, base_port: int = 0, changes: dict[str, str] | None = None
+    folder: Path, base_port: int = 0, changes: dict[str, str] | None = None, *, tls: bool = False
 ) -> Path:
     """Make `folder` with exchange.toml and an empty data folder; returns the path of the file.
+    With `tls` it also gets certificates of a development authority.
 
     Raises ConfigError rather than overwrite a file that is there or write one that is wrong.
     """
     path = folder / FILE_NAME
-    if path.exists():
-        raise ConfigError(str(path), "is there already", "exchange init other-folder")
+    certificates = folder / Config().tls.certificates
+    for existing in (path, certificates) if tls else (path,):
+        if existing.exists():
+            raise ConfigError(str(existing), "is there already", "exchange init other-folder")
+    changes = dict(changes or {})
+    if tls:
+        changes["tls.authority"] = toml_text(Config().tls.certificates / AUTHORITY)
     text = default_text(base_port, changes)
-    resolved(tomllib.loads(text), folder)  # a file that is wrong is not written
+    config = resolved(tomllib.loads(text), folder)  # a file that is wrong is not written
     try:
         (folder / Config().data_dir).mkdir(parents=True, exist_ok=True)
+        if tls:
+            from exchange.certificates import make_certificates
+
+            names = set(certificate_names(config).values())
+            make_certificates(certificates, sorted(names))
         path.write_text(text)
     except OSError as error:
         problem = f"cannot be written ({error.strerror})"

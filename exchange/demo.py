@@ -18,7 +18,7 @@ from exchange.commands.options import print_table, program
 from exchange.local import LocalExchange, new_local_exchange, wait_for
 from exchange.reconcile import shortened
 from exchange.report import check_running, check_stopped, settle, totals
-from exchange.settings import node_addresses
+from exchange.settings import client_tls, node_addresses
 from exchange.traders import Trader
 
 SEED = 20_260_101
@@ -103,7 +103,8 @@ class Demo:
         self.facts["feed_messages"] = len(self.capture.messages)
         others = [e["process"] for e in self.exchange.exited if e["process"] != f"node-{killed}"]
         self.problems["processes"] = [f"{name} ended by itself" for name in others]
-        hashes = await state_hash(node_addresses(self.exchange.config))
+        config = self.exchange.config
+        hashes = await state_hash(node_addresses(config), tls=client_tls(config))
         self.facts["hashes"] = {f"node-{node}": mark for node, mark in hashes.items()}
 
     async def _orders_reach(self, count: int) -> None:

@@ -258,21 +258,24 @@ class LocalExchange:
         return code
 
 
-def new_local_exchange(folder: Path, changes: dict[str, str] | None = None) -> LocalExchange:
+def new_local_exchange(
+    folder: Path, changes: dict[str, str] | None = None, *, tls: bool = False
+) -> LocalExchange:
     """Write an exchange.toml on free ports into `folder` (which may exist, but not hold one).
 
     `changes`: key -> TOML text, with dotted keys such as {"cluster.durability": '"memory"'}.
+    `tls`: with certificates of a development authority.
     """
-    path = write_exchange_folder(folder, base_port=free_base_port(), changes=changes)
+    path = write_exchange_folder(folder, base_port=free_base_port(), changes=changes, tls=tls)
     return LocalExchange(configuration.load(path))
 
 
 @asynccontextmanager
 async def local_exchange(
-    folder: Path, changes: dict[str, str] | None = None
+    folder: Path, changes: dict[str, str] | None = None, *, tls: bool = False
 ) -> AsyncIterator[LocalExchange]:
     """A running exchange in `folder`, stopped at the end whatever happens."""
-    exchange = new_local_exchange(folder, changes)
+    exchange = new_local_exchange(folder, changes, tls=tls)
     try:
         await exchange.start()
         yield exchange

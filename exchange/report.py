@@ -21,7 +21,7 @@ from exchange.reconcile import (
     check_trades,
     fills,
 )
-from exchange.settings import node_addresses
+from exchange.settings import client_tls, node_addresses
 
 BOOK_DEPTH = 1_000
 SETTLE_TIMEOUT_S = 30.0
@@ -41,7 +41,7 @@ async def check_running(
     """Everything that can be checked while the exchange is still up and nobody trades."""
     problems = {"sessions": check_sessions(ledgers), "trades": check_trades(ledgers)}
     await exchange.wait_until_level()
-    hashes = await state_hash(node_addresses(exchange.config))
+    hashes = await state_hash(node_addresses(exchange.config), tls=client_tls(exchange.config))
     differ = len(set(hashes.values())) != 1 or None in hashes.values()
     problems["state hash"] = [f"nodes differ: {hashes}"] if differ else []
     if capture is not None:

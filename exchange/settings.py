@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from cluster.settings import Address, NodeSettings
+import ssl
+
+from cluster.settings import Address, NodeSettings, TlsSettings
+from cluster.tls import OPERATOR, TlsError, client_context, client_name, node_name
 from exchange.config import Config
 from exchange.config_keys import ConfigError
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
@@ -13,6 +16,42 @@ from oms.reference_data import Account, Instrument, SessionDefinition
 def _bind(config: Config, address: Address) -> Address:
     """Where a server of `address` listens."""
     return Address(config.addresses.bind_host or address.host, address.port)
+
+
+AUTHORITY = "ca.pem"
+"""File name of the development authority's certificate."""
+
+
+def certificate_names(config: Config) -> dict[str, str]:
+    """Process (as processes.py calls it; "operator" are the verbs) -> name in its certificate."""
+    return {
+        **{node_name(node_id): node_name(node_id) for node_id in config.node_ids},
+        "gateway-fix": client_name(config.fix.gateway_id),
+        "marketdata": client_name(config.marketdata.client_id),
+        OPERATOR: client_name(OPERATOR),
+    }
+
+
+def tls_settings(config: Config, process: str) -> TlsSettings | None:
+    """The files of one process, whether they exist or not; None without TLS."""
+    if config.tls.authority is None:
+        return None
+    name, folder = certificate_names(config)[process], config.tls.certificates
+    return TlsSettings(folder / f"{name}.pem", folder / f"{name}.key", config.tls.authority)
+
+
+def client_tls(config: Config, process: str = OPERATOR) -> ssl.SSLContext | None:
+    """With what a process connects to nodes; None without TLS. Raises ConfigError."""
+    settings = tls_settings(config, process)
+    try:
+        return None if settings is None else client_context(settings)
+    except TlsError as error:
+        raise tls_problem(error) from error
+
+
+def tls_problem(error: TlsError) -> ConfigError:
+    """What is wrong with a certificate, as a problem of the configuration."""
+    return ConfigError("tls.certificates", str(error), "exchange init other-folder --tls")
 
 
 def node_addresses(config: Config) -> dict[int, Address]:
@@ -65,6 +104,7 @@ def node_settings(config: Config, node_id: int) -> NodeSettings:
         segment_bytes=cluster.segment_bytes,
         reference_data=reference_data(config),
         opening_state=int(cluster.opening_state),
+        tls=tls_settings(config, node_name(node_id)),
     )
 
 

@@ -9,6 +9,7 @@ import asyncio
 import errno
 import faulthandler
 import fcntl
+import functools
 import gc
 import logging
 import os
@@ -31,10 +32,14 @@ from exchange.processes import (
     write_started_mark,
 )
 from exchange.settings import (
+    certificate_names,
+    client_tls,
     feed_settings,
     fix_gateway_settings,
     marketdata_settings,
     node_settings,
+    tls_problem,
+    tls_settings,
 )
 
 EXIT_OK = 0
@@ -43,6 +48,8 @@ EXIT_BUG = 70
 
 LOG_FILE_BYTES = 64 << 20
 LOG_FILES_KEPT = 3
+WARN_DAYS = 30
+"""A certificate that expires sooner is worth a line in the log."""
 
 logger = logging.getLogger(__name__)
 
@@ -70,20 +77,29 @@ def run_node(config: Config, node_id: int, supervised_by: int | None) -> int:
     from marketdata.publisher import SINK_NAME, ItchPublisher
 
     settings = node_settings(config, node_id)
+    name = f"node-{node_id}"
+    days_left = _check_certificate(config, name)
 
     def make() -> Service:
         return Node(settings, {SINK_NAME: ItchPublisher(feed_settings(config, node_id))})
 
-    return _run_process(config, f"node-{node_id}", make, supervised_by)
+    return _run_process(config, name, make, supervised_by, days_left)
 
 
 def run_fix_gateway(config: Config, supervised_by: int | None) -> int:
     """Run the FIX gateway until SIGTERM or SIGINT; returns the exit code."""
+    from cluster.client import ClusterClient
     from gateway.fix.server import FixGateway
 
     settings = fix_gateway_settings(config)
+    name = "gateway-fix"
+    days_left = _check_certificate(config, name)
+    client = functools.partial(ClusterClient, tls=client_tls(config, name))
 
-    return _run_process(config, "gateway-fix", lambda: FixGateway(settings), supervised_by)
+    def make() -> Service:
+        return FixGateway(settings, cluster=client)
+
+    return _run_process(config, name, make, supervised_by, days_left)
 
 
 def run_marketdata(config: Config, supervised_by: int | None) -> int:
@@ -91,8 +107,29 @@ def run_marketdata(config: Config, supervised_by: int | None) -> int:
     from marketdata.server import MarketDataServer
 
     settings = marketdata_settings(config)
+    name = "marketdata"
+    days_left = _check_certificate(config, name)
+    tls = client_tls(config, name)
 
-    return _run_process(config, "marketdata", lambda: MarketDataServer(settings), supervised_by)
+    def make() -> Service:
+        return MarketDataServer(settings, tls=tls)
+
+    return _run_process(config, name, make, supervised_by, days_left)
+
+
+def _check_certificate(config: Config, process: str) -> int | None:
+    """Days that the certificate of a process is still valid; None without TLS. Raises ConfigError
+    when it cannot be used."""
+    settings = tls_settings(config, process)
+    if settings is None:
+        return None
+    from cluster.tls import TlsError
+    from exchange.certificates import check
+
+    try:
+        return check(settings, certificate_names(config)[process]).days_left
+    except TlsError as error:
+        raise tls_problem(error) from error
 
 
 async def _serve(make: Callable[[], Service], started: Callable[[], None]) -> None:
@@ -139,7 +176,11 @@ async def _finished_first(work: asyncio.Future[None], stopping: asyncio.Future[A
 
 
 def _run_process(
-    config: Config, name: str, make: Callable[[], Service], supervised_by: int | None
+    config: Config,
+    name: str,
+    make: Callable[[], Service],
+    supervised_by: int | None,
+    days_left: int | None,
 ) -> int:
     """Log, pid file, event loop and exit code of one process.
 
@@ -151,6 +192,8 @@ def _run_process(
     pid_file = _lock_pid_file(config, name)
     try:
         logger.info("%s starts, pid %d, config %s", name, os.getpid(), config.source or "defaults")
+        if days_left is not None and days_left < WARN_DAYS:
+            logger.warning("the certificate of %s expires in %d days", name, days_left)
         uvloop.run(_serve(make, lambda: write_started_mark(config, name)))
     except (ConfigError, CannotStart) as error:
         logger.error("%s cannot run: %s", name, error)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -49,8 +50,15 @@ class NodeQueries(Protocol):
 class MarketDataServer:
     """`start`, then `run` until `close` or a failure."""
 
-    def __init__(self, settings: MarketDataSettings, cluster: NodeQueries | None = None) -> None:
-        """`cluster` replaces the ClusterClient that would be made from the settings."""
+    def __init__(
+        self,
+        settings: MarketDataSettings,
+        cluster: NodeQueries | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """`cluster` replaces the ClusterClient that would be made from the settings; with `tls`,
+        see cluster.tls.client_context."""
         self.depth = MarketDepth(settings.trades_kept)
         self.receiver = FeedReceiver(
             settings.lines, on_messages=self._on_messages, request=self._on_missing
@@ -58,7 +66,7 @@ class MarketDataServer:
         self.query_failures = 0
         self._settings = settings
         self._cluster = cluster or ClusterClient(
-            settings.client_id, settings.nodes, on_batch=_ignore, owners=()
+            settings.client_id, settings.nodes, on_batch=_ignore, owners=(), tls=tls
         )
         self._node_ids = sorted(settings.nodes)
         self._connected = False

@@ -16,7 +16,7 @@ from exchange.ledger import Ledger
 from exchange.local import LocalExchange, local_exchange, wait_for
 from exchange.reconcile import check_sessions, check_trades, lost_and_duplicated, shortened
 from exchange.report import check_stopped, settle
-from exchange.settings import node_addresses
+from exchange.settings import client_tls, node_addresses
 from exchange.traders import Trader
 
 SEED = 3
@@ -65,7 +65,9 @@ async def run_failover(
             await settle(ledgers)
             problems += check_sessions(ledgers) + check_trades(ledgers)
             await exchange.wait_until_level()
-            hashes = await state_hash(node_addresses(exchange.config))
+            hashes = await state_hash(
+                node_addresses(exchange.config), tls=client_tls(exchange.config)
+            )
             hash_equal = len(set(hashes.values())) == 1 and None not in hashes.values()
             for trader in traders:
                 await trader.stop()

@@ -24,13 +24,16 @@ LEADER_STAGES = ("batch_wait", "replicate", "apply")
 and encoding of the events."""
 
 
-async def run_latency(orders: int, durability: str, say: Callable[[str], None]) -> dict[str, Any]:
+async def run_latency(
+    orders: int, durability: str, say: Callable[[str], None], *, tls: bool = False
+) -> dict[str, Any]:
     """Start an exchange and send `orders` one after the other; returns the JSON of contract.md."""
     with tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder:
         changes = {"cluster.durability": f'"{durability}"'}
-        async with local_exchange(Path(folder), changes) as exchange:
+        async with local_exchange(Path(folder), changes, tls=tls) as exchange:
             say(f"ready: node {exchange.ready['leader']} leads; {orders} orders, one in flight")
             facts = await _measure(exchange, orders, durability)
+            facts["tls"] = tls
             say("measuring the machine's floor")
             floor_ns = await asyncio.to_thread(measure_floor_ns, exchange.config.data_dir)
             limit = percentiles(floor_ns, NS_PER_US)

@@ -19,7 +19,7 @@ from exchange.ledger import Ledger
 from exchange.local import LocalExchange, local_exchange
 from exchange.processes import all_processes, cpu_seconds
 from exchange.reconcile import check_sessions, check_trades, lost_and_duplicated, shortened
-from exchange.settings import node_addresses
+from exchange.settings import client_tls, node_addresses
 
 SEED = 1
 ANSWER_TIMEOUT_S = 20.0
@@ -36,13 +36,14 @@ class Load(NamedTuple):
     seconds: float
     warm_up_s: float
     durability: str
+    tls: bool = False
 
 
 async def run_throughput(load: Load, say: Callable[[str], None]) -> dict[str, Any]:
     """Start an exchange, load it, reconcile; returns the JSON of contract.md section 5."""
     with tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder:
         changes = {"cluster.durability": f'"{load.durability}"'}
-        async with local_exchange(Path(folder), changes) as exchange:
+        async with local_exchange(Path(folder), changes, tls=load.tls) as exchange:
             say(f"ready: node {exchange.ready['leader']} leads; preparing the requests")
             count = int(ORDERS_PER_S_PLANNED * (load.seconds + load.warm_up_s) / load.clients)
             sessions = [
@@ -109,6 +110,7 @@ def _figures(
         "entry": "fix",
         "nodes": 3,
         "durability": load.durability,
+        "tls": load.tls,
         "clients": load.clients,
         "window": load.window,
         "symbols": load.symbols,
@@ -122,7 +124,7 @@ async def _reconciled(exchange: LocalExchange, ledgers: Sequence[Ledger]) -> dic
     lost, duplicated = lost_and_duplicated(ledgers)
     problems = [*check_sessions(ledgers), *check_trades(ledgers)]
     await exchange.wait_until_level()
-    hashes = await state_hash(node_addresses(exchange.config))
+    hashes = await state_hash(node_addresses(exchange.config), tls=client_tls(exchange.config))
     return {
         "lost": lost,
         "duplicated": duplicated,

@@ -75,6 +75,7 @@ def _register_bench(cli: click.Group) -> None:
         default=str(Durability.MAJORITY_DISK),
         show_default=True,
     )
+    tls_option = click.option("--tls", is_flag=True, help="Nodes and gateway speak mutual TLS.")
 
     @verb(bench, "throughput", "exchange bench throughput --seconds 10 --json")
     @click.option("--clients", type=click.IntRange(1, 9), default=4, show_default=True)
@@ -89,6 +90,7 @@ def _register_bench(cli: click.Group) -> None:
     @click.option("--seconds", type=click.FloatRange(0.1, 60), default=8.0, show_default=True)
     @click.option("--warm-up", type=click.FloatRange(0, 30), default=2.0, show_default=True)
     @durability
+    @tls_option
     @json_option
     def throughput(
         clients: int,
@@ -97,6 +99,7 @@ def _register_bench(cli: click.Group) -> None:
         seconds: float,
         warm_up: float,
         durability: str,
+        tls: bool,
         as_json: bool,
     ) -> int:
         """Requests answered per second, over several sessions.
@@ -106,21 +109,22 @@ def _register_bench(cli: click.Group) -> None:
         """
         from exchange.bench.throughput import Load, run_throughput
 
-        load = Load(clients, symbols, window, seconds, warm_up, durability)
+        load = Load(clients, symbols, window, seconds, warm_up, durability, tls)
         return _finish(run_throughput(load, say), "throughput", as_json)
 
     @verb(bench, "latency", "exchange bench latency --orders 2000 --json")
     @click.option("--orders", type=click.IntRange(10, 100_000), default=2_000, show_default=True)
     @durability
+    @tls_option
     @json_option
-    def latency(orders: int, durability: str, as_json: bool) -> int:
+    def latency(orders: int, durability: str, tls: bool, as_json: bool) -> int:
         """Time to the acknowledgement, one request in flight.
 
         The machine's own floor is measured in the same run.
         """
         from exchange.bench.latency import run_latency
 
-        return _finish(run_latency(orders, durability, say), "latency", as_json)
+        return _finish(run_latency(orders, durability, say, tls=tls), "latency", as_json)
 
     @verb(bench, "failover", "exchange bench failover --trials 20 --json")
     @click.option("--trials", type=click.IntRange(1, 1_000), default=20, show_default=True)

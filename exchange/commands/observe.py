@@ -27,7 +27,7 @@ from exchange.commands.options import (
 )
 from exchange.config import Config
 from exchange.http_client import CONNECT_ERRORS, get_json, leader_of, node_statuses
-from exchange.settings import line_settings, node_addresses
+from exchange.settings import client_tls, line_settings, node_addresses
 from marketdata.tape import Tape, format_line, live, read_capture
 
 SHORT_HASH = 16
@@ -70,7 +70,7 @@ def _register_live(cli: click.Group) -> None:
         The table has the first 16 digits of each hash, --json all 64. Exit 1 when a node differs
         or does not answer.
         """
-        found = asyncio.run(state_hash(node_addresses(config)))
+        found = asyncio.run(state_hash(node_addresses(config), tls=client_tls(config)))
         silent = sorted(node for node, mark in found.items() if mark is None)
         differ = len({mark for mark in found.values() if mark is not None}) > 1
         equal = not silent and not differ
@@ -209,7 +209,7 @@ async def _status(config: Config) -> dict[str, Any]:
     hashes: dict[int, tuple[int, str] | None] = {}
     if leader is not None:
         with contextlib.suppress(NoQuorum):
-            hashes = await state_hash(node_addresses(config), timeout_s=2.0)
+            hashes = await state_hash(node_addresses(config), timeout_s=2.0, tls=client_tls(config))
     for node_facts in nodes:
         mark = hashes.get(node_facts["node_id"])
         node_facts["event_seq_of_hash"], node_facts["state_hash"] = mark or (None, None)

@@ -27,7 +27,7 @@ from exchange.commands.options import (
 from exchange.config import Config
 from exchange.http_client import leader_of, node_statuses
 from exchange.processes import running_pid
-from exchange.settings import node_addresses
+from exchange.settings import client_tls, node_addresses
 from oms.commands import CommandKind, SetTradingState
 from oms.events import EventKind, TradingState
 
@@ -77,7 +77,7 @@ def register(cli: click.Group) -> None:
         if to is not None and to not in addresses:
             raise click.UsageError(f"--to {to}: the nodes are {_listed(addresses)}")
         try:
-            old, new, seconds = asyncio.run(transfer(addresses, to))
+            old, new, seconds = asyncio.run(transfer(addresses, to, tls=client_tls(config)))
         except ValueError as error:
             raise click.UsageError(str(error)) from error
         if as_json:
@@ -150,5 +150,7 @@ async def _set_trading_state(
 ) -> list[str]:
     """Returns the symbols that changed."""
     command = SetTradingState(CommandKind.SET_TRADING_STATE, symbol, int(state), reason)
-    events: list[Any] = await submit_operator_command(node_addresses(config), command)
+    events: list[Any] = await submit_operator_command(
+        node_addresses(config), command, tls=client_tls(config)
+    )
     return [event[2] for event in events if event[0] == EventKind.TRADING_ACTION]
