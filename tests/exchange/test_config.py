@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.settings import Address, Durability
+from cluster.settings import Address, Durability, TlsSettings
 from exchange.config import Config, load, parse
 from exchange.config_keys import ConfigError
 from exchange.config_text import default_text, write_exchange_folder
@@ -18,6 +18,7 @@ from exchange.settings import (
     line_settings,
     marketdata_settings,
     node_settings,
+    tls_settings,
 )
 from oms.events import TradingState
 from oms.reference_data import Account, Instrument, SessionDefinition
@@ -53,6 +54,9 @@ MISTAKES = [
     ("[addresses]\nline_a = '127.0.0.1:5001'", ["addresses.line_a", "multicast", "239.10.10.1"]),
     ("[addresses]\nmulticast_interface = 'eth0'", ["multicast_interface", "'eth0'", "IPv4"]),
     ("[addresses]\nbind_host = '0.0.0.0'", ["addresses.bind_host", "TLS", "allow_plaintext"]),
+    ("[tls]\nauthority = 1", ["tls.authority", "1", "path", "tls/ca.pem"]),
+    ("[tls]\ncertificate = 'x'", ["tls.certificate", "did you mean certificates?"]),
+    ("[tls]\nauthority = 'a'\n[fix]\ngateway_id = '../x'", ["fix.gateway_id", "'../x'", "letters"]),
     ("[marketdata]\nfeed_session = 'much too long'", ["feed_session", "1..10 ASCII letters"]),
     ("instruments = []", ["instruments", "not a list of tables"]),
     ("[[instruments]]\nlot_size = 1", ["instruments[1].symbol", "is missing"]),
@@ -78,7 +82,7 @@ def test_a_mistake_is_answered_with_key_value_and_example(text: str, parts: list
 def test_the_written_file_says_every_default() -> None:
     text = default_text()
     assert parse_text(text) == Config()
-    for section in ("addresses", "cluster", "fix", "marketdata"):
+    for section in ("addresses", "cluster", "tls", "fix", "marketdata"):
         written = tomllib.loads(text)[section]
         declared = {item.name for item in dataclasses.fields(getattr(Config(), section))}
         assert written.keys() == declared
@@ -148,6 +152,20 @@ def test_plain_tcp_on_a_network_needs_the_word_of_the_operator() -> None:
     with pytest.raises(ConfigError, match="allow_plaintext_on_network"):
         parse_text(f"[addresses]\n{nodes}")
     parse_text(f"allow_plaintext_on_network = true\n[addresses]\n{nodes}")
+
+
+def test_nodes_with_certificates_may_listen_on_a_network() -> None:
+    config = parse_text(
+        "[addresses]\nnode_raft = ['10.0.0.1:1', '10.0.0.2:1', '10.0.0.3:1']\n"
+        "[tls]\nauthority = 'tls/ca.pem'\n[fix]\ngateway_id = 'fix-7'"
+    )
+    assert node_settings(config, 2).tls == TlsSettings(
+        Path("tls/node-2.pem"), Path("tls/node-2.key"), Path("tls/ca.pem")
+    )
+    gateway = tls_settings(config, "gateway-fix")
+    assert gateway is not None
+    assert gateway.certificate == Path("tls/client-fix-7.pem")
+    assert node_settings(Config(), 2).tls is None
 
 
 def test_a_node_gets_what_the_file_says(tmp_path: Path) -> None:
