@@ -115,7 +115,8 @@ def dial_options(context: ssl.SSLContext | None, node_id: int) -> dict[str, Any]
 def _context(side: int, settings: TlsSettings) -> ssl.SSLContext:
     context = ssl.SSLContext(side)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    # The authority may be one that another authority has signed.
+    context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
     check_private(settings.private_key)
     try:
         context.load_verify_locations(cafile=settings.authority)
@@ -166,10 +167,18 @@ class Complaints:
         self._last: dict[int, str] = {}
 
     def about(self, node_id: int, error: BaseException | None) -> None:
-        """A connection to a node failed; silent unless TLS is why."""
-        if isinstance(error, ssl.SSLError) and self._last.get(node_id) != (text := reason(error)):
+        """A connection to a node failed, or was cut (with this error or None) before the node said
+        anything. A node that is away is no reason to complain."""
+        if error is None or isinstance(error, ConnectionResetError):
+            # A handshake that fails ends like that: asyncio and uvloop send no alert.
+            text = "it hung up at once; its log says why"
+        elif isinstance(error, ssl.SSLError):
+            text = reason(error)
+        else:
+            return
+        if self._last.get(node_id) != text:
             self._last[node_id] = text
-            logger.warning("node %d and we do not accept each other: %s", node_id, text)
+            logger.warning("no connection to node %d: %s", node_id, text)
 
     def end(self, node_id: int) -> None:
         """It works again."""

@@ -73,7 +73,7 @@ class PeerNetwork:
         self._dialled: dict[int, _Link] = {}
         """Connections of ours that have not been answered yet."""
         self._epoch = first_epoch
-        self._listener = Listener("raft port", self._accept, tls)
+        self.listener = Listener("raft port", self._accept, tls)
         self._context = None if tls is None else client_context(tls)
         self._complaints = Complaints()
         self._tasks: list[asyncio.Task[None]] = []
@@ -84,7 +84,7 @@ class PeerNetwork:
         """Listen, and dial the peers with a lower id until closed. Raises OSError when the port is
         taken."""
         loop = asyncio.get_running_loop()
-        await self._listener.start(self._bind)
+        await self.listener.start(self._bind)
         for peer in self._peers:
             if peer < self.node_id:
                 self._tasks.append(loop.create_task(self._dial(peer), name=f"dial node {peer}"))
@@ -95,7 +95,7 @@ class PeerNetwork:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._listener.close()
+        self.listener.close()
         for link in [*self._links.values(), *self._unknown, *self._dialled.values()]:
             link.abort()
 
@@ -164,7 +164,8 @@ class PeerNetwork:
             self._complaints.about(peer_id, error)
             link.abort()
         else:
-            self._complaints.about(peer_id, link.lost_by)
+            if link.peer_id is None:
+                self._complaints.about(peer_id, link.lost_by)
         return link.peer_id is not None
 
     async def _watch(self) -> None:

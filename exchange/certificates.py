@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -168,16 +169,15 @@ def check(settings: TlsSettings, name: str) -> Found:
 
     Raises TlsError with the file, what is wrong with it, and what to do."""
     check_private(settings.private_key)
-    authority = _read(settings.authority)
-    certificate = _read(settings.certificate)
+    authorities = _read(settings.authority)
+    certificate = _read(settings.certificate)[0]
     client_context(settings)  # the key belongs to the certificate
-    for path, found in ((settings.authority, authority), (settings.certificate, certificate)):
-        _check_dates(path, found)
-    try:
-        certificate.verify_directly_issued_by(authority)
-    except Exception as error:
-        problem = f"was not signed by {settings.authority}"
-        raise TlsError(f"{settings.certificate} {problem}: take both from one authority") from error
+    signer = next((each for each in authorities if _has_signed(each, certificate)), None)
+    if signer is None:
+        problem = f"was not signed by {settings.authority}: take both from one authority"
+        raise TlsError(f"{settings.certificate} {problem}")
+    _check_dates(settings.authority, signer)
+    _check_dates(settings.certificate, certificate)
     names = _names(certificate)
     if name not in names:
         carried = ", ".join(names) or "nobody"
@@ -185,9 +185,18 @@ def check(settings: TlsSettings, name: str) -> Found:
     return Found(name, settings.certificate, certificate.not_valid_after_utc)
 
 
-def _read(path: Path) -> x509.Certificate:
+def _has_signed(authority: x509.Certificate, certificate: x509.Certificate) -> bool:
     try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
+        certificate.verify_directly_issued_by(authority)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
+
+
+def _read(path: Path) -> list[x509.Certificate]:
+    """All of a file, at least one."""
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())
     except (OSError, ValueError) as error:
         raise TlsError(f"{path}: {reason(error)}") from error
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -350,7 +351,17 @@ def test_a_key_that_others_may_read_is_refused(certificates: Certificates) -> No
         with pytest.raises(TlsError, match=f"mode {mode:04o} lets others use the key"):
             server_context(settings)
     key.chmod(0o600)
-    assert server_context(settings).minimum_version is tls.ssl.TLSVersion.TLSv1_3
+    server_context(settings)
+
+
+def test_tls_1_3_and_a_certificate_are_demanded_from_the_first_byte(
+    certificates: Certificates,
+) -> None:
+    for make in (server_context, client_context):
+        context = make(certificates.of("node-1"))
+        assert context.minimum_version is ssl.TLSVersion.TLSv1_3
+        assert context.verify_mode is ssl.CERT_REQUIRED
+        assert context.check_hostname is (make is client_context)
 
 
 def test_files_that_cannot_be_used_are_named(certificates: Certificates, tmp_path: Path) -> None:

@@ -142,6 +142,17 @@ def test_a_certificate_that_is_no_good_is_named_before_anything_starts(
     assert list((folder / "data").iterdir()) == []
 
 
+def test_while_the_authority_is_replaced_certificates_of_both_are_good(folder: Path) -> None:
+    tls = folder / "tls"
+    old = (tls / "ca.pem").read_text()
+    replace_by(tls, "new authority")
+    assert check_config(folder, "--process", "node-2").exit_code == 0
+    assert isinstance(check_config(folder).exception, ConfigError)
+    with (tls / "ca.pem").open("a") as file:
+        file.write(old)
+    assert check_config(folder).exit_code == 0
+
+
 def test_a_gateway_with_the_certificate_of_another_client_does_not_start(folder: Path) -> None:
     for ending in ("pem", "key"):
         shutil.copy(folder / "tls" / f"client-md-1.{ending}", folder / f"tls/client-fix-1.{ending}")
