@@ -82,19 +82,25 @@ class VerifyReport:
     def lines(self) -> list[str]:
         """For people: a line per journal, per problem and per note, and the verdict last."""
         lines = [
-            f"{node.directory}: {node.entries} entries ({node.first_index} to {node.last_index}), "
+            f"{node.directory}: {_many(node.entries, 'entry', 'entries')}"
+            f"{f' ({node.first_index} to {node.last_index})' if node.entries else ''}, "
             f"last term {node.last_term}, committed up to {node.commit_index}, term {node.term}, "
-            f"voted for {node.voted_for or 'nobody'}, {node.segments} segments, "
-            f"{node.bytes_used} bytes, torn tail {node.torn_tail_bytes} bytes"
+            f"voted for {node.voted_for or 'nobody'}, "
+            f"{_many(node.segments, 'segment', 'segments')}, {node.bytes_used} bytes, torn tail {node.torn_tail_bytes} bytes"
             for node in self.nodes
         ]
         for problem in self.problems:
             at = f" at byte {problem.offset}" if problem.offset else ""
             lines.append(f"PROBLEM {problem.file}{at}: {problem.what}")
         lines += [f"note: {note}" for note in self.notes]
-        verdict = "no problem found" if self.ok else f"{len(self.problems)} problems found"
+        found = _many(len(self.problems), "problem", "problems")
+        verdict = "no problem found" if self.ok else f"{found} found"
         lines.append(f"{verdict}; a majority agrees up to entry {self.agreed_index}")
         return lines
+
+
+def _many(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 @dataclass(frozen=True, slots=True)
