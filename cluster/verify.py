@@ -86,7 +86,8 @@ class VerifyReport:
             f"{f' ({node.first_index} to {node.last_index})' if node.entries else ''}, "
             f"last term {node.last_term}, committed up to {node.commit_index}, term {node.term}, "
             f"voted for {node.voted_for or 'nobody'}, "
-            f"{_many(node.segments, 'segment', 'segments')}, {node.bytes_used} bytes, torn tail {node.torn_tail_bytes} bytes"
+            f"{_many(node.segments, 'segment', 'segments')}, {node.bytes_used} bytes, "
+            f"torn tail {node.torn_tail_bytes} bytes"
             for node in self.nodes
         ]
         for problem in self.problems:
