@@ -543,6 +543,7 @@ class Consensus:
     def _answer_pre_vote(self, peer_id: int, message: dict[str, Any]) -> None:
         able = self._voting.granted and not self._disk_hangs
         granted = able and self._election.grants(
+            peer_id,
             message,
             now_s=self._time(),
             term=self.term,

@@ -22,6 +22,8 @@ STAGGER_S = 0.015
 """Time between the attempts of members of consecutive rank."""
 RETRY_AFTER_DENIAL_S = 0.008
 """A member that has not noticed yet that the leader is gone denies; ask again soon."""
+GRANT_S = 0.060
+"""A member that granted its pre-vote stands no earlier than this after it."""
 _CAMPAIGN_DOUBLINGS_MAX = 5
 STALL_S = 0.020
 """A node whose own loop was late by this much suspects itself before it suspects the leader."""
@@ -108,17 +110,32 @@ class Election:
         return Action.CAMPAIGN if self.majority == 1 else Action.PRE_VOTE
 
     def grants(
-        self, message: dict[str, Any], *, now_s: float, term: int, last: tuple[int, int]
+        self,
+        peer_id: int,
+        message: dict[str, Any],
+        *,
+        now_s: float,
+        term: int,
+        last: tuple[int, int],
     ) -> bool:
-        """Whether we would vote for the sender. `last` is our last log entry's (term, index)."""
+        """Whether we would vote for the sender. `last` is our last log entry's (term, index).
+
+        Who grants leaves the other one time to win. Of two that ask each other at the same moment
+        with equal logs the one with the lower id goes first: two elections in one term would split
+        the votes, and cost a whole round."""
         hears_leader = (
             self.leader_id is not None and now_s - self._last_heard_s < self._suspect_after_s
         )
         if self.leader_id == self._node_id or hears_leader:
             return False
-        if (message["last_log_term"], message["last_log_index"]) < last:
+        theirs = (message["last_log_term"], message["last_log_index"])
+        if theirs < last or message["term"] <= term:
             return False
-        return bool(message["term"] > term)
+        if self._waiting and theirs == last and self._node_id < peer_id:
+            return False
+        self._waiting = False
+        self._deadline_s = max(self._deadline_s, now_s + GRANT_S)
+        return True
 
     def answered(self, peer_id: int, message: dict[str, Any], now_s: float) -> Action | None:
         """CAMPAIGN when a majority would vote for us in this round, else None."""

@@ -2,7 +2,7 @@
 
 import random
 
-from cluster.election import STAGGER_S, Action, Election
+from cluster.election import GRANT_S, STAGGER_S, Action, Election
 
 SUSPECT_S = 0.15
 
@@ -67,19 +67,39 @@ def test_answers_of_an_older_round_do_not_count():
 def test_a_member_that_hears_its_leader_denies():
     third = member(3)
     third.heard_leader(1, 10.0)
-    assert not third.grants(ask(), now_s=10.1, term=1, last=(1, 5))
-    assert third.grants(ask(), now_s=10.1 + SUSPECT_S, term=1, last=(1, 5))
+    assert not third.grants(1, ask(), now_s=10.1, term=1, last=(1, 5))
+    assert third.grants(1, ask(), now_s=10.1 + SUSPECT_S, term=1, last=(1, 5))
 
 
 def test_a_member_with_a_longer_log_denies():
     third = member(3)
-    assert third.grants(ask(last=(1, 5)), now_s=1.0, term=1, last=(1, 5))
-    assert not third.grants(ask(last=(1, 4)), now_s=1.0, term=1, last=(1, 5))
-    assert not third.grants(ask(last=(1, 9)), now_s=1.0, term=1, last=(2, 1))
+    assert third.grants(1, ask(last=(1, 5)), now_s=1.0, term=1, last=(1, 5))
+    assert not third.grants(1, ask(last=(1, 4)), now_s=1.0, term=1, last=(1, 5))
+    assert not third.grants(1, ask(last=(1, 9)), now_s=1.0, term=1, last=(2, 1))
 
 
 def test_a_term_that_is_not_higher_gets_no_vote():
-    assert not member(3).grants(ask(term=2), now_s=1.0, term=2, last=(1, 5))
+    assert not member(3).grants(1, ask(term=2), now_s=1.0, term=2, last=(1, 5))
+
+
+def test_a_member_that_granted_leaves_the_other_time_to_win():
+    third = member(3)
+    third.heard_leader(1, 10.0)
+    third.lost_connection(1, 10.02)
+    assert third.grants(2, ask(), now_s=10.021, term=1, last=(1, 5))
+    assert third.on_time(10.02 + STAGGER_S) is None
+    assert third.on_time(10.021 + GRANT_S) is Action.PRE_VOTE
+
+
+def test_of_two_that_ask_each_other_the_lower_id_goes_first():
+    second, third = member(2), member(3)
+    for each in (second, third):
+        each.on_time(10.0)
+    assert not second.grants(3, ask(), now_s=10.001, term=1, last=(1, 5))
+    assert third.grants(2, ask(), now_s=10.001, term=1, last=(1, 5))
+    yes = ask(number=third.round) | {"granted": True}
+    assert third.answered(1, yes, 10.002) is None, "it has given way"
+    assert second.grants(3, ask(last=(1, 6)), now_s=10.003, term=1, last=(1, 5))
 
 
 def test_each_election_that_comes_to_nothing_is_waited_for_twice_as_long():
