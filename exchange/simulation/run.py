@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cluster.raft import use_clock
@@ -290,9 +291,22 @@ class Run:
 
 def run_seed(seed: int) -> Outcome:
     """Run one seed. The same seed gives the same run, in any process."""
-    for name in ("cluster", "pysyncobj"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    return Run(seed).go()
+    with _quiet():
+        return Run(seed).go()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """What nodes log about faults is no news here; the trace tells it."""
+    loggers = [logging.getLogger(name) for name in ("cluster", "pysyncobj")]
+    levels = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)
 
 
 __all__ = ["FAULT_KINDS", "Outcome", "Run", "run_seed"]
