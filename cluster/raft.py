@@ -28,8 +28,6 @@ _FOLLOWER: Final = 0
 _LEADER: Final = 2
 _ENTRY_BYTES_MAX: Final = 16 << 20
 """pysyncobj would cut larger entries into pickled pieces (C10): far above any batch of ours."""
-_SEND_BYTES: Final = 1 << 20
-"""Entries in one message to a peer; at least one entry."""
 _BACKLOG_BYTES_MAX: Final = 4 << 20
 """A peer with so much unsent gets heartbeats only: it is behind, and must not stall the others."""
 _APPLY_BYTES: Final = 256 << 10
@@ -152,6 +150,9 @@ class RaftCore(stock.SyncObj):  # type: ignore[misc]
     replaced: those that send and apply without a limit.
     """
 
+    send_bytes = 1 << 20
+    """Entries in one message to a peer; at least one entry."""
+
     def __init__(
         self,
         node_id: int,
@@ -266,7 +267,7 @@ class RaftCore(stock.SyncObj):  # type: ignore[misc]
         for at in range(index, self.journal.last_index + 1):
             entry = self.journal.entry(at)
             size += len(entry[0])
-            if entries and size > _SEND_BYTES:
+            if entries and size > self.send_bytes:
                 break
             entries.append(entry)
         return entries

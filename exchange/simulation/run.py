@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from cluster.raft import use_clock
+from cluster.raft import RaftCore, use_clock
 from exchange.simulation.checks import Checks
 from exchange.simulation.gateway import Gateway
 from exchange.simulation.member import SESSIONS, Member
@@ -73,6 +73,7 @@ class Run:
         for member in self.members:
             member.slow_for_good_s = slow_s
         use_clock(self.world.time)
+        RaftCore.send_bytes = rng.choice((1 << 20, 1 << 20, 1_000, 1))
         for member in self.members:
             member.start()
         Gateway.unreachable = {}
