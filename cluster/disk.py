@@ -1,6 +1,6 @@
-"""The few calls that the journal makes to a disk, behind a seam that a simulation can replace.
+"""The few calls that are made to a disk, behind a seam that a simulation can replace.
 
-What the journal relies on, and a simulated disk must honour:
+What journal, snapshots and day files rely on, and a simulated disk must honour:
 
 * after `sync_data` returns, every earlier `write_at` to that file survives a power loss;
 * after `sync_directory` returns, every earlier create, rename and remove in it survives;
@@ -29,6 +29,12 @@ class DiskFile(Protocol):
     def sync_data(self) -> None:
         """Return when everything written so far would survive a power loss (fdatasync)."""
 
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset` on, fewer only at the end of the file."""
+
+    def truncate(self, size: int) -> None:
+        """Cut the file off behind its first `size` bytes."""
+
     def allocate(self, size: int) -> None:
         """Make the file `size` bytes long, zero where nothing was written, with its space reserved
         as far as the file system can."""
@@ -55,6 +61,9 @@ class Disk(Protocol):
 
     def read(self, path: Path) -> bytes:
         """The whole file."""
+
+    def file_size(self, path: Path) -> int:
+        """Length of a file in bytes."""
 
     def create(self, path: Path) -> DiskFile:
         """A new empty file, or an old one emptied, for writing."""
@@ -89,6 +98,20 @@ class RealDiskFile:
         while written < len(data):
             rest = memoryview(data)[written:]
             written += os.pwrite(self._descriptor, rest, offset + written)
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """pread, again where the system gives less than is there."""
+        data = os.pread(self._descriptor, size, offset)
+        while len(data) < size:
+            more = os.pread(self._descriptor, size - len(data), offset + len(data))
+            if not more:
+                break
+            data += more
+        return data
+
+    def truncate(self, size: int) -> None:
+        """ftruncate."""
+        os.ftruncate(self._descriptor, size)
 
     def sync_data(self) -> None:
         """fdatasync; on macOS, where that only reaches the drive's cache, F_FULLFSYNC."""
@@ -150,6 +173,10 @@ class RealDisk:
     def read(self, path: Path) -> bytes:
         """All bytes of the file."""
         return path.read_bytes()
+
+    def file_size(self, path: Path) -> int:
+        """st_size."""
+        return path.stat().st_size
 
     def create(self, path: Path) -> RealDiskFile:
         """O_CREAT | O_TRUNC; only the owner may read orders."""

@@ -84,6 +84,15 @@ class _Handle:
         assert self._open
         self._disk.step("allocate", lambda: self._file.resize(size))
 
+    def read_at(self, offset: int, size: int) -> bytes:
+        assert self._open
+        return bytes(self._file.seen[offset : offset + size])
+
+    def truncate(self, size: int) -> None:
+        assert self._open
+        kept = min(size, len(self._file.seen))
+        self._disk.step("truncate", lambda: self._file.resize(kept))
+
     def close(self) -> None:
         self._open = False
 
@@ -97,7 +106,7 @@ class _Lock:
 
 
 class SimulatedDisk:
-    """Implements cluster.disk.Disk for one directory.
+    """Implements cluster.disk.Disk. Files have their whole path as name; one lock for all.
 
     `calls` lists what was done. `fail_in` counts down with every call that changes something; the
     one that finds 0 raises `failure` instead of doing it (or, for PowerLoss, after or before it).
@@ -170,33 +179,43 @@ class SimulatedDisk:
         pass
 
     def list_directory(self, path: Path) -> list[str]:
-        return sorted(self.names)
+        return sorted(name.rpartition("/")[2] for name in self.names if _is_in(name, path))
 
     def read(self, path: Path) -> bytes:
-        return self.content(path.name)
+        return self.content(path.as_posix())
+
+    def file_size(self, path: Path) -> int:
+        return len(self.names[path.as_posix()].seen)
 
     def create(self, path: Path) -> _Handle:
         file = _File()
-        self.step("create", lambda: self._name(path.name, file))
+        self.step("create", lambda: self._name(path.as_posix(), file))
         return _Handle(self, file)
 
     def open(self, path: Path) -> _Handle:
-        return _Handle(self, self.names[path.name])
+        return _Handle(self, self.names[path.as_posix()])
 
     def rename(self, source: Path, target: Path) -> None:
         def rename() -> None:
-            self._name(target.name, self.names[source.name])
-            self._name(source.name, None)
+            self._name(target.as_posix(), self.names[source.as_posix()])
+            self._name(source.as_posix(), None)
 
         self.step("rename", rename)
 
     def remove(self, path: Path) -> None:
-        self.step("remove", lambda: self._name(path.name, None))
+        self.step("remove", lambda: self._name(path.as_posix(), None))
 
     def sync_directory(self, path: Path) -> None:
         def sync() -> None:
-            self.synced_names = dict(self.names)
-            self.unsynced_names.clear()
+            for name in [name for name in self.synced_names if name not in self.names]:
+                if _is_in(name, path):
+                    del self.synced_names[name]
+            for name, file in self.names.items():
+                if _is_in(name, path):
+                    self.synced_names[name] = file
+            self.unsynced_names = [
+                (name, file) for name, file in self.unsynced_names if not _is_in(name, path)
+            ]
 
         self.step("sync", sync)
 
@@ -209,6 +228,11 @@ class SimulatedDisk:
     def _name(self, name: str, file: _File | None) -> None:
         _set(self.names, name, file)
         self.unsynced_names.append((name, file))
+
+
+def _is_in(name: str, directory: Path) -> bool:
+    folder = directory.as_posix()
+    return name.rpartition("/")[0] == ("" if folder == "." else folder)
 
 
 def _set(names: dict[str, _File], name: str, file: _File | None) -> None:

@@ -18,7 +18,7 @@ from cluster.journal import Journal, JournalError
 from cluster.segment import scan_segment
 from exchange.simulation.disk import PowerLoss, SimulatedDisk
 
-WAL = Path("wal")
+WAL = Path()
 
 
 def journal_with(disk: SimulatedDisk, count: int, segment_bytes: int = 4096) -> Journal:

@@ -17,7 +17,7 @@ from cluster.journal import Entry, Journal, JournalError
 from cluster.segment import MARK_BYTES
 from exchange.simulation.disk import PowerLoss, SimulatedDisk
 
-WAL = Path("wal")
+WAL = Path()
 SEGMENT_BYTES = 512
 
 
