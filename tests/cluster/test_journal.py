@@ -18,7 +18,7 @@ from cluster.journal import Journal, JournalError
 from cluster.segment import scan_segment
 from exchange.simulation.disk import PowerLoss, SimulatedDisk
 
-WAL = Path()
+WAL = Path("wal")
 
 
 def journal_with(disk: SimulatedDisk, count: int, segment_bytes: int = 4096) -> Journal:
@@ -248,7 +248,7 @@ def test_what_is_committed_survives_the_removal_of_the_segment_that_says_so() ->
         journal.flush_sync()
     journal.deleteEntriesTo(35)
     journal.flush_sync()
-    assert "000000000002.seg" not in disk.names
+    assert "wal/000000000002.seg" not in disk.names
     disk.locked = False
     assert Journal(WAL, segment_bytes=512, disk=disk).recovered_commit_index == 9
 
@@ -285,7 +285,7 @@ def test_opening_again_and_again_does_not_grow_the_journal() -> None:
         used.append(journal.bytes_on_disk)
         journal._destroy()
     assert used[0] == used[2]
-    assert list(disk.names) == ["000000000001.seg"]
+    assert list(disk.names) == ["wal/000000000001.seg"]
 
 
 def test_destroy_flushes_what_is_left_and_refuses_what_comes_after() -> None:
@@ -325,9 +325,9 @@ except JournalError as error:
 def test_a_newer_format_is_refused_with_a_clear_sentence() -> None:
     disk = new_disk()
     journal_with(disk, 1)._destroy()
-    content = bytearray(disk.content("000000000001.seg"))
+    content = bytearray(disk.content("wal/000000000001.seg"))
     content[8] = 2
-    disk.set_content("000000000001.seg", bytes(content))
+    disk.set_content("wal/000000000001.seg", bytes(content))
     with pytest.raises(JournalError, match=r"format version 2.*newer program") as caught:
         Journal(WAL, disk=disk)
     assert "000000000001.seg" in str(caught.value)
@@ -338,10 +338,10 @@ def test_a_record_of_a_newer_program_is_refused_and_not_cut_off() -> None:
     journal = journal_with(disk, 1)
     end = journal.bytes_on_disk
     journal._destroy()
-    content = bytearray(disk.content("000000000001.seg"))
+    content = bytearray(disk.content("wal/000000000001.seg"))
     body = b"\x11\0\0\0" + bytes([99]) + bytes(16)
     content[end : end + 25] = crc32c(body).to_bytes(4, "little") + body
-    disk.set_content("000000000001.seg", bytes(content))
+    disk.set_content("wal/000000000001.seg", bytes(content))
     with pytest.raises(JournalError, match=rf"at byte {end}: record kind 99.*newer program"):
         Journal(WAL, disk=disk)
 

@@ -17,7 +17,7 @@ from cluster.journal import Entry, Journal, JournalError
 from cluster.segment import MARK_BYTES
 from exchange.simulation.disk import PowerLoss, SimulatedDisk
 
-WAL = Path()
+WAL = Path("wal")
 SEGMENT_BYTES = 512
 
 
@@ -195,7 +195,7 @@ def test_the_message_about_damage_says_where_and_what_to_do() -> None:
     with pytest.raises(JournalError) as caught:
         reopen(disk)
     text = str(caught.value)
-    assert f"wal/{name} at byte {offset - 25}: record checksum is" in text
+    assert f"{name} at byte {offset - 25}: record checksum is" in text
     assert "synced data follows it" in text
     assert "The other nodes hold the data" in text
     assert "start this node with an empty folder" in text
