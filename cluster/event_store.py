@@ -1,92 +1,102 @@
-"""The numbered events of the day: the recent ones in memory, all of them in a file.
+"""The numbered events of the day: the recent ones in memory, all of them in files.
 
-The events follow from the log, and a node replays its journal when it starts, so the file is made
-anew at each start and never synced: after a crash there is nothing in it to trust or to repair.
+The files are those of cluster/day_files.py: they outlive the process and are cut back to the event
+that a snapshot names. The payload of a block is a row of records, one per batch:
 
-    file    magic 8s | format version u32
-    record  length u32 (of everything after the checksum) | crc32c u32 (over the same)
-            | log index u64 | term u64 | time_ns u64 | first event_seq u64 | count u32
-            | msgpack array of the events
-All integers are little-endian; one record is one batch.
+    record  length u32 (of everything after it) | log index u64 | term u64 | time_ns u64
+            | first event_seq u64 | count u32 | msgpack array of the events
+All integers are little-endian.
 """
 
 from __future__ import annotations
 
-import os
 import struct
-import time
 from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from crc32c import crc32c
-
 from cluster.codec import pack, unpack
+from cluster.day_files import (
+    BLOCK_BYTES,
+    MAX_BYTES,
+    SEGMENT_BYTES,
+    DayFileError,
+    DayFiles,
+    FileKind,
+)
+from cluster.disk import Disk, RealDisk
 from cluster.interface import AppliedBatch
 
-MAGIC: Final = b"EXCHEVT\n"
-FORMAT_VERSION: Final = 1
-FILE_NAME: Final = "events.evt"
-WRITE_BYTES: Final = 64 << 10
-WRITE_AFTER_S: Final = 1.0
+EVENT_FILES: Final = FileKind(b"EXCHEVT\n", "events-", ".evt")
 _CHUNK_BATCHES: Final = 256
+_REAL_DISK: Final = RealDisk()
 
-_HEADER = struct.Struct("<8sI")
-_LENGTH_CRC = struct.Struct("<II")
+_LENGTH = struct.Struct("<I")
 _BATCH = struct.Struct("<QQQQI")
 
 
 class EventStoreError(Exception):
-    """The file could not be written or read back: which file, where, and what to do."""
+    """A file could not be written or read back: which one, where, and what to do."""
 
 
 class EventStore:
     """Batches of events, appended in order and read from any event number.
 
-    `recent_batches` and `recent_events` bound what is kept in memory (up to twice as much is held
-    between two clear-outs). `first_event_seq` is the number of the first event that will come.
-    One thread only. Raises EventStoreError if the file cannot be made.
+    Opening keeps the events before `resume_at` as far as the files have them without a gap, and
+    drops the rest; 1 begins anew. `recent_batches` and `recent_events` bound what is kept in memory
+    (up to twice as much is held between two clear-outs), `max_bytes` the files: beyond it the
+    oldest one of `segment_bytes` goes. Events are written `block_bytes` at a time, on the caller's
+    thread. One thread only. Raises EventStoreError if the files cannot be opened.
     """
 
     def __init__(
         self,
         directory: Path,
         *,
+        resume_at: int = 1,
+        disk: Disk = _REAL_DISK,
+        segment_bytes: int = SEGMENT_BYTES,
+        max_bytes: int = MAX_BYTES,
+        block_bytes: int = BLOCK_BYTES,
         recent_batches: int = 4096,
         recent_events: int = 100_000,
-        first_event_seq: int = 1,
     ) -> None:
         assert recent_batches > 0, f"recent_batches is {recent_batches}"
-        self._path = directory / FILE_NAME
+        self._directory = directory
+        self._block_bytes = block_bytes
         self._recent_batches = recent_batches
         self._recent_events = recent_events
-        self.first_event_seq = first_event_seq
-        """Number of the oldest event that can be read."""
-        self.next_event_seq = first_event_seq
+        self.next_event_seq = resume_at
         """Number that the next event will have."""
         self._recent: list[AppliedBatch] = []
         self._recent_seqs: list[int] = []  # first_event_seq of each, for bisect
         self._buffer: list[bytes] = []
         self._buffered_bytes = 0
-        self._buffered_seq = first_event_seq
-        self._written_at = time.monotonic()
-        # a block is what one write put into the file: its first event number, where it begins
-        self._block_seqs: list[int] = []
-        self._block_offsets: list[int] = []
-        self._file_bytes = _HEADER.size
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._path.unlink(missing_ok=True)
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            os.write(self._descriptor, _HEADER.pack(MAGIC, FORMAT_VERSION))
+            self._files = DayFiles(
+                EVENT_FILES,
+                directory,
+                resume_at=resume_at,
+                disk=disk,
+                segment_bytes=segment_bytes,
+                max_bytes=max_bytes,
+            )
         except OSError as error:
-            raise EventStoreError(f"{self._path}: cannot be made: {error}") from error
+            raise EventStoreError(
+                f"{directory}: cannot be opened: {error}. Repair that, or move the folder away: "
+                "the node starts without the events in it, and other nodes have them"
+            ) from error
+
+    @property
+    def first_event_seq(self) -> int:
+        """Number of the oldest event that can be read."""
+        return self._files.first_number
 
     @property
     def file_bytes(self) -> int:
-        """Size of the file."""
-        return self._file_bytes
+        """Size of all files."""
+        return self._files.total_bytes
 
     def append(self, batch: AppliedBatch) -> None:
         """Take the next batch; one without events is skipped.
@@ -107,39 +117,59 @@ class EventStore:
         fields = _BATCH.pack(batch.log_index, batch.term, batch.time_ns, seq, len(events))
         packed = pack(events)
         length = len(fields) + len(packed)
-        self._buffer += (_LENGTH_CRC.pack(length, crc32c(packed, crc32c(fields))), fields, packed)
-        self._buffered_bytes += _LENGTH_CRC.size + length
-        if (
-            self._buffered_bytes >= WRITE_BYTES
-            or time.monotonic() - self._written_at >= WRITE_AFTER_S
-        ):
-            self._write()
+        self._buffer += (_LENGTH.pack(length), fields, packed)
+        self._buffered_bytes += _LENGTH.size + length
+        if self._buffered_bytes >= self._block_bytes:
+            self.flush()
 
     def read_from(self, event_seq: int, max_events: int | None = None) -> Iterator[AppliedBatch]:
         """Batches from the one that contains `event_seq` up to the last one that is here now.
 
         Whole batches only, and no more of them once `max_events` or more events were given (None:
         no limit): go on behind the last one. None at all if `event_seq` is yet to come. Events out
-        of the file are plain tuples, equal to those that were appended. Appending between two
+        of a file are plain tuples, equal to those that were appended. Appending between two
         steps is allowed. Raises ValueError if `event_seq` is before the first event, and
-        EventStoreError if the file is damaged."""
+        EventStoreError if a file is damaged."""
+        self._check_is_here(event_seq)
+        limit = self.next_event_seq if max_events is None else max_events
+        return self._read(event_seq, self.next_event_seq, limit)
+
+    def flush(self) -> None:
+        """Hand everything to the operating system, without a sync. Raises EventStoreError."""
+        if not self._buffer:
+            return
+        first = self._files.next_number
+        try:
+            self._files.append(first, self.next_event_seq - first, b"".join(self._buffer))
+        except OSError as error:
+            raise EventStoreError(
+                f"{self._directory}: cannot be written: {error}. Free space or replace the disk, "
+                "then start this node again; what is missing is made anew from the journal"
+            ) from error
+        self._buffer.clear()
+        self._buffered_bytes = 0
+
+    def files(self) -> list[tuple[str, int]]:
+        """Name and length of each file, oldest first, after a flush. Raises EventStoreError.
+
+        A file that is not the last never changes, the last one only grows."""
+        self.flush()
+        return self._files.files()
+
+    def close(self) -> None:
+        """Write what is left and close the files. Nothing can be appended or read after it."""
+        try:
+            self.flush()
+        finally:
+            self._files.close()
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _check_is_here(self, event_seq: int) -> None:
         if event_seq < self.first_event_seq:
             raise ValueError(
                 f"event {event_seq} is not here; the first one is {self.first_event_seq}"
             )
-        limit = self.next_event_seq if max_events is None else max_events
-        return self._read(event_seq, self.next_event_seq, limit)
-
-    def close(self) -> None:
-        """Write what is left and close the file. Nothing can be appended or read after it."""
-        if self._descriptor >= 0:
-            try:
-                self._write()
-            finally:
-                os.close(self._descriptor)
-                self._descriptor = -1
-
-    # --- memory -----------------------------------------------------------------------------------
 
     def _forget(self) -> None:
         """Drop the older part of memory once twice as much is held as was asked for."""
@@ -154,7 +184,7 @@ class EventStore:
 
     def _read(self, seq: int, end: int, limit: int) -> Iterator[AppliedBatch]:
         while seq < end and limit > 0:
-            if seq >= self._recent_seqs[0]:
+            if self._recent_seqs and seq >= self._recent_seqs[0]:
                 at = bisect_right(self._recent_seqs, seq) - 1
                 batches = iter(self._recent[at : at + _CHUNK_BATCHES])
             else:
@@ -167,65 +197,25 @@ class EventStore:
                 if limit <= 0 or seq >= end:
                     return
 
-    # --- file -------------------------------------------------------------------------------------
-
-    def _write(self) -> None:
-        """Put the buffer at the end of the file, as one block."""
-        self._written_at = time.monotonic()
-        if not self._buffer:
-            return
-        data = b"".join(self._buffer)
-        try:
-            written = os.pwrite(self._descriptor, data, self._file_bytes)
-            while written < len(data):
-                rest = memoryview(data)[written:]
-                written += os.pwrite(self._descriptor, rest, self._file_bytes + written)
-        except OSError as error:
-            raise EventStoreError(
-                f"{self._path}: cannot be written: {error}. Free space or replace the disk, then "
-                "start this node again; the events are made anew from the journal"
-            ) from error
-        self._block_seqs.append(self._buffered_seq)
-        self._block_offsets.append(self._file_bytes)
-        self._file_bytes += len(data)
-        self._buffer.clear()
-        self._buffered_bytes = 0
-        self._buffered_seq = self.next_event_seq
-
     def _read_block(self, seq: int) -> Iterator[AppliedBatch]:
         """Batches of the block that holds event `seq`, from the one that contains it on."""
-        if seq >= self._buffered_seq:
-            self._write()
-        block = bisect_right(self._block_seqs, seq) - 1
-        begin = self._block_offsets[block]
-        is_last = block + 1 == len(self._block_offsets)
-        end = self._file_bytes if is_last else self._block_offsets[block + 1]
-        end_seq = self._buffered_seq if is_last else self._block_seqs[block + 1]
+        if seq >= self._files.next_number:
+            self.flush()
+        self._check_is_here(seq)  # its file may have gone since the last step
         try:
-            data = os.pread(self._descriptor, end - begin, begin)
-        except OSError as error:
-            raise self._damaged(begin, str(error)) from error
-        at = 0
-        while at < end - begin:
-            if len(data) - at < _LENGTH_CRC.size + _BATCH.size:
-                raise self._damaged(begin + at, "the file is too short")
-            length, crc = _LENGTH_CRC.unpack_from(data, at)
-            body = at + _LENGTH_CRC.size
-            log_index, term, time_ns, first_seq, count = _BATCH.unpack_from(data, body)
+            block = self._files.read(seq)
+        except (OSError, DayFileError) as error:
+            raise EventStoreError(
+                f"{error}. Start this node again: it checks its files and goes on without those "
+                "that are damaged; other nodes have the events"
+            ) from error
+        payload, at = block.payload, 0
+        while seq < block.end:
+            (length,) = _LENGTH.unpack_from(payload, at)
+            at += _LENGTH.size
+            log_index, term, time_ns, first_seq, count = _BATCH.unpack_from(payload, at)
             if first_seq + count > seq:
-                if crc32c(data[body : body + length]) != crc:
-                    raise self._damaged(begin + at, "checksum error")
-                if first_seq > seq:
-                    break
-                events = list(unpack(data[body + _BATCH.size : body + length]))
+                events = list(unpack(payload[at + _BATCH.size : at + length]))
                 yield AppliedBatch(log_index, term, time_ns, first_seq, events)
                 seq = first_seq + count
-            at = body + length
-        if seq < end_seq:
-            raise self._damaged(begin + at, f"event {seq} is not where it should be")
-
-    def _damaged(self, offset: int, what: str) -> EventStoreError:
-        return EventStoreError(
-            f"{self._path} at byte {offset}: {what}. Start this node again; the events are made "
-            "anew from the journal"
-        )
+            at += length

@@ -1,9 +1,9 @@
-"""Numbered events: appended in order, read from any number, from memory or from the file."""
+"""Numbered events: appended in order, read from any number, from memory or from the files."""
 
 from __future__ import annotations
 
 import errno
-import os
+import logging
 from pathlib import Path
 from random import Random
 
@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster import event_store
-from cluster.event_store import FILE_NAME, EventStore, EventStoreError
+from cluster.day_files import BLOCK_BYTES
+from cluster.disk import RealDisk, RealDiskFile
+from cluster.event_store import EVENT_FILES, EventStore, EventStoreError
 from cluster.interface import AppliedBatch
 from oms.events import BookAdded, EventKind, OrderStatusReported
 
@@ -57,7 +58,8 @@ def expected(
     counts=st.lists(st.integers(0, 5), max_size=60),
     recent_batches=st.integers(1, 10),
     recent_events=st.integers(1, 20),
-    write_bytes=st.sampled_from([1, 200, 1000, 1 << 20]),
+    block_bytes=st.sampled_from([1, 200, 1000, 1 << 20]),
+    segment_bytes=st.sampled_from([1, 700, 3000, 1 << 20]),
     data=st.data(),
 )
 @settings(max_examples=120, deadline=None)
@@ -66,27 +68,68 @@ def test_every_batch_can_be_read_from_every_number_in_chunks_of_any_size(
     counts: list[int],
     recent_batches: int,
     recent_events: int,
-    write_bytes: int,
+    block_bytes: int,
+    segment_bytes: int,
     data: st.DataObject,
 ) -> None:
-    before, event_store.WRITE_BYTES = event_store.WRITE_BYTES, write_bytes  # type: ignore[misc]
-    try:
+    store = EventStore(
+        tmp_path_factory.mktemp("events"),
+        recent_batches=recent_batches,
+        recent_events=recent_events,
+        block_bytes=block_bytes,
+        segment_bytes=segment_bytes,
+    )
+    batches = filled(store, counts)
+    assert store.next_event_seq == 1 + sum(counts)
+    assert list(store.read_from(1)) == batches
+    for _ in range(5):
+        event_seq = data.draw(st.integers(1, store.next_event_seq + 2))
+        max_events = data.draw(st.none() | st.integers(0, 12))
+        found = list(store.read_from(event_seq, max_events))
+        assert found == expected(batches, event_seq, max_events)
+    store.close()
+
+
+@given(
+    lives=st.lists(
+        st.tuples(st.lists(st.integers(0, 4), max_size=30), st.floats(0, 1)), min_size=2, max_size=5
+    ),
+    block_bytes=st.sampled_from([1, 300, 2000]),
+    segment_bytes=st.sampled_from([1, 700, 3000, 1 << 20]),
+    is_killed=st.booleans(),
+)
+@settings(max_examples=150, deadline=None)
+def test_a_store_goes_on_where_a_snapshot_says(
+    tmp_path_factory: pytest.TempPathFactory,
+    lives: list[tuple[list[int], float]],
+    block_bytes: int,
+    segment_bytes: int,
+    is_killed: bool,
+) -> None:
+    """Several lives, each cut back to some batch that was flushed, and other events after it."""
+    folder = tmp_path_factory.mktemp("events")
+    kept: list[AppliedBatch] = []
+    next_event_seq = 1
+    for counts, part in lives:
         store = EventStore(
-            tmp_path_factory.mktemp("events"),
-            recent_batches=recent_batches,
-            recent_events=recent_events,
+            folder,
+            resume_at=next_event_seq,
+            block_bytes=block_bytes,
+            segment_bytes=segment_bytes,
+            recent_batches=1,
         )
-        batches = filled(store, counts)
-        assert store.next_event_seq == 1 + sum(counts)
-        assert list(store.read_from(1)) == batches
-        for _ in range(5):
-            event_seq = data.draw(st.integers(1, store.next_event_seq + 2))
-            max_events = data.draw(st.none() | st.integers(0, 12))
-            found = list(store.read_from(event_seq, max_events))
-            assert found == expected(batches, event_seq, max_events)
-        store.close()
-    finally:
-        event_store.WRITE_BYTES = before  # type: ignore[misc]
+        assert store.next_event_seq == next_event_seq
+        assert store.first_event_seq == 1
+        assert list(store.read_from(1)) == kept
+        kept += filled(store, counts)
+        assert list(store.read_from(1)) == kept
+        snapshot = round(part * len(kept))
+        store.flush()
+        filled(store, [1] * 3)  # what comes after the snapshot may reach the files or not
+        if not is_killed:
+            store.close()
+        kept = kept[:snapshot]
+        next_event_seq = kept[-1].first_event_seq + len(kept[-1].events) if kept else 1
 
 
 def test_chunks_put_together_are_everything(tmp_path: Path) -> None:
@@ -138,8 +181,12 @@ def test_a_gap_in_the_numbers_is_a_bug(tmp_path: Path) -> None:
     store.close()
 
 
-def test_an_event_before_the_first_is_refused_and_one_to_come_gives_nothing(tmp_path: Path) -> None:
-    store = EventStore(tmp_path, first_event_seq=100)
+def test_an_event_before_the_first_is_refused_and_one_to_come_gives_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = EventStore(tmp_path, resume_at=100)
+    assert "the oldest item here is 100 now" in caplog.text
+    assert store.first_event_seq == 100
     batches = filled(store, [2])
     with pytest.raises(ValueError, match="event 99 is not here; the first one is 100"):
         store.read_from(99)
@@ -149,37 +196,89 @@ def test_an_event_before_the_first_is_refused_and_one_to_come_gives_nothing(tmp_
     store.close()
 
 
-def test_the_file_of_an_earlier_run_is_not_read(tmp_path: Path) -> None:
-    store = EventStore(tmp_path)
-    filled(store, [5, 5])
+def test_without_a_snapshot_the_events_are_made_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = EventStore(tmp_path, segment_bytes=300, block_bytes=1)
+    filled(store, [5, 5, 5])
     store.close()
-    size = (tmp_path / FILE_NAME).stat().st_size
+    assert len(list(tmp_path.iterdir())) == 3
     store = EventStore(tmp_path)
     assert store.next_event_seq == 1
     assert list(store.read_from(1)) == []
-    assert (tmp_path / FILE_NAME).stat().st_size < size
+    assert not list(tmp_path.iterdir())
+    assert not caplog.records
     store.close()
 
 
-def test_writes_are_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    writes: list[int] = []
-    pwrite = os.pwrite
+class CountingDisk(RealDisk):
+    """Notes the length of each write."""
 
-    def counted(descriptor: int, data: bytes, offset: int) -> int:
-        writes.append(len(data))
-        return pwrite(descriptor, data, offset)
+    def __init__(self) -> None:
+        self.writes: list[int] = []
+        self.is_full = False
 
-    monkeypatch.setattr(os, "pwrite", counted)
-    now = [0.0]
-    monkeypatch.setattr(event_store.time, "monotonic", lambda: now[0])
-    store = EventStore(tmp_path)
+    def create(self, path: Path) -> RealDiskFile:
+        disk, file = self, super().create(path)
+
+        class File(RealDiskFile):
+            def write_at(self, offset: int, data: bytes) -> None:
+                if disk.is_full:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+                disk.writes.append(len(data))
+                super().write_at(offset, data)
+
+        return File(file._descriptor)
+
+
+def test_writes_are_gathered(tmp_path: Path) -> None:
+    disk = CountingDisk()
+    store = EventStore(tmp_path, disk=disk)
     filled(store, [10] * 1000)
-    assert len(writes) < 10
-    assert min(writes) >= event_store.WRITE_BYTES
-    writes.clear()
-    now[0] += 1.5
+    header, *blocks = disk.writes
+    assert header < 100
+    assert len(blocks) < 10
+    assert min(blocks) >= BLOCK_BYTES
+    disk.writes.clear()
     filled(store, [1])
-    assert len(writes) == 1, "a second later it is written, however little it is"
+    assert not disk.writes
+    files = store.files()
+    assert len(disk.writes) == 1, "what is told of the files is true of the files"
+    assert files == [(path.name, path.stat().st_size) for path in sorted(tmp_path.iterdir())]
+    store.close()
+
+
+def test_the_oldest_file_goes_when_all_are_too_large(tmp_path: Path) -> None:
+    store = EventStore(
+        tmp_path, segment_bytes=4_000, max_bytes=20_000, block_bytes=500, recent_batches=1
+    )
+    batches = filled(store, [3] * 50)
+    reader = store.read_from(1)
+    assert next(reader) == batches[0]
+    batches += filled(store, [3] * 400)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) == store.file_bytes
+    assert 16_000 < store.file_bytes <= 24_000
+    first = store.first_event_seq
+    assert first > 1
+    assert list(store.read_from(first)) == expected(batches, first, None)
+    with pytest.raises(ValueError, match=f"the first one is {first}"):
+        store.read_from(first - 1)
+    with pytest.raises(ValueError, match=f"the first one is {first}"):
+        list(reader)  # its file went while it was reading
+    store.close()
+
+
+def test_after_a_restart_the_first_event_is_that_of_the_oldest_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = EventStore(tmp_path, segment_bytes=4_000, max_bytes=20_000, block_bytes=500)
+    batches = filled(store, [3] * 400)
+    first, end = store.first_event_seq, store.next_event_seq
+    store.close()
+    store = EventStore(tmp_path, resume_at=end)
+    assert not caplog.records, "what was removed on purpose is not missing"
+    assert (store.first_event_seq, store.next_event_seq) == (first, end)
+    assert list(store.read_from(first)) == expected(batches, first, None)
     store.close()
 
 
@@ -201,36 +300,105 @@ def test_a_batch_larger_than_memory_allows_can_be_read(tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_is_noticed_and_nothing_is_skipped(tmp_path: Path) -> None:
-    store = EventStore(tmp_path, recent_batches=1)
-    batches = filled(store, [3] * 20)
-    store._write()
-    path = tmp_path / FILE_NAME
+    store = EventStore(tmp_path, recent_batches=1, block_bytes=1)
+    batches = filled(store, [3] * 12)
+    path = tmp_path / store.files()[0][0]
     content = path.read_bytes()
-    for offset in range(12, len(content) // 3):
+    for offset in range(40, len(content) // 3):
         for bit in (0, 3, 7):
             damaged = bytearray(content)
             damaged[offset] ^= 1 << bit
             path.write_bytes(damaged)
             found: list[AppliedBatch] = []
-            with pytest.raises(EventStoreError, match=rf"{FILE_NAME} at byte \d+: .*again"):
+            with pytest.raises(EventStoreError, match=rf"{path.name} at byte \d+: .*again"):
                 found.extend(store.read_from(1))
             assert found == batches[: len(found)]
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(EventStoreError, match=r"too short|checksum"):
+    with pytest.raises(EventStoreError, match=r"cut short|checksum"):
         list(store.read_from(1))
     store.close()
 
 
-def test_a_full_disk_is_told_with_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_every_flipped_bit_is_found_when_the_files_are_opened(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = EventStore(tmp_path)
+    caplog.set_level(logging.WARNING)
+    store = EventStore(tmp_path, block_bytes=300, segment_bytes=400)
+    batches = filled(store, [3] * 12)
+    store.close()
+    files = {path: path.read_bytes() for path in sorted(tmp_path.iterdir())}
+    assert len(files) > 3
+    numbers = [EVENT_FILES.first(path.name) for path in files]
+    for at, (path, content) in enumerate(files.items()):
+        first_after = [*numbers, store.next_event_seq][at + 1]
+        for offset in range(0, len(content)):
+            damaged = bytearray(content)
+            damaged[offset] ^= 1 << offset % 8
+            for other, its_content in files.items():
+                other.write_bytes(damaged if other == path else its_content)
+            caplog.clear()
+            again = EventStore(tmp_path, resume_at=store.next_event_seq)
+            assert path.name in caplog.text
+            assert again.first_event_seq == first_after, "what comes behind the damage is kept"
+            assert list(again.read_from(first_after)) == expected(batches, first_after, None)
+            assert len(again.files()) == len(list(tmp_path.iterdir())), "the rest is removed"
+            again.close()
 
-    def full(descriptor: int, data: bytes, offset: int) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "pwrite", full)
+def test_a_missing_file_is_told_and_what_comes_behind_it_is_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = EventStore(tmp_path, block_bytes=1, segment_bytes=200)
+    batches = filled(store, [3] * 10)
+    store.close()
+    names = [name for name, _ in store.files()]
+    (tmp_path / names[4]).unlink()
+    store = EventStore(tmp_path, resume_at=31)
+    first = EVENT_FILES.first(names[5])
+    assert store.first_event_seq == first
+    assert f"{names[3]}: ends with item" in caplog.text
+    assert list(store.read_from(first)) == expected(batches, first, None)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == names[5:]
+    store.close()
+
+
+def test_what_the_files_lack_in_front_of_the_snapshot_makes_all_of_them_useless(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = EventStore(tmp_path, block_bytes=1, segment_bytes=200)
+    filled(store, [3] * 10)
+    store.close()
+    store = EventStore(tmp_path, resume_at=32)
+    assert "ends with item 30, not 31" in caplog.text
+    assert store.first_event_seq == 32
+    assert not list(tmp_path.iterdir())
+    store.close()
+
+
+def test_files_are_those_of_another_node_once_they_are_copied(tmp_path: Path) -> None:
+    store = EventStore(tmp_path / "1", block_bytes=500, segment_bytes=2000)
+    batches = filled(store, [3] * 40)
+    files = store.files()
+    filled(store, [3] * 40)
+    store.flush()
+    (tmp_path / "2").mkdir()
+    for name, size in files:
+        (tmp_path / "2" / name).write_bytes((tmp_path / "1" / name).read_bytes()[:size])
+    other = EventStore(tmp_path / "2", resume_at=61)
+    assert list(other.read_from(1)) == expected(batches, 1, 60)
+    more = filled(other, [5])
+    assert list(other.read_from(61)) == more
+    other.close()
+    store.close()
+
+
+def test_a_full_disk_is_told_with_what_to_do(tmp_path: Path) -> None:
+    disk = CountingDisk()
+    store = EventStore(tmp_path, disk=disk)
+    filled(store, [100] * 3)
+    store.flush()
+    disk.is_full = True
     with pytest.raises(EventStoreError, match=r"No space left.*Free space"):
         filled(store, [100] * 100)
-    monkeypatch.undo()
+    disk.is_full = False
     store.close()
