@@ -7,7 +7,8 @@ after a failover takes effect once, and a command of a process that was replaced
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass
 from typing import Final
 
 from cluster.codec import (
@@ -21,11 +22,21 @@ from cluster.codec import (
 from cluster.interface import AppliedBatch
 from oms.commands import Command
 from oms.events import Event
+from oms.snapshot import Part
 from oms.state_machine import ExchangeStateMachine
 
 CLIENTS_MAX: Final = 1024
 """Records kept; tools go first, then the client that was quiet for longest."""
 MARKS_MAX: Final = 64
+SNAPSHOT_VERSION: Final = 1
+
+_COUNTERS: Final = (
+    "next_event_seq",
+    "last_time_ns",
+    "applied_commands",
+    "duplicate_commands",
+    "fenced_frames",
+)
 
 
 @dataclass(slots=True)
@@ -82,6 +93,40 @@ class Replica:
         first_event_seq = self.next_event_seq
         self.next_event_seq += len(events)
         return AppliedBatch(log_index, term, now_ns, first_event_seq, events)
+
+    def snapshot_parts(self) -> Iterator[Part]:
+        """Yield all that is replicated, in pieces of plain values: one with the records of clients
+        and the counters, then those of the state machine. Nothing may be applied until the last
+        one was taken. Equal replicas have equal parts."""
+        yield (
+            SNAPSHOT_VERSION,
+            tuple((client_id, *astuple(record)) for client_id, record in self.clients.items()),
+            tuple((mark_id, *astuple(mark)) for mark_id, mark in self.marks.items()),
+            tuple(getattr(self, name) for name in _COUNTERS),
+        )
+        yield from self.state_machine.snapshot_parts()
+
+    @classmethod
+    def restore(cls, parts: Iterable[Part]) -> Replica:
+        """Return a replica that goes on where `parts` were taken; lists pass for tuples.
+
+        Raises ValueError with a sentence for another version and for what makes no sense."""
+        parts = iter(parts)
+        replica = cls()
+        try:
+            version, clients, marks, counters = next(parts, ())
+            if version != SNAPSHOT_VERSION:
+                raise ValueError(f"it has version {version}; this program reads {SNAPSHOT_VERSION}")
+            for client_id, incarnation, last_number in clients:
+                replica.clients[client_id] = ClientRecord(incarnation, last_number)
+            for mark_id, *fields in marks:
+                replica.marks[mark_id] = StateMark(*fields)
+            for name, value in zip(_COUNTERS, counters, strict=True):
+                setattr(replica, name, value)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"the replica cannot be restored: {error}") from error
+        replica.state_machine = ExchangeStateMachine.restore(parts)
+        return replica
 
     def _unseen_commands(self, frame: ClientFrame) -> tuple[Command, ...]:
         if not frame.client_id:

@@ -13,7 +13,7 @@ before anything has changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final, Generic, NamedTuple, TypeVar, cast
 
@@ -244,24 +244,26 @@ class OrderBook(Generic[O]):
         order.leaves_qty = leaves_qty
         return ReplaceResult(False, self.enter(order, _LIMIT, _DAY))
 
-    def add_resting(self, order: O) -> None:
-        """Append an order to its level without matching: restores a book from a snapshot.
+    def add_resting(self, orders: Iterable[O]) -> None:
+        """Append orders to their levels without matching: restores a book from a snapshot.
 
         Orders of a level must come in the order in which `orders` gave them.
         """
-        reference = order.order_reference_number
-        assert reference not in self._orders, f"order {reference} is already in the book"
-        assert order._level is None, f"order {reference} rests in another book"
-        assert order.leaves_qty > 0, f"order {reference} has quantity {order.leaves_qty}"
-        assert order.side in self._sides, f"order {reference} has side {order.side}"
-        assert order.price > 0, f"order {reference} has price {order.price}"
-        own, opposite = self._sides[order.side]
-        best = opposite.best
-        assert best is None or best.key > opposite.sign * order.price, (
-            f"order {reference} at {order.price} crosses the best opposite price {best.price}"
-        )
-        self._orders[reference] = order
-        own.append(order)
+        known = self._orders
+        for order in orders:
+            reference = order.order_reference_number
+            assert reference not in known, f"order {reference} is already in the book"
+            assert order._level is None, f"order {reference} rests in another book"
+            assert order.leaves_qty > 0, f"order {reference} has quantity {order.leaves_qty}"
+            assert order.side in self._sides, f"order {reference} has side {order.side}"
+            assert order.price > 0, f"order {reference} has price {order.price}"
+            own, opposite = self._sides[order.side]
+            best = opposite.best
+            assert best is None or best.key > opposite.sign * order.price, (
+                f"order {reference} at {order.price} crosses the best opposite price {best.price}"
+            )
+            known[reference] = order
+            own.append(order)
 
     def find(self, order_reference_number: int) -> O | None:
         """The resting order with this number."""

@@ -9,13 +9,13 @@ event; a command that no gateway makes (unknown kind, wrong number of fields) is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from oms import market_commands, order_commands, session_commands
 from oms.commands import Command, CommandKind
 from oms.events import Event
-from oms.snapshot import Snapshot, hash_state, restore_state, take_snapshot
+from oms.snapshot import Part, hash_state, restore_parts, snapshot_parts
 from oms.state import ExchangeState
 
 HANDLERS: Final[dict[int, Callable[[ExchangeState, Command], list[Event]]]] = {
@@ -43,12 +43,13 @@ class ExchangeStateMachine:
         self.state = ExchangeState() if state is None else state
 
     @classmethod
-    def restore(cls, snapshot: Snapshot) -> ExchangeStateMachine:
-        """Return a machine that goes on where `snapshot` was taken; lists pass for tuples.
+    def restore(cls, parts: Iterable[Part]) -> ExchangeStateMachine:
+        """Return a machine that goes on where `parts` were taken; lists pass for tuples.
 
-        Raises ValueError when the snapshot has a version that this program does not read.
+        Takes its own parts of an iterator and no more. Raises ValueError when they have a version
+        that this program does not read, or make no sense.
         """
-        return cls(restore_state(snapshot))
+        return cls(restore_parts(parts))
 
     def apply(self, command: Command, now_ns: int) -> list[Event]:
         """Carry out a command at the time `now_ns` (ns since the epoch); return what happened.
@@ -70,13 +71,16 @@ class ExchangeStateMachine:
         """Time of the latest command, in ns since the epoch; 0 before the first."""
         return self.state.last_time_ns
 
-    def snapshot(self) -> Snapshot:
-        """Return the whole state as nested tuples of int, str and bool, version first."""
-        return take_snapshot(self.state)
+    def snapshot_parts(self) -> Iterator[Part]:
+        """Yield the whole state in pieces of plain values (oms/snapshot.py).
+
+        No command may be applied until the last one was taken. Equal states have equal parts.
+        """
+        return snapshot_parts(self.state)
 
     def state_hash(self) -> str:
-        """Return a SHA-256 of the whole state in hexadecimal. Costs less than a snapshot, the less
-        the fewer names were used since the last call."""
+        """Return a SHA-256 of the whole state in hexadecimal. Costs the less, the fewer names were
+        used since the last call."""
         return hash_state(self.state)
 
     def check_invariants(self) -> None:

@@ -144,13 +144,14 @@ class ScriptPlayer:
 
     def _do_restore(self) -> None:
         old, new = self._book, self._module.OrderBook(self._match_numbers)
-        for side in (Side.BUY, Side.SELL):
-            for order in old.orders(side):
-                copy = BookOrder(
-                    order.order_reference_number, order.side, order.price, order.leaves_qty
-                )
-                self._orders[self._name, order.order_reference_number] = copy
-                new.add_resting(copy)
+        copies = [
+            BookOrder(order.order_reference_number, order.side, order.price, order.leaves_qty)
+            for side in (Side.BUY, Side.SELL)
+            for order in old.orders(side)
+        ]
+        new.add_resting(copies)
+        for copy in copies:
+            self._orders[self._name, copy.order_reference_number] = copy
         self._books[self._name] = new
         self.lines.append(f"restored {len(new)}")
 

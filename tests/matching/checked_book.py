@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from naive_book import NaiveBook
 
@@ -64,16 +64,14 @@ class CheckedBook:
         self.compare(order, result.executions, trades)
         return result
 
-    def add_resting(self, order: BookOrder) -> None:
-        self.book.add_resting(order)
-        self.naive.arrivals.append(
-            [
-                order.order_reference_number,
-                BUY_OR_SELL[Side(order.side)],
-                order.price,
-                order.leaves_qty,
-            ]
-        )
+    def add_resting(self, orders: Iterable[BookOrder]) -> None:
+        orders = list(orders)
+        self.book.add_resting(orders)
+        for order in orders:
+            side = BUY_OR_SELL[Side(order.side)]
+            self.naive.arrivals.append(
+                [order.order_reference_number, side, order.price, order.leaves_qty]
+            )
         self.compare_books()
 
     def find(self, order_reference_number: int) -> BookOrder | None:

@@ -74,7 +74,7 @@ def test_entering_an_order_that_rests_in_another_book_asserts(book):
     order = BookOrder(9, Side.BUY, 98_000, 10)
     enter(other, order)
     refused(book, lambda: enter(book, order), "rests in another book")
-    refused(book, lambda: book.add_resting(order), "rests in another book")
+    refused(book, lambda: book.add_resting([order]), "rests in another book")
 
 
 def test_cancel_of_an_unknown_order_asserts(book):
@@ -126,20 +126,20 @@ def test_replace_by_a_number_in_the_book_asserts(book, number):
 
 def test_restoring_a_number_twice_asserts(book):
     order = BookOrder(1, Side.BUY, 98_000, 10)
-    refused(book, lambda: book.add_resting(order), "already in the book")
+    refused(book, lambda: book.add_resting([order]), "already in the book")
 
 
 def test_restoring_an_order_that_crosses_asserts(book):
-    refused(book, lambda: book.add_resting(BookOrder(9, Side.BUY, 100_000, 10)), "crosses")
-    refused(book, lambda: book.add_resting(BookOrder(9, Side.SELL, 99_000, 10)), "crosses")
+    refused(book, lambda: book.add_resting([BookOrder(9, Side.BUY, 100_000, 10)]), "crosses")
+    refused(book, lambda: book.add_resting([BookOrder(9, Side.SELL, 99_000, 10)]), "crosses")
 
 
 def test_restoring_an_order_without_quantity_asserts(book):
-    refused(book, lambda: book.add_resting(BookOrder(9, Side.BUY, 98_000, 0)), "has quantity 0")
+    refused(book, lambda: book.add_resting([BookOrder(9, Side.BUY, 98_000, 0)]), "has quantity 0")
 
 
 def test_restoring_an_order_without_price_asserts(book):
-    refused(book, lambda: book.add_resting(BookOrder(9, Side.BUY, 0, 10)), "has price 0")
+    refused(book, lambda: book.add_resting([BookOrder(9, Side.BUY, 0, 10)]), "has price 0")
 
 
 def test_invariants_notice_every_kind_of_damage(book):

@@ -117,7 +117,7 @@ class ScriptPlayer:
         return events
 
     def _restart(self) -> list[tuple]:
-        text = repr(self.machine.snapshot())
+        text = repr(list(self.machine.snapshot_parts()))
         self.machine = ExchangeStateMachine.restore(ast.literal_eval(text))
         self.machine.check_invariants()
         return []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import gc
 
 import pytest
 from random_commands import HOSTILE_INTEGERS, HOSTILE_STRINGS, LOAD, OPEN_MARKET
 
 from oms import commands as command_module
-from oms import sessions
+from oms import sessions, snapshot
 from oms.commands import CommandKind
 from oms.events import EventKind, OrdStatus, RejectReason
 from oms.snapshot import SNAPSHOT_VERSION
@@ -101,9 +102,9 @@ def test_no_value_of_one_field_stops_the_exchange(kind):
 
 def test_reference_data_is_loaded_once():
     machine = open_exchange()
-    before = machine.snapshot()
+    before = list(machine.snapshot_parts())
     assert machine.apply((30, (), (("ACC9", "FIRM", 1, 1),), ()), 2) == []
-    assert machine.snapshot() == before
+    assert list(machine.snapshot_parts()) == before
 
 
 def test_reference_data_that_is_wrong_stops_the_node():
@@ -120,9 +121,9 @@ def test_reference_data_may_be_lists():
 
 def test_an_unknown_trading_state_changes_nothing():
     machine = open_exchange()
-    before = machine.snapshot()
+    before = list(machine.snapshot_parts())
     assert machine.apply((31, "AAPL", 7, "oops"), 2) == []
-    assert machine.snapshot() == before
+    assert list(machine.snapshot_parts()) == before
 
 
 def test_rejected_orders_take_no_order_id():
@@ -230,7 +231,7 @@ class TestClosedOrders:
         assert event[16] == RejectReason.DUPLICATE_CL_ORD_ID
 
     def test_a_restored_exchange_remembers_and_forgets_the_same(self, machine):
-        restored = ExchangeStateMachine.restore(machine.snapshot())
+        restored = ExchangeStateMachine.restore(machine.snapshot_parts())
         for name in ("F0", "F1", "F2", "F3", "F4", "S0", "nobody"):
             for command in (
                 (4, "S1", 1, name, "AAPL", 1),
@@ -257,25 +258,73 @@ class TestSnapshot:
                 return set().union({tuple}, *(types(item) for item in value))
             return {type(value)}
 
-        assert types(machine.snapshot()) == {tuple, int, str, bool}
-        assert machine.snapshot()[0] == SNAPSHOT_VERSION
+        parts = tuple(machine.snapshot_parts())
+        assert types(parts) == {tuple, int, str, bool, bytes}
+        assert parts[0][0] == SNAPSHOT_VERSION
 
-    def test_a_snapshot_is_a_copy(self):
+    def test_parts_are_copies(self):
         machine = open_exchange()
         machine.apply(enter("A1"), 3)
-        snapshot = machine.snapshot()
-        before = repr(snapshot)
+        parts = list(machine.snapshot_parts())
+        before = repr(parts)
         machine.apply(enter("B1", side=2, session="S2", quantity=3), 4)
-        assert repr(snapshot) == before
-        assert repr(machine.snapshot()) != before
+        assert repr(parts) == before
+        assert repr(list(machine.snapshot_parts())) != before
 
     def test_another_version_is_refused_in_words(self):
-        snapshot = open_exchange().snapshot()
+        (_, *head), *rest = open_exchange().snapshot_parts()
         with pytest.raises(ValueError, match="has version 2; this program reads 1"):
-            ExchangeStateMachine.restore((2, *snapshot[1:]))
+            ExchangeStateMachine.restore([(2, *head), *rest])
+
+    def test_parts_that_are_missing_or_wrong_are_refused_in_words(self):
+        machine = open_exchange()
+        machine.apply(enter("A1"), 3)
+        machine.apply((3, "S1", 1, "A2", "A1", "AAPL", 1), 3)
+        machine.apply(enter("A3"), 3)
+        parts = list(machine.snapshot_parts())
+        for count in range(len(parts)):
+            with pytest.raises(ValueError, match="the snapshot ends too early"):
+                ExchangeStateMachine.restore(parts[:count])
+        for place in range(len(parts)):
+            for nonsense in (None, 7, (), ((),), (1, 2, 3), parts[place - 1], parts[place - 2]):
+                if nonsense != parts[place]:
+                    wrong = [*parts[:place], nonsense, *parts[place + 1 :]]
+                    with pytest.raises(ValueError, match=r"the snapshot cannot be restored: \S"):
+                        ExchangeStateMachine.restore(wrong)
+
+    def test_only_parts_of_the_machine_are_taken_of_a_longer_stream(self):
+        stream = iter([*open_exchange().snapshot_parts(), "next"])
+        ExchangeStateMachine.restore(stream)
+        assert next(stream) == "next"
+
+    def test_restoring_leaves_the_garbage_collector_as_it_was(self):
+        parts = list(open_exchange().snapshot_parts())
+        try:
+            for collects in (True, False):
+                (gc.enable if collects else gc.disable)()
+                ExchangeStateMachine.restore(parts)
+                with pytest.raises(ValueError):
+                    ExchangeStateMachine.restore(parts[:-1])
+                assert gc.isenabled() is collects
+        finally:
+            gc.enable()
+
+    def test_many_names_come_in_many_parts(self, monkeypatch):
+        machine = open_exchange()
+        for number in range(25):
+            machine.apply(enter(f"A{number}"), 3)
+            machine.apply(enter(f"R{number}", quantity=0), 3)
+        whole = list(machine.snapshot_parts())
+        monkeypatch.setattr(snapshot, "NAMES_PER_PART", 7)
+        pieces = list(machine.snapshot_parts())
+        assert len(pieces) == len(whole) + 7
+        restored = ExchangeStateMachine.restore(pieces)
+        restored.check_invariants()
+        assert list(restored.snapshot_parts()) == pieces
+        assert restored.state_hash() == machine.state_hash()
 
     def test_a_new_exchange_can_be_restored(self):
-        machine = ExchangeStateMachine.restore(ExchangeStateMachine().snapshot())
+        machine = ExchangeStateMachine.restore(ExchangeStateMachine().snapshot_parts())
         assert machine.state_hash() == ExchangeStateMachine().state_hash()
         assert machine.apply(LOAD, 1) == ExchangeStateMachine().apply(LOAD, 1)
 
