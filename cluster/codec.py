@@ -239,6 +239,12 @@ def decode_batch(payload: bytes) -> Batch:
     return Batch(time_ns, tuple(ClientFrame._make(fields) for fields in frames))
 
 
+def batch_payload(command: bytes) -> bytes | None:
+    """Batch in a command of the journal; None for the empty entry that a leader begins its term
+    with. pysyncobj writes the kind of a command as its first byte, 0 for what was proposed."""
+    return command[1:] if command[:1] == b"\0" else None
+
+
 # --- client frames --------------------------------------------------------------------------------
 
 
@@ -311,6 +317,7 @@ def decode_node_frame(body: bytes) -> tuple[Any, ...]:
 # --- raft messages --------------------------------------------------------------------------------
 
 _ENTRY_TYPES: Final = (bytes, int, int)
+_FILE_TYPES: Final = (str, str, int)
 
 _RAFT_FIELDS: Final[dict[str, dict[str, type]]] = {
     "append_entries": {
@@ -333,6 +340,9 @@ _RAFT_FIELDS: Final[dict[str, dict[str, type]]] = {
     "response_pre_vote": {"term": int, "round": int, "granted": bool},
     "higher_term": {"term": int},
     "campaign_now": {"term": int},
+    "snapshot_offer": {"term": int, "index": int, "snapshot_term": int, "files": tuple},
+    "snapshot_request": {"index": int, "file": int, "offset": int},
+    "snapshot_chunk": {"index": int, "file": int, "offset": int, "crc": int, "data": bytes},
     "position_request": {},
     "position": {"term": int, "last_log_index": int, "last_log_term": int},
 }
@@ -361,6 +371,9 @@ def decode_raft_message(body: bytes) -> dict[str, Any]:
             raise CodecError(f"raft message {kind}: field {name!r} is {type(value).__name__}")
     if len(message) - 1 - sum(name in message for name in optional) != len(fields):
         raise CodecError(f"raft message {kind}: a field is missing")
+    for offered in message.get("files", ()):
+        if type(offered) is not tuple or tuple(map(type, offered)) != _FILE_TYPES:
+            raise CodecError("raft message snapshot_offer: a file is not (folder, name, size)")
     for place, entry in enumerate(message.get("entries", ()), start=1):
         if type(entry) is not tuple or tuple(map(type, entry)) != _ENTRY_TYPES:
             raise CodecError("raft message append_entries: an entry is not (bytes, index, term)")

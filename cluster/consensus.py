@@ -1,9 +1,7 @@
 """One member's consensus: propose(payload) here, apply(index, term, payload) everywhere.
 
 pysyncobj (cluster/raft.py) decides; this file ticks it, carries its messages through the rules of
-cluster/guard.py, and holds back what must wait for a disk. Whatever a tick adds to the journal is
-written and fdatasynced on a thread of its own, so that heartbeats go on while a disk is slow. What
-promises durability (votes, acknowledgements) waits here until its flush has returned.
+cluster/guard.py, and has cluster/disk_gate.py hold back what must wait for a disk.
 """
 
 from __future__ import annotations
@@ -11,21 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
 from cluster import guard
+from cluster.codec import CodecError
+from cluster.disk_gate import DiskGate
 from cluster.election import Action, Election
-from cluster.journal import FlushJob, Journal
+from cluster.journal import Journal
 from cluster.raft import RaftCore
 from cluster.runtime import Runtime
 from cluster.settings import Durability, NodeSettings
+from cluster.snapshot_transfer import SnapshotReceiver, SnapshotSender
 from cluster.voting import VotingRight
 
 _REPLAY_ENTRIES_PER_TURN: Final = 500
-_DISK_HANGS_S: Final = 1.0
-"""A flush that takes longer counts as a disk that hangs."""
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +45,14 @@ class Consensus:
         on_change: Callable[[], None],
         on_fatal: Callable[[BaseException], None],
         runtime: Runtime,
+        base_index: int,
         may_vote: bool,
         grant_vote: Callable[[], None],
         rng: random.Random | None = None,
     ) -> None:
-        """`may_vote`: the folder has the marker of a voter; `grant_vote()` writes it durably (see
-        cluster/voting.py)."""
+        """`base_index`: the state is already the one after this entry of the journal (0: a new
+        state). `may_vote`: the folder has the marker of a voter; `grant_vote()` writes it durably
+        (see cluster/voting.py)."""
         self.journal = journal
         self.standby_id: int | None = None
         self._settings = settings
@@ -74,12 +74,7 @@ class Consensus:
         self._tick_scheduled = False
         self._ticking = False
         self._closed = False
-        # Messages that wait for our disk, and acknowledgements that wait for it (A5).
-        self._flushes_begun = 0
-        self._flush_begun_s = 0.0
-        self._flushes_done = 0
-        self._waiting_messages: deque[tuple[int, int, int | None, dict[str, Any]]] = deque()
-        self._waiting_acknowledgements: dict[int, dict[str, Any]] = {}
+        self._gate = DiskGate(journal, runtime, on_durable=self._durable, on_error=self._fail)
         self._delivery: guard.Delivery | None = None
         self._votes = guard.VoteCount()
         others = tuple(member for member in self._members if member != settings.node_id)
@@ -94,17 +89,21 @@ class Consensus:
             journal,
             heartbeat_s=settings.heartbeat_ms / 1000,
             fallback_s=2 * settings.suspect_after_ms / 1000,
+            base_index=base_index,
             apply=apply,
             send=self._send,
+            offer_snapshot=self._offer_snapshot,
             backlog=self._backlog,
         )
         self._bridge = self._core.bridge
+        self._sender: SnapshotSender | None = None
+        self._receiver: SnapshotReceiver | None = None
 
     # --- life ---
 
     async def start(self) -> None:
         """Replay what is known to be committed, then meet the peers."""
-        self._disk = self._runtime.flusher(self.journal, self._flushed)
+        self._gate.start()
         self._election = Election(
             self._settings.node_id,
             self._members,
@@ -120,6 +119,7 @@ class Consensus:
             on_connected=self._connected,
             on_disconnected=self._disconnected,
         )
+        self._gate.network = self._network
         await self._network.start()
         self._beat_due_s = self._time()
         self._beat()
@@ -140,10 +140,9 @@ class Consensus:
         self._closed = True
         if hasattr(self, "_network"):
             await self._network.close()
-        if hasattr(self, "_disk"):
-            if not self._failed:
-                self._flush()
-            self._disk.close()
+        if self._receiver is not None:
+            self._receiver.close()
+        self._gate.close(flush=not self._failed)
         self._core.destroy()
 
     # --- what the node asks ---
@@ -225,8 +224,8 @@ class Consensus:
             self._core.doTick(0)
             if not self._core.is_leader:
                 self._core.drop_proposals()
-                self._waiting_acknowledgements.clear()
-            self._flush()
+                self._gate.forget_acknowledgements()
+            self._gate.flush()
             self._seek_vote()
             if self.applied_index < self.commit_index:
                 self.schedule_tick()  # a backlog is applied a piece per tick
@@ -246,7 +245,7 @@ class Consensus:
         self._election.stalled(now_s - self._beat_due_s)
         self._beat_due_s = now_s + period_s
         self._runtime.call_later(period_s, self._beat)
-        if self.is_leader and self._disk_hangs:
+        if self.is_leader and self._gate.hangs:
             logger.error("a write to the journal hangs: no longer leading")
             self._core.step_down()
         if self.is_leader:
@@ -258,7 +257,7 @@ class Consensus:
         self._tick()
 
     def _stand_if_due(self) -> None:
-        if not self._voting.granted or self._disk_hangs or self._vote_is_on_its_way:
+        if not self._voting.granted or self._gate.hangs or self._gate.holds_vote_request:
             return
         try:
             self._act(self._election.on_time(self._time()))
@@ -293,47 +292,15 @@ class Consensus:
 
     # --- disk ---
 
-    @property
-    def _disk_hangs(self) -> bool:
-        """The flush under way takes longer than any disk may. A leader would acknowledge nothing
-        while its heartbeats go on, so it must not lead, nor stand."""
-        running = self._flushes_begun > self._flushes_done
-        return running and self._time() - self._flush_begun_s > _DISK_HANGS_S
-
-    @property
-    def _vote_is_on_its_way(self) -> bool:
-        """Our request for votes still waits for our own disk: not the time for another term."""
-        return any(waits[3]["type"] == "request_vote" for waits in self._waiting_messages)
-
-    def _flush(self) -> None:
-        """Hand what was added since the last flush to the disk thread."""
-        if self._flushes_begun == self._flushes_done and self.journal.needs_sync():
-            job = self.journal.flush_begin()
-            if job is not None:
-                self._flushes_begun += 1
-                self._flush_begun_s = self._time()
-                self._disk.submit(job)
-
-    def _flushed(self, job: FlushJob, error: BaseException | None) -> None:
+    def _durable(self, acknowledgements: dict[int, dict[str, Any]]) -> None:
+        """A flush has returned."""
         if self._failed or self._closed:
             return
-        try:
-            if error is not None:
-                raise error
-            self.journal.flush_end(job)
-            self._flushes_done += 1
-            while self._waiting_messages and self._waiting_messages[0][0] <= self._flushes_done:
-                _, peer_id, epoch, message = self._waiting_messages.popleft()
-                if epoch is None or self._network.epoch(peer_id) == epoch:
-                    self._network.send(peer_id, message)
-            waiting, self._waiting_acknowledgements = self._waiting_acknowledgements, {}
-            for peer_id, message in waiting.items():
-                self._acknowledged(peer_id, message)
-            self._flush()
-            if self.is_leader:
-                self._tick()
-        except Exception as raised:
-            self._fail(raised)
+        for peer_id, message in acknowledgements.items():
+            self._acknowledged(peer_id, message)
+        self._gate.flush()
+        if self.is_leader:
+            self._tick()
 
     # --- the right to vote ---
 
@@ -343,7 +310,7 @@ class Consensus:
         if self._voting.granted:
             return
         if self._abstained_at is not None:
-            if self._flushes_done >= self._abstained_at:
+            if self._gate.is_served(self._abstained_at):
                 self._grant_vote()
                 self._voting.granted = True
                 logger.info("this node may vote")
@@ -352,8 +319,8 @@ class Consensus:
         durable_last = (self.journal.term_at(durable_index) or 0, durable_index)
         if self._voting.is_due(durable_last):
             self._core.abstain(self._voting.highest_term)
-            self._abstained_at = self._flushes_begun + (1 if self.journal.needs_sync() else 0)
-            self._flush()
+            self._abstained_at = self._gate.ticket
+            self._gate.flush()
 
     # --- messages out ---
 
@@ -371,22 +338,22 @@ class Consensus:
             message, epoch = stamped, stamped["epoch"]
         elif kind == "append_entries":
             if "prevLogIdx" not in message or "transmission" in message:
-                return  # no snapshots, no cut entries: a follower that needs one must be rebuilt
+                return  # pysyncobj's own snapshots and cut entries: never used
             if self.standby_id is not None:
                 message = message | {"standby": str(self.standby_id)}
         elif kind not in ("request_vote", "response_vote"):
             return  # apply_command: pysyncobj would forward proposals to the leader; clients do
-        if guard.needs_durable_log(message, acknowledgements_wait=self._acknowledgements_wait):
-            needed = self._flushes_begun + (1 if self.journal.needs_sync() else 0)
-            if needed > self._flushes_done:
-                if kind == "next_node_idx" and self._delivery_is_heartbeat:
-                    # A slow disk is no silence: vouch at once for what is durable already.
-                    capped = min(message["next_node_idx"], self.journal.durable_index + 1)
-                    self._network.send(peer_id, message | {"next_node_idx": capped})
-                    return
-                self._waiting_messages.append((needed, peer_id, epoch, message))
-                return
-        self._network.send(peer_id, message)
+        promises = guard.needs_durable_log(
+            message, acknowledgements_wait=self._acknowledgements_wait
+        )
+        if not promises or self._gate.is_served(self._gate.ticket):
+            self._network.send(peer_id, message)
+        elif kind == "next_node_idx" and self._delivery_is_heartbeat:
+            # A slow disk is no silence: vouch at once for what is durable already.
+            capped = min(message["next_node_idx"], self.journal.durable_index + 1)
+            self._network.send(peer_id, message | {"next_node_idx": capped})
+        else:
+            self._gate.hold(peer_id, epoch, message)
 
     @property
     def _delivery_is_heartbeat(self) -> bool:
@@ -451,6 +418,14 @@ class Consensus:
             is_leader = message["term"] == self.term and peer_id == self._election.leader_id
             if is_leader and self._voting.granted:
                 self._act(Action.CAMPAIGN)
+        elif kind == "snapshot_offer":
+            self._snapshot_offered(peer_id, message)
+        elif kind == "snapshot_request":
+            if self.is_leader and self._sender is not None:
+                self._sender.requested(peer_id, message, self._time())
+        elif kind == "snapshot_chunk":
+            if peer_id == self._election.leader_id and self._receiver is not None:
+                self._receiver.received(peer_id, message, self._time())
         elif kind == "higher_term":
             outdating = guard.outdate_leader(
                 message, current_term=self.term, is_leader=self.is_leader
@@ -489,9 +464,46 @@ class Consensus:
         )
         counts, waits = guard.cap_acknowledgement(message, durable_index=durable_index)
         if waits is not None:
-            self._waiting_acknowledgements[peer_id] = waits
+            self._gate.hold_acknowledgement(peer_id, waits)
         if counts is not None:
             self._core.acknowledged(peer_id, counts)
+
+    # --- snapshots ---
+
+    def exchange_snapshots(self, sender: SnapshotSender, receiver: SnapshotReceiver) -> None:
+        """How snapshots go to peers and come from them; set before start()."""
+        self._sender, self._receiver = sender, receiver
+
+    def send_snapshot_message(self, peer_id: int, message: dict[str, Any]) -> None:
+        """Where sender and receiver put their messages."""
+        self._network.send(peer_id, message)
+
+    def _offer_snapshot(self, peer_id: int) -> None:
+        """Called by pysyncobj's tick in the place of entries that the journal no longer has."""
+        if self._sender is not None and not self._backlog(peer_id):
+            self._sender.offer(peer_id, self.term)
+
+    def _snapshot_offered(self, peer_id: int, message: dict[str, Any]) -> None:
+        offer = guard.check_snapshot_offer(
+            message,
+            self.journal,
+            current_term=self.term,
+            commit_index=self.commit_index,
+            is_leader=self.is_leader,
+        )
+        if message["term"] > self.term:
+            self._adopt_term(peer_id, message["term"])
+        if message["term"] == self.term:
+            self._election.heard_leader(peer_id, self._time())
+        if offer.wanted and self._receiver is not None:
+            try:
+                self._receiver.offered(peer_id, message, self._time())
+            except CodecError as error:
+                logger.error("node %d: not taken: %s", peer_id, error)
+        elif offer.reply is not None:
+            stamped = {"term": self.term, "epoch": self._network.epoch(peer_id)}
+            is_position = offer.reply["type"] == "next_node_idx"
+            self._network.send(peer_id, offer.reply | stamped if is_position else offer.reply)
 
     # --- elections ---
 
@@ -502,7 +514,7 @@ class Consensus:
 
     def _disconnected(self, peer_id: int, epoch: int) -> None:
         logger.info("node %d disconnected", peer_id)
-        self._waiting_acknowledgements.pop(peer_id, None)
+        self._gate.forget_acknowledgements(peer_id)
         self._core.forget_match(peer_id)
         self._bridge.disconnected(peer_id)
         if not self.is_leader and not self._closed:
@@ -541,7 +553,7 @@ class Consensus:
         )
 
     def _answer_pre_vote(self, peer_id: int, message: dict[str, Any]) -> None:
-        able = self._voting.granted and not self._disk_hangs
+        able = self._voting.granted and not self._gate.hangs
         granted = able and self._election.grants(
             peer_id,
             message,

@@ -19,13 +19,14 @@ from typing import Final, Protocol
 
 from cluster.codec import ClientFrame, pack_commands
 from cluster.consensus import Consensus
-from cluster.disk import Disk
 from cluster.interface import AppliedBatch, EventSink, NodeRole
-from cluster.journal import Journal
-from cluster.replica import ClientRecord, Replica
+from cluster.replica import ClientRecord
 from cluster.runtime import Runtime, Timer
 from cluster.sequencer import Sequencer
 from cluster.settings import NodeSettings
+from cluster.snapshot_keeper import MakeSnapshot, SnapshotKeeper
+from cluster.snapshot_transfer import SnapshotReceiver, SnapshotSender
+from cluster.storage import EVENTS, NodeStorage
 from cluster.voting import read_marker, write_marker
 from oms.commands import Command, CommandKind, GatewayLost, LoadReferenceData, SetTradingState
 
@@ -46,12 +47,6 @@ class Clients(Protocol):
     def became_ready(self) -> None: ...
     def lost_leadership(self) -> None: ...
     def resume_reading(self) -> None: ...
-
-
-class EventLog(Protocol):
-    """Where the events are kept."""
-
-    def append(self, batch: AppliedBatch) -> None: ...
 
 
 class Timings:
@@ -83,43 +78,76 @@ class Timings:
 class NodeCore:
     """One member of the cluster as a state machine over its runtime.
 
-    `clients` and `events` are set before start(). `wal_dir` on `disk` is the journal's folder.
-    `wall_clock_ns` stamps batches. Raises JournalError if the folder is another node's.
+    `clients` is set before start(). `make_snapshot` blocks; it is called beside the loop.
+    `on_snapshot_received(index)`: a snapshot from the leader is ready; the node is to close and to
+    start again on it. `wall_clock_ns` stamps batches. Raises JournalError if the folder is another
+    node's.
     """
 
     clients: Clients
-    events: EventLog
 
     def __init__(
         self,
         settings: NodeSettings,
         sinks: dict[str, EventSink],
-        journal: Journal,
+        storage: NodeStorage,
         runtime: Runtime,
         *,
-        disk: Disk,
-        wal_dir: Path,
+        make_snapshot: MakeSnapshot,
+        on_snapshot_received: Callable[[int], None],
         on_fatal: Callable[[BaseException], None],
         wall_clock_ns: Callable[[], int] = time.time_ns,
         rng: random.Random | None = None,
     ) -> None:
         self.settings = settings
         self.node_id = settings.node_id
-        self.replica = Replica()
+        self.replica = storage.replica
+        self.events = storage.events
         self.role = NodeRole.FOLLOWER
         self.timings = {"replicate": Timings(), "apply": Timings(), "batch_wait": Timings()}
         self.sequencer = Sequencer(settings.max_batch_bytes, settings.max_pending_bytes)
+        disk, wal_dir = storage.disk, storage.folders.wal
         self.raft = Consensus(
             settings,
-            journal,
+            storage.journal,
             apply=self._apply,
             on_change=self._role_changed,
             on_fatal=on_fatal,
             runtime=runtime,
+            base_index=storage.base_index,
             may_vote=read_marker(disk, wal_dir, settings.node_id),
             grant_vote=lambda: write_marker(disk, wal_dir, settings.node_id),
             rng=rng,
         )
+        self._sender = SnapshotSender(
+            disk,
+            storage.snapshots,
+            self._day_files,
+            self.raft.send_snapshot_message,
+            chunk_bytes=settings.snapshot_chunk_bytes,
+        )
+        receiver = SnapshotReceiver(
+            disk,
+            storage.folders.incoming,
+            frozenset(storage.folders.day),
+            self.raft.send_snapshot_message,
+            runtime.background,
+            on_snapshot_received,
+        )
+        self.raft.exchange_snapshots(self._sender, receiver)
+        rank = sorted(settings.raft_addresses).index(settings.node_id)
+        self.snapshots = SnapshotKeeper(
+            storage,
+            self.replica,
+            runtime,
+            make_snapshot,
+            after_bytes=settings.snapshot_after_bytes * (10 + rank) // 10,
+            position=self._snapshot_position,
+            flush_day_files=self._day_files,
+            is_fetched=lambda: self._sender.is_busy(runtime.time()),
+            on_fatal=on_fatal,
+        )
+        self._storage = storage
         self._sinks = sinks
         self._runtime = runtime
         self._wall_clock_ns = wall_clock_ns
@@ -135,6 +163,7 @@ class NodeCore:
     async def start(self) -> None:
         """Replay the journal, then meet the peers."""
         await self.raft.start()
+        self.snapshots.start()
 
     async def close(self) -> None:
         """Leave the cluster."""
@@ -219,6 +248,18 @@ class NodeCore:
             self._in_flight = False
             self.timings["replicate"].add(begun_s - self._proposed_s)
             self._propose_next()
+
+    # --- snapshots ---
+
+    def _snapshot_position(self) -> int:
+        """The state after this entry can be rebuilt from our disk."""
+        return min(self.raft.applied_index, self.raft.journal.durable_index)
+
+    def _day_files(self) -> dict[str, tuple[Path, list[tuple[str, int]]]]:
+        """Day files as they are now, by folder name."""
+        folder = self._storage.folders.events
+        files = {EVENTS: (folder, self._storage.events.files())}
+        return files | {name: sink.day_files() for name, sink in self._sinks.items()}
 
     # --- roles ---
 

@@ -70,9 +70,8 @@ def check_append_entries(
     C2: an append_entries of a lower term is answered, so that an old leader learns of its end.
     C5: a conflict is answered with the first index of the conflicting term, one round trip a term.
     C7: the commit index is limited, so that a backlog does not stall the loop.
-    A2: a message without prevLogIdx (a snapshot) never moves the commit index; this version of the
-    cluster sends none, so one that arrives is refused outright (and with it A3 and A12, which
-    concern what would be installed from it).
+    A2: a message without prevLogIdx (pysyncobj's way to send a snapshot) is refused outright: it
+    would move the commit index over entries of another leader. Snapshots travel beside pysyncobj.
     """
     term = message["term"]
     if term < current_term:
@@ -154,6 +153,72 @@ def _refuse_previous(
         "success": False,
     }
     return Delivery(heartbeat, reply=reply)
+
+
+class Offer(NamedTuple):
+    """What to do with a snapshot that a peer offers: `reply` to it, or take it if `wanted`."""
+
+    wanted: bool
+    reply: Message | None = None
+
+
+def check_snapshot_offer(
+    message: Message, log: Log, *, current_term: int, commit_index: int, is_leader: bool
+) -> Offer:
+    """Decide on a leader's offer of a snapshot, which it makes when it no longer has the entries
+    that it thinks we need.
+
+    A12: an older snapshot would roll our state back. Story: (1) a slow answer of ours makes the
+    leader believe that we need entry 5, which it no longer has; (2) meanwhile we have applied up to
+    100 and acknowledged it; (3) the snapshot after entry 50 replaces state and log: what we vouched
+    for is gone. So whatever we have applied, or hold with the same term, is answered with where our
+    log ends, and nothing is taken.
+
+    A18 and C2 as for append_entries.
+    """
+    term = message["term"]
+    if term < current_term:
+        return Offer(False, {"type": "higher_term", "term": current_term})
+    if term == current_term and is_leader:
+        raise SafetyViolation(f"A18: a second leader in term {term} offered a snapshot")
+    index = message["index"]
+    if index > commit_index and log.term_at(index) != message["snapshot_term"]:
+        return Offer(True)
+    reply = {
+        "type": "next_node_idx",
+        "next_node_idx": log.last_index + 1,
+        "reset": True,
+        "success": False,
+    }
+    return Offer(False, reply)
+
+
+def log_fits_snapshot(log: Log, *, index: int, term: int, commit_index: int) -> bool:
+    """A9 - A11: whether a log goes on from the snapshot after entry `index` of `term`, as it is.
+
+    False: it does not, and all that it holds is either in the snapshot or was never committed, so
+    it begins anew with that entry. Story: (1) a follower takes a snapshot after entry 50 and
+    crashes; (2) its journal still ends at 30; (3) it starts with state 50 and log 30, and appends
+    31 as sent by an old leader: from then on index and state mean different things. But a log that
+    holds entry 50 keeps what follows it: 51 was acknowledged, and may be committed by that.
+
+    Raises SafetyViolation when there is a gap, or when they contradict each other about what is
+    committed.
+    """
+    known_term = log.term_at(index)
+    if known_term == term:
+        return True
+    if known_term is not None and index <= commit_index:
+        raise SafetyViolation(
+            f"A11: entry {index} is committed with term {known_term}, "
+            f"the snapshot after it says term {term}"
+        )
+    if known_term is None and log.first_index <= log.last_index and index < log.first_index:
+        raise SafetyViolation(
+            f"A9: the snapshot is of entry {index}, the journal begins with entry "
+            f"{log.first_index}: what lies between is missing"
+        )
+    return False
 
 
 def cap_acknowledgement(

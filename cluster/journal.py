@@ -85,6 +85,8 @@ class Journal:
         """Flushes since the journal was opened."""
         self.last_fsync_ns = 0
         """How long the last flush took: write, fdatasync, and a new file if it began one."""
+        self.bytes_written = 0
+        """Bytes of all flushes since the journal was opened."""
         self._lock = self._take_lock()
         try:
             replay = self._recover()
@@ -166,6 +168,17 @@ class Journal:
         self._note_truncation(0)
         self._entries = []
         self._first_index = 1
+
+    def rebase(self, command: bytes, index: int, term: int) -> None:
+        """Begin anew with one entry, which a snapshot includes, durably. The vote stays."""
+        self.clear()
+        self.add(command, index, term)
+        self._commit_index = index
+        self.flush_sync()
+
+    def trim(self, first_index: int) -> None:
+        """Forget the entries below `first_index`, which a durable snapshot includes."""
+        self.deleteEntriesTo(min(first_index, self.last_index) - self._first_index)
 
     def deleteEntriesFrom(self, entryFrom: int) -> None:
         """Keep the entries at the list positions [0:entryFrom]."""
@@ -323,6 +336,7 @@ class Journal:
                 self._writer.append(job.data, job.before, job.highest_index)
                 self.last_fsync_ns = time.perf_counter_ns() - started_ns
                 self.fsync_count += 1
+                self.bytes_written += len(job.data)
                 self._writer.remove_below(job.first_index)
             except OSError as error:
                 self._failure = self._describe(error)

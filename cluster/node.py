@@ -15,9 +15,10 @@ from cluster.disk import RealDisk
 from cluster.event_store import EventStore
 from cluster.http import NodeHttp
 from cluster.interface import EventSink, NodeRole
-from cluster.journal import Journal
 from cluster.runtime import LiveRuntime
 from cluster.settings import NodeSettings
+from cluster.snapshot_maker import MakerProcess
+from cluster.storage import NodeFolders, NodeStorage
 
 logger = logging.getLogger(__name__)
 
@@ -29,15 +30,21 @@ class NodeFailed(Exception):
 class Node:
     """One member of the cluster, with everything that lives on its events.
 
-    `sinks` get every batch, and answer queries under their names ("itch" ...).
+    `sinks` get every batch, and answer queries under their names ("itch" ...). `derivations` is
+    MODULE:FUNCTION, which makes their derivations, by the same names, in the process that takes
+    snapshots; "" when there are no sinks.
     """
 
-    def __init__(self, settings: NodeSettings, sinks: dict[str, EventSink]) -> None:
+    def __init__(
+        self, settings: NodeSettings, sinks: dict[str, EventSink], derivations: str = ""
+    ) -> None:
+        assert bool(sinks) == bool(derivations), "sinks and their derivations come together"
         self.settings = settings
         self.node_id = settings.node_id
         self.core: NodeCore
         self.events: EventStore
         self._sinks = sinks
+        self._derivations = derivations
         self._started_s = time.monotonic()
         self._stopped: asyncio.Future[None]
 
@@ -49,19 +56,23 @@ class Node:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_exception)
         self._stopped = loop.create_future()
-        data_dir = self.settings.data_dir
-        for name in ("wal", "events"):
-            (data_dir / name).mkdir(parents=True, exist_ok=True)
-        journal = Journal(data_dir / "wal", segment_bytes=self.settings.segment_bytes)
-        self.events = EventStore(data_dir / "events")
+        folders = NodeFolders(
+            self.settings.data_dir,
+            {name: sink.day_files()[0] for name, sink in self._sinks.items()},
+        )
+        storage = NodeStorage(RealDisk(), folders, segment_bytes=self.settings.segment_bytes)
+        self.events = storage.events
+        for name, sink in self._sinks.items():
+            sink.restore(None if storage.base is None else storage.base.derived[name])
+        self._maker = MakerProcess(folders, self._derivations)
         runtime = LiveRuntime()
         self.core = NodeCore(
             self.settings,
             self._sinks,
-            journal,
+            storage,
             runtime,
-            disk=RealDisk(),
-            wal_dir=data_dir / "wal",
+            make_snapshot=self._maker.make,
+            on_snapshot_received=self._snapshot_received,
             on_fatal=self._fatal,
         )
         self._port = ClientPort(
@@ -73,14 +84,13 @@ class Node:
             self.settings.tls,
         )
         self._http = NodeHttp(self, self.settings.http_bind)
-        self.core.events = self.events
         self.core.clients = self._port
         for sink in self._sinks.values():
             await sink.start()
         await self._http.start()
         await self.core.start()
         await self._port.start()
-        logger.info("node %d is up, journal in %s", self.node_id, data_dir / "wal")
+        logger.info("node %d is up, journal in %s", self.node_id, folders.wal)
 
     @property
     def role(self) -> NodeRole:
@@ -88,7 +98,8 @@ class Node:
         return self.core.role
 
     async def run(self) -> None:
-        """Serve until stop() is called. Raises NodeFailed when the node must not go on."""
+        """Serve until stop() is called, or until the node has to be closed, made anew and started
+        on a snapshot that it received. Raises NodeFailed when it must not go on."""
         await asyncio.shield(self._stopped)
 
     def stop(self) -> None:
@@ -98,12 +109,17 @@ class Node:
 
     async def close(self) -> None:
         """Close everything that start() opened."""
+        self._maker.stop()
         await self._port.close()
         await self.core.close()
         for sink in self._sinks.values():
             await sink.close()
         await self._http.close()
         self.events.close()
+
+    def _snapshot_received(self, index: int) -> None:
+        logger.info("the snapshot after entry %d is here: starting again on it", index)
+        self.stop()
 
     def _on_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Whatever a callback raises is a bug or a broken disk, and stops the node: an event loop
@@ -139,12 +155,15 @@ class Node:
             return self._sinks[sink].query(request)
         if not (type(request) is tuple and request and type(request[0]) is str):
             raise ValueError(
-                'a node query is an array: ("ping",), ("status",), ("mark", id), ("transfer", to)'
+                'a node query is an array: ("ping",), ("status",), ("mark", id), ("transfer", to), '
+                '("snapshot",)'
             )
         if request == ("ping",):
             return "pong"
         if request == ("status",):
             return self.status()
+        if request == ("snapshot",):
+            return self.core.snapshots.take()
         if request[0] == "mark" and len(request) == 2 and type(request[1]) is str:
             mark = self.core.replica.marks.get(request[1])
             return None if mark is None else (mark.event_seq, mark.log_index, mark.state_hash)
@@ -170,7 +189,9 @@ class Node:
             "last_log_index": journal.last_index,
             "durable_index": journal.durable_index,
             "journal_bytes": journal.bytes_on_disk,
+            "first_log_index": journal.first_index,
             "fsyncs": journal.fsync_count,
+            **self.core.snapshots.status(),
             "event_seq": self.core.replica.next_event_seq - 1,
             "applied_commands": self.core.replica.applied_commands,
             "duplicate_commands": self.core.replica.duplicate_commands,

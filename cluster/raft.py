@@ -161,15 +161,21 @@ class RaftCore(stock.SyncObj):  # type: ignore[misc]
         *,
         heartbeat_s: float,
         fallback_s: float,
+        base_index: int,
         apply: Callable[[int, int, bytes], None],
         send: Callable[[int, dict[str, Any]], None],
+        offer_snapshot: Callable[[int], None],
         backlog: Callable[[int], int],
     ) -> None:
-        """`fallback_s`: a leader without a majority for so long steps down."""
+        """`fallback_s`: a leader without a majority for so long steps down. `base_index`: the state
+        is the one after this entry, which the journal holds (0: no state yet).
+        `offer_snapshot(peer_id)` is called in the place of entries that the journal no longer has.
+        """
         self.apply = apply
         self.journal = journal
         self.bridge = _Bridge(send)
         self._backlog = backlog
+        self._offer_snapshot = offer_snapshot
         self._heartbeat_s = heartbeat_s
         super().__init__(
             _Peer(str(node_id)),
@@ -177,6 +183,8 @@ class RaftCore(stock.SyncObj):  # type: ignore[misc]
             conf=_configuration(journal, heartbeat_s, fallback_s),
             transport=self.bridge,
         )
+        if base_index:
+            self._SyncObj__raftLastApplied = self._SyncObj__raftCommitIndex = base_index
 
     @replicated  # type: ignore[untyped-decorator]
     def apply_batch(self, payload: bytes) -> None:
@@ -235,14 +243,18 @@ class RaftCore(stock.SyncObj):  # type: ignore[misc]
         return True
 
     def _SyncObj__sendAppendEntries(self) -> None:
-        """One message to each connected peer: what comes next for it, or a heartbeat.
+        """One message to each connected peer: what comes next for it, or a heartbeat, or a snapshot
+        when the journal no longer has what comes next.
 
         The stock method sends until its period is over, however far behind a peer is."""
         self._SyncObj__newAppendEntriesTime = stock.monotonicTime() + self._heartbeat_s
         journal, next_indexes = self.journal, self._SyncObj__raftNextIndex
         for peer in self._SyncObj__otherNodes:
             next_index = next_indexes[peer]
-            if peer not in self._SyncObj__connectedNodes or next_index <= journal.first_index:
+            if peer not in self._SyncObj__connectedNodes:
+                continue
+            if next_index <= journal.first_index:
+                self._offer_snapshot(int(peer.id))
                 continue
             entries: list[tuple[bytes, int, int]] = []
             if self._backlog(int(peer.id)) <= _BACKLOG_BYTES_MAX:

@@ -7,17 +7,20 @@ runs the very code that runs in production.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from cluster.journal import FlushJob, Journal
 from cluster.settings import NodeSettings
 from cluster.transport import PeerNetwork
 
 _CLOSE_TIMEOUT_S = 5.0
+T = TypeVar("T")
 FlushDone = Callable[[FlushJob, BaseException | None], None]
 
 
@@ -53,6 +56,11 @@ class Runtime(Protocol):
     def call_soon(self, callback: Callable[[], None]) -> object: ...
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer: ...
     def flusher(self, journal: Journal, done: FlushDone) -> Flusher: ...
+    def background(
+        self, work: Callable[[], T], done: Callable[[T | None, BaseException | None], None]
+    ) -> None:
+        """Run `work` beside the loop; done(result, error) follows on the loop."""
+
     def network(
         self,
         settings: NodeSettings,
@@ -79,6 +87,20 @@ class LiveRuntime:
 
     def flusher(self, journal: Journal, done: FlushDone) -> Flusher:
         return FlushThread(journal, self._loop, done)
+
+    def background(
+        self, work: Callable[[], T], done: Callable[[T | None, BaseException | None], None]
+    ) -> None:
+        def run() -> None:
+            result: T | None = None
+            error: BaseException | None = None
+            try:
+                result = work()
+            except Exception as raised:  # handed to the loop
+                error = raised
+            _call_on(self._loop, lambda: done(result, error))
+
+        threading.Thread(target=run, name="background", daemon=True).start()
 
     def network(
         self,
@@ -127,7 +149,10 @@ class FlushThread:
                 self._journal.flush_run(job)
             except Exception as raised:  # handed to the loop, which stops the node
                 error = raised
-            try:
-                self._loop.call_soon_threadsafe(self._done, job, error)
-            except RuntimeError:  # the loop was closed while the disk was busy
-                return
+            _call_on(self._loop, functools.partial(self._done, job, error))
+
+
+def _call_on(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    """From another thread; nothing happens once the loop is closed."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(callback)

@@ -62,6 +62,10 @@ class NodeSettings:
     max_pending_bytes: int = 64 << 20
     """Commands waiting for the log on the leader; beyond it the node stops reading."""
     segment_bytes: int = 64 << 20
+    snapshot_after_bytes: int = 128 << 20
+    """A snapshot is taken when the journal has grown by so much since the last one."""
+    snapshot_chunk_bytes: int = 256 << 10
+    """Size of the pieces in which a snapshot goes to another node."""
     reference_data: tuple[tuple[tuple[object, ...], ...], ...] = field(default=((), (), ()))
     """(instruments, accounts, sessions) of a new cluster: see oms.commands.LoadReferenceData."""
     opening_state: int = 2

@@ -65,7 +65,8 @@ class Service(Protocol):
         """Open everything. Raises OSError when the machine refuses (a port that is taken)."""
 
     async def run(self) -> None:
-        """Serve until close(). Raises what makes it impossible to go on."""
+        """Serve. Returns when the service has to be made anew, raises what makes it impossible to
+        go on."""
 
     async def close(self) -> None:
         """Close it again."""
@@ -81,9 +82,18 @@ def run_node(config: Config, node_id: int, supervised_by: int | None) -> int:
     days_left = _check_certificate(config, name)
 
     def make() -> Service:
-        return Node(settings, {SINK_NAME: ItchPublisher(feed_settings(config, node_id))})
+        sinks = {SINK_NAME: ItchPublisher(feed_settings(config, node_id))}
+        return Node(settings, sinks, "exchange.wiring:derivations")
 
     return _run_process(config, name, make, supervised_by, days_left)
+
+
+def node_derivations() -> dict[str, Derivation]:
+    """What a snapshot must hold for each sink of a node, by the sink's name; new ones each time."""
+    from marketdata.feed import ItchFeed
+    from marketdata.publisher import SINK_NAME
+
+    return {SINK_NAME: ItchFeed()}
 
 
 def run_fix_gateway(config: Config, supervised_by: int | None) -> int:
@@ -133,7 +143,8 @@ def _check_certificate(config: Config, process: str) -> int | None:
 
 
 async def _serve(make: Callable[[], Service], started: Callable[[], None]) -> None:
-    """Start a service, freeze what it made, and keep it until a signal or until it fails.
+    """Start a service, freeze what it made, and keep it until a signal or until it fails; make it
+    anew when it ends by itself.
 
     Raises CannotStart for what the machine refuses, and whatever the service raises later.
     """
@@ -142,11 +153,21 @@ async def _serve(make: Callable[[], Service], started: Callable[[], None]) -> No
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     stopping = asyncio.ensure_future(stop.wait())
-    service = make()
+    try:
+        while await _serve_once(make(), stopping, started):
+            logger.info("starting again")
+    finally:
+        stopping.cancel()
+
+
+async def _serve_once(
+    service: Service, stopping: asyncio.Future[Any], started: Callable[[], None]
+) -> bool:
+    """One life of a service; True when it ended by itself."""
     # Starting may take as long as others need to come up: a signal ends that, too.
     try:
         if not await _finished_first(asyncio.ensure_future(service.start()), stopping):
-            return
+            return False
     except OSError as error:
         hint = ""
         if error.errno == errno.EADDRINUSE:
@@ -157,9 +178,8 @@ async def _serve(make: Callable[[], Service], started: Callable[[], None]) -> No
     gc.freeze()
     started()
     try:
-        await _finished_first(asyncio.ensure_future(service.run()), stopping)
+        return await _finished_first(asyncio.ensure_future(service.run()), stopping)
     finally:
-        stopping.cancel()
         logger.info("stopping")
         await service.close()
 

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cluster.client_port import ClientPort
 from cluster.core import NodeCore
+from cluster.event_store import EventStore, EventStoreError
 from cluster.guard import SafetyViolation
 from cluster.interface import AppliedBatch
-from cluster.journal import FlushJob, Journal, JournalError
+from cluster.journal import Journal, JournalError
 from cluster.runtime import FlushDone
 from cluster.settings import Address, NodeSettings
+from cluster.snapshot_maker import SnapshotMade, make_snapshot
+from cluster.storage import NodeFolders, NodeStorage
 from exchange.simulation.disk import PowerLoss, SimulatedDisk
 from exchange.simulation.network import Fabric, SimulatedNetwork
 from exchange.simulation.world import EPOCH_NS, Life, SimulatedFlusher, Violation, World
 from oms.reference_data import Account, Instrument, SessionDefinition
 
+T = TypeVar("T")
 SEGMENT_BYTES = 32 << 10
+CHUNK_BYTES = 4 << 10
 SESSIONS = ("CLIENT1", "CLIENT2", "CLIENT3")
 REFERENCE_DATA = (
     tuple(
@@ -29,11 +34,14 @@ REFERENCE_DATA = (
     tuple(tuple(Account(f"ACC{i}", "FIRM", 1_000_000, 10**15)) for i in (1, 2, 3)),
     tuple(tuple(SessionDefinition(name, f"ACC{i}")) for i, name in enumerate(SESSIONS, start=1)),
 )
-_DIRECTORY = Path("wal")
+_DIRECTORY = Path("node")
+_FOLDERS = NodeFolders(_DIRECTORY, {})
 _NOWHERE = Address("simulated", 0)
 
 
-def settings_of(node_id: int, members: tuple[int, ...]) -> NodeSettings:
+def settings_of(
+    node_id: int, members: tuple[int, ...], snapshot_after_bytes: int = 1 << 30
+) -> NodeSettings:
     """Settings as a live node has them; the addresses are never used."""
     addresses = dict.fromkeys(members, _NOWHERE)
     return NodeSettings(
@@ -45,6 +53,8 @@ def settings_of(node_id: int, members: tuple[int, ...]) -> NodeSettings:
         http_bind=_NOWHERE,
         data_dir=_DIRECTORY,
         segment_bytes=SEGMENT_BYTES,
+        snapshot_after_bytes=snapshot_after_bytes,
+        snapshot_chunk_bytes=CHUNK_BYTES,
         gateway_grace_ms=2_000,
         reference_data=REFERENCE_DATA,
     )
@@ -66,26 +76,11 @@ class Watch:
         """A flush is on the disk, and with it the member's log up to `durable_index`."""
 
 
-class _Events:
-    """The event store of a simulated node: everything in memory, and reported to the watch."""
+class _Job:
+    """Work beside the loop; a crash may come in the middle of it."""
 
-    def __init__(self, member: Member) -> None:
-        self._member = member
-        self.batches: list[AppliedBatch] = []
-        self.next_event_seq = 1
-
-    def append(self, batch: AppliedBatch) -> None:
-        if batch.events:
-            self.batches.append(batch)
-            self.next_event_seq += len(batch.events)
-        self._member.watch.applied(self._member, batch)
-
-    def read_from(self, event_seq: int, max_events: int) -> Iterator[AppliedBatch]:
-        given = 0
-        for batch in self.batches:
-            if batch.first_event_seq + len(batch.events) > event_seq and given < max_events:
-                given += len(batch.events)
-                yield batch
+    def __init__(self, work: Callable[[], object]) -> None:
+        self.work = work
 
 
 class _Runtime(Life):
@@ -96,6 +91,8 @@ class _Runtime(Life):
         self._member = member
         self.disk_thread: SimulatedFlusher | None = None
         self.end_of_wire: SimulatedNetwork | None = None
+        self.jobs: list[_Job] = []
+        """Work beside the loop that is not done yet."""
 
     def flusher(self, journal: Journal, done: FlushDone) -> SimulatedFlusher:
         self.disk_thread = SimulatedFlusher(
@@ -108,6 +105,37 @@ class _Runtime(Life):
             lambda durable_index: self._member.watch.flushed(self._member, durable_index),
         )
         return self.disk_thread
+
+    def background(
+        self, work: Callable[[], T], done: Callable[[T | None, BaseException | None], None]
+    ) -> None:
+        job = _Job(work)
+        self.jobs.append(job)
+
+        def run() -> None:
+            if not self.alive:
+                return
+            self.jobs.remove(job)
+            result: T | None = None
+            error: BaseException | None = None
+            try:
+                result = work()
+            except Exception as raised:
+                error = raised
+            self._member.world.after(0.0, self.guarded(lambda: self._tell(done, result, error)))
+
+        self._member.world.after(self._member.world.rng.uniform(0.001, 0.2), run)
+
+    def _tell(
+        self,
+        done: Callable[[T | None, BaseException | None], None],
+        result: T | None,
+        error: BaseException | None,
+    ) -> None:
+        try:
+            done(result, error)
+        except Exception as raised:  # as the loop of a live node does
+            self._member._fatal(raised)
 
     def network(
         self,
@@ -135,7 +163,13 @@ class Member:
     """A node that can be crashed and started again."""
 
     def __init__(
-        self, node_id: int, members: tuple[int, ...], world: World, fabric: Fabric, watch: Watch
+        self,
+        node_id: int,
+        members: tuple[int, ...],
+        world: World,
+        fabric: Fabric,
+        watch: Watch,
+        snapshot_after_bytes: int = 1 << 30,
     ) -> None:
         self.node_id = node_id
         self.world = world
@@ -151,7 +185,7 @@ class Member:
         self.journal: Journal | None = None
         self.runtime: _Runtime | None = None
         self.lives = 0
-        self._settings = settings_of(node_id, members)
+        self._settings = settings_of(node_id, members, snapshot_after_bytes)
 
     @property
     def is_up(self) -> bool:
@@ -175,43 +209,78 @@ class Member:
         self.lives += 1
         runtime = self.runtime = _Runtime(self)
         try:
-            self.journal = Journal(_DIRECTORY, segment_bytes=SEGMENT_BYTES, disk=self.disk)
-        except JournalError:
+            storage = NodeStorage(self.disk, _FOLDERS, segment_bytes=SEGMENT_BYTES)
+        except (JournalError, EventStoreError, OSError):
             if self.disk.fail_in is None:
                 raise
             self.world.count("starts on a full disk")
             self.disk.locked = False
             self.world.after(0.2, lambda: None if self.is_up else self.start())
             return
+        self.journal = storage.journal
+        if storage.installed is not None:
+            self.world.count("snapshots installed")
         self.watch.flushed(self, self.journal.last_index)
+        self._watch_events(storage.events)
         core = NodeCore(
             self._settings,
             {},
-            self.journal,
+            storage,
             runtime,
-            disk=self.disk,
-            wal_dir=_DIRECTORY,
+            make_snapshot=self._make_snapshot,
+            on_snapshot_received=self._snapshot_received,
             on_fatal=self._fatal,
             wall_clock_ns=lambda: EPOCH_NS + int(self.world.now_s * 1e9) + self.clock_offset_ns,
             rng=random.Random(self.world.rng.random()),
         )
-        events = _Events(self)
-        self.port = ClientPort(core, events, _no_answer, _NOWHERE, runtime)
-        core.events = events
+        self.port = ClientPort(core, storage.events, _no_answer, _NOWHERE, runtime)
         core.clients = self.port
         self.core = core
         _run(core.start())
-        self.world.note(f"node {self.node_id} started, log up to {self.journal.last_index}")
+        self.world.note(
+            f"node {self.node_id} started on the snapshot after {storage.base_index}, "
+            f"log {self.journal.first_index} to {self.journal.last_index}"
+        )
+
+    def _watch_events(self, events: EventStore) -> None:
+        append = events.append
+
+        def watched(batch: AppliedBatch) -> None:
+            append(batch)
+            self.watch.applied(self, batch)
+
+        events.append = watched  # type: ignore[method-assign]
+
+    def _make_snapshot(self, index: int) -> SnapshotMade:
+        made = make_snapshot(
+            self.disk, _FOLDERS.wal, _FOLDERS.snapshots, index, {}, [_FOLDERS.events]
+        )
+        self.world.count("snapshots taken")
+        self.world.note(f"node {self.node_id} took the snapshot after {index}")
+        return made
+
+    def _snapshot_received(self, index: int) -> None:
+        """Close and start again, as the process around a live node does."""
+        self.world.note(f"node {self.node_id} received the snapshot after {index}")
+        self._end()
+        self.disk.locked = False
+        self.world.after(0.001, lambda: None if self.is_up else self.start())
 
     def crash(self, *, power_loss: bool) -> None:
         """SIGKILL, or the power goes: then unsynced writes may be lost, torn or reordered."""
         if self.core is None or self.journal is None or self.runtime is None:
             return
         job = None if self.runtime.disk_thread is None else self.runtime.disk_thread.running
+        jobs = self.runtime.jobs
         self._end()
         if job is not None:
-            self._interrupt(job, power_loss)
-        elif power_loss:
+            journal = self.journal
+            if self._interrupt(lambda: journal.flush_run(job), calls=4):
+                self.world.count("torn writes")
+        for each in jobs:
+            if self._interrupt(each.work, calls=24):
+                self.world.count("snapshots interrupted")
+        if power_loss:
             self.disk.lose_power()
         self.disk.locked = False
         self.world.count("power losses" if power_loss else "kills")
@@ -225,18 +294,18 @@ class Member:
         self.world.count("disks lost")
         self.world.note(f"node {self.node_id} lost its disk")
 
-    def _interrupt(self, job: FlushJob, power_loss: bool) -> None:
-        """A flush was under way: any part of it may have happened."""
-        assert self.journal is not None
+    def _interrupt(self, work: Callable[[], object], calls: int) -> bool:
+        """Something with the disk was under way: any part of it may have happened. Whether it was
+        cut short."""
         self.disk.failure = PowerLoss()
-        self.disk.fail_in = self.world.rng.randrange(4)
+        self.disk.fail_in = self.world.rng.randrange(calls)
         try:
-            self.journal.flush_run(job)
+            work()
         except PowerLoss:
-            self.world.count("torn writes")
-        self.disk.fail_in = None
-        if power_loss:
-            self.disk.lose_power()
+            return True
+        finally:
+            self.disk.fail_in = None
+        return False
 
     def _end(self) -> None:
         assert self.runtime is not None
@@ -250,7 +319,7 @@ class Member:
 
     def _fatal(self, error: BaseException) -> None:
         """The node stopped itself. A broken disk may do that; nothing else ever may."""
-        if not isinstance(error, OSError) and "write or sync failed" not in str(error):
+        if not isinstance(error, OSError) and not isinstance(error.__cause__, OSError):
             kind = "safety rule" if isinstance(error, SafetyViolation) else "bug"
             raise Violation(f"node {self.node_id} stopped, {kind}: {error!r}") from error
         self.world.count("disk failures")

@@ -61,8 +61,10 @@ class Run:
         )
         self.checks = Checks(self.world, members)
         self.fabric = Fabric(self.world, members, faults)
+        snapshot_after = rng.choice((2_000, 6_000, 20_000, 1 << 30))
         self.members = [
-            Member(node, members, self.world, self.fabric, self.checks) for node in members
+            Member(node, members, self.world, self.fabric, self.checks, snapshot_after)
+            for node in members
         ]
         self._pause_s = rng.choice((0.03, 0.1, 0.3))
         self._weights = [rng.choice((0, 0, 1, 3)) for _ in FAULT_KINDS]

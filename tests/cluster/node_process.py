@@ -42,13 +42,20 @@ def node_settings(node_id: int, offset: int, data_dir: Path) -> NodeSettings:
 
 
 async def serve(settings: NodeSettings) -> None:
-    node = Node(settings, {})
-    await node.start()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, node.stop)
-    try:
-        await node.run()
-    finally:
-        await node.close()
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    while not stopping.is_set():  # once more after a snapshot was received
+        node = Node(settings, {})
+        await node.start()
+        ends = {asyncio.ensure_future(node.run()), asyncio.ensure_future(stopping.wait())}
+        try:
+            done, pending = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for future in pending:
+                future.cancel()
+            for future in done:
+                future.result()
+        finally:
+            await node.close()
 
 
 if __name__ == "__main__":
