@@ -45,7 +45,7 @@ class SnapshotError(JournalError):
 
 
 class SnapshotHeader(NamedTuple):
-    """What a snapshot stands for: the state after log entry `log_index` of `term`, which is `entry`.
+    """What a snapshot stands for: the state after log entry `log_index` of `term`, `entry`.
 
     The next event has the number `next_event_seq`. `derived` holds what each sink needs to go on
     (cluster.interface.Derivation.snapshot), by the sink's name. `state_hash` is that of the state.

@@ -117,7 +117,10 @@ class SnapshotKeeper:
         if self._is_fetched() and grown < _BUSY_FACTOR * self._after_bytes:
             return
         if self._position() > self.last_index:
-            self.take()
+            try:
+                self.take()
+            except Exception as error:  # the disk, most likely
+                self._on_fatal(error)
 
     def _made(self, made: SnapshotMade | None, error: BaseException | None) -> None:
         self.is_running = False

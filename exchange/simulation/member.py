@@ -209,14 +209,18 @@ class Member:
         self.lives += 1
         runtime = self.runtime = _Runtime(self)
         try:
-            storage = NodeStorage(self.disk, _FOLDERS, segment_bytes=SEGMENT_BYTES)
+            self._open(runtime)
         except (JournalError, EventStoreError, OSError):
             if self.disk.fail_in is None:
                 raise
             self.world.count("starts on a full disk")
+            self._end()
             self.disk.locked = False
             self.world.after(0.2, lambda: None if self.is_up else self.start())
-            return
+
+    def _open(self, runtime: _Runtime) -> None:
+        """As cluster/node.py does it."""
+        storage = NodeStorage(self.disk, _FOLDERS, segment_bytes=SEGMENT_BYTES)
         self.journal = storage.journal
         if storage.installed is not None:
             self.world.count("snapshots installed")
