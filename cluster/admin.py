@@ -183,6 +183,30 @@ async def transfer(
     raise NoQuorum(f"node {old} still leads after {timeout_s} s")
 
 
+async def take_snapshot(
+    address: Address,
+    node_id: int,
+    *,
+    timeout_s: float = 300.0,
+    tls: ssl.SSLContext | None = None,
+) -> dict[str, Any]:
+    """Let a node take a snapshot and wait until it is durable; returns the facts of its status
+    whose names begin with `snapshot`. Raises Unreachable, ValueError with the node's sentence when
+    it refuses or when no snapshot came of it."""
+    loop = asyncio.get_running_loop()
+    deadline_s = loop.time() + timeout_s
+    before = await status(address, node_id=node_id, tls=tls)
+    await query(address, "node", ("snapshot",), node_id=node_id, tls=tls)
+    while loop.time() < deadline_s:
+        facts = await status(address, node_id=node_id, tls=tls)
+        if facts["snapshots_failed"] > before["snapshots_failed"]:
+            raise ValueError(f"node {node_id} made no snapshot; its log says why")
+        if facts["snapshots_taken"] > before["snapshots_taken"]:
+            return {name: value for name, value in facts.items() if name.startswith("snapshot_")}
+        await asyncio.sleep(0.05)
+    raise ValueError(f"node {node_id} is still busy with its snapshot after {timeout_s:g} s")
+
+
 async def _leader(
     addresses: dict[int, Address], tls: ssl.SSLContext | None, wait_s: float = 0.5
 ) -> int:

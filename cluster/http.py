@@ -24,6 +24,10 @@ _GAUGES: Final = {
     "duplicate_commands": "commands dropped because they had been seen",
     "elections": "elections this node stood for",
     "batches": "batches proposed by this node",
+    "snapshot_index": "log entry after which the newest snapshot is",
+    "snapshots_taken": "snapshots taken since start",
+    "snapshots_failed": "snapshots that came to nothing",
+    "journal_bytes_since_snapshot": "growth of the journal since the newest snapshot",
     "uptime_s": "seconds since start",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cluster.codec import batch_payload
 from cluster.disk import Disk
@@ -14,6 +14,9 @@ from cluster.replay import Entry, recover
 from cluster.replica import Replica
 from cluster.segment import JournalError
 from cluster.snapshot import Snapshot, SnapshotStore
+from matching.order_book import OrderBook
+from matching.types import Side
+from oms.order_state import Order
 
 _READ_ATTEMPTS: Final = 5
 
@@ -110,3 +113,33 @@ def _apply(replica: Replica, derivations: dict[str, Derivation], entry: Entry) -
 
 def _has_event(replica: Replica, event_seq: int | None) -> bool:
     return event_seq is not None and replica.next_event_seq > event_seq
+
+
+def describe(rebuilt: Rebuilt) -> dict[str, Any]:
+    """What `exchange replay` shows: plain values, for JSON and for a table. Prices are in
+    ten-thousandths; a book is [symbol, bids, asks, best bid, best ask], orders counted."""
+    state = rebuilt.replica.state_machine.state
+    return {
+        "event_seq": rebuilt.replica.next_event_seq - 1,
+        "log_index": rebuilt.entry[1],
+        "term": rebuilt.entry[2],
+        "time_ns": rebuilt.replica.last_time_ns,
+        "state_hash": rebuilt.replica.state_machine.state_hash(),
+        "snapshot_index": rebuilt.base_index,
+        "replayed_entries": rebuilt.replayed,
+        "applied_commands": rebuilt.replica.applied_commands,
+        "sessions": len(state.sessions),
+        "open_orders": sum(len(session.open_orders) for session in state.sessions.values()),
+        "books": [_book(symbol, listing.book) for symbol, listing in state.listings.items()],
+    }
+
+
+def _book(symbol: str, book: OrderBook[Order]) -> list[Any]:
+    bids, asks = list(book.orders(Side.BUY)), list(book.orders(Side.SELL))
+    return [
+        symbol,
+        len(bids),
+        len(asks),
+        bids[0].price if bids else None,
+        asks[0].price if asks else None,
+    ]

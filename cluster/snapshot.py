@@ -153,11 +153,14 @@ class SnapshotStore:
     def __init__(self, disk: Disk, directory: Path) -> None:
         self.directory = directory
         self._disk = disk
-        disk.make_directory(directory)
 
     def indexes(self) -> list[int]:
         """Log indexes of the snapshots in the folder, oldest first; none of them checked."""
-        found = (snapshot_index(name) for name in self._disk.list_directory(self.directory))
+        try:
+            names = self._disk.list_directory(self.directory)
+        except FileNotFoundError:  # nobody has written one yet
+            return []
+        found = (snapshot_index(name) for name in names)
         return sorted(index for index in found if index is not None)
 
     def path(self, index: int) -> Path:

@@ -48,6 +48,7 @@ class NodeStorage:
         self.snapshots = SnapshotStore(disk, folders.snapshots)
         self.journal = Journal(folders.wal, segment_bytes=segment_bytes, disk=disk)
         try:
+            disk.make_directory(folders.snapshots)
             self.installed = install_received(disk, folders.incoming, self.snapshots, folders.day)
             snapshot = self.snapshots.newest()
             self.base = None if snapshot is None else snapshot.header

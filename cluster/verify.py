@@ -17,6 +17,7 @@ from typing import Any
 
 from cluster.disk import Disk, RealDisk
 from cluster.replay import LogReplay, ReplayError
+from cluster.replica import Replica
 from cluster.segment import (
     EMPTY,
     Record,
@@ -26,6 +27,7 @@ from cluster.segment import (
     scan_segment,
     segment_number,
 )
+from cluster.snapshot import SnapshotError, decode_snapshot, snapshot_index
 
 _DIGEST_BYTES = 16
 
@@ -56,6 +58,8 @@ class NodeReport:
     term: int = 0
     voted_for: str | None = None
     torn_tail_bytes: int = 0
+    snapshots: list[int] = field(default_factory=list)
+    """Log entries after which there are snapshots."""
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -87,7 +91,8 @@ class VerifyReport:
             f"last term {node.last_term}, committed up to {node.commit_index}, term {node.term}, "
             f"voted for {node.voted_for or 'nobody'}, "
             f"{_many(node.segments, 'segment', 'segments')}, {node.bytes_used} bytes, "
-            f"torn tail {node.torn_tail_bytes} bytes"
+            f"torn tail {node.torn_tail_bytes} bytes, "
+            f"snapshots after {', '.join(map(str, node.snapshots)) or 'no entry'}"
             for node in self.nodes
         ]
         for problem in self.problems:
@@ -185,7 +190,27 @@ def _verify_node(disk: Disk, directory: Path) -> tuple[NodeReport, _Log]:
     if replay.missing and not report.problems:
         what = f"entries {replay.missing[0]} to {replay.missing[-1]} are in none of the files"
         report.problems.append(Problem(str(directory), 0, what))
+    if directory.name == "wal":
+        _verify_snapshots(disk, directory.parent / "snapshots", report)
     return report, _describe(report, replay)
+
+
+def _verify_snapshots(disk: Disk, directory: Path, report: NodeReport) -> None:
+    """Read every snapshot to its end."""
+    try:
+        names = disk.list_directory(directory)
+    except OSError:
+        return  # a node that never made the folder
+    for name in names:
+        index = snapshot_index(name)
+        if index is None:
+            continue
+        report.snapshots.append(index)
+        path = directory / name
+        try:
+            Replica.restore(decode_snapshot(disk.read(path), path).parts)
+        except (SnapshotError, OSError, ValueError) as error:
+            report.problems.append(Problem(str(path), 0, str(error)))
 
 
 def _scan(disk: Disk, path: Path, report: NodeReport, *, is_last: bool) -> SegmentScan | None:

@@ -117,6 +117,12 @@ class Cluster:
     segment_bytes: int = key(
         64 << 20, integer(1 << 16, 1 << 30, 64 << 20), "Size of a journal segment file."
     )
+    snapshot_after_bytes: int = key(
+        128 << 20,
+        integer(1 << 16, 1 << 40, 128 << 20),
+        "A node takes a snapshot when its journal has grown by so much since the last one. "
+        "A restart replays up to so much; memory and disk hold up to three times as much.",
+    )
     opening_state: TradingState = key(
         TradingState.TRADING,
         choice(TradingState, {**OPENING_STATES}),

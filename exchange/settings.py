@@ -102,6 +102,7 @@ def node_settings(config: Config, node_id: int) -> NodeSettings:
         max_batch_bytes=cluster.max_batch_bytes,
         max_pending_bytes=cluster.max_pending_bytes,
         segment_bytes=cluster.segment_bytes,
+        snapshot_after_bytes=cluster.snapshot_after_bytes,
         reference_data=reference_data(config),
         opening_state=int(cluster.opening_state),
         tls=tls_settings(config, node_name(node_id)),

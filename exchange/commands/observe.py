@@ -117,7 +117,7 @@ def _register_files(cli: click.Group) -> None:
     )
     @json_option
     def verify_command(folders: tuple[Path, ...], as_json: bool) -> int:
-        """Check journals: each is sound, and all of them agree.
+        """Check journals and snapshots: each is sound, and all of them agree.
 
         DIR is the folder of a node, such as data/node-1. Checked are checksums, that no entry is
         missing, and that all have the same entry at the same index. Exit 1 when something is wrong.
@@ -133,10 +133,25 @@ def _register_files(cli: click.Group) -> None:
                 click.echo(line)
         return EXIT_OK if report.ok else EXIT_PROBLEM
 
-    @verb(cli, "tape", "exchange tape --from-start --json")
+    @verb(cli, "replay", "exchange replay data/node-1 --at 120000")
     @click.argument(
-        "capture", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+        "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
     )
+    @click.option(
+        "--at", "event_seq", type=click.IntRange(1), help="Up to this event; default: all."
+    )
+    @json_option
+    def replay(folder: Path, event_seq: int | None, as_json: bool) -> int:
+        """Rebuild the state of a node from its folder.
+
+        From the newest snapshot that fits and the journal after it, as a restart would, up to the
+        log entry that brings event EVENT_SEQ. Prints where that is, the state hash and the open
+        orders. DIR is the folder of a node, such as data/node-1; nothing in it is changed.
+        """
+        return _replay(folder, event_seq, as_json)
+
+    @verb(cli, "tape", "exchange tape --from-start --json")
+    @click.argument("capture", required=False, type=click.Path(exists=True, path_type=Path))
     @click.option("--from-start", is_flag=True, help="Begin with the first message of the day.")
     @click.option("--count", type=click.IntRange(1), help="End after so many messages.")
     @config_option
@@ -146,8 +161,8 @@ def _register_files(cli: click.Group) -> None:
     ) -> None:
         """Print decoded ITCH messages, one per line.
 
-        Live from both multicast lines, until Ctrl-C; or those of CAPTURE, which is a BinaryFILE or
-        a *.messages file in the data folder of a stopped exchange.
+        Live from both multicast lines, until Ctrl-C; or those of CAPTURE, which is a BinaryFILE, a
+        folder with *.messages files of a stopped exchange, or one such file.
         """
         show = _tape_printer(as_json)
         try:
@@ -159,7 +174,7 @@ def _register_files(cli: click.Group) -> None:
                 asyncio.run(_print_live(config, from_start, count, show))
         except BrokenPipeError:  # as in `exchange tape | head`
             raise
-        except (OSError, ValueError) as error:  # ItchError, BinaryFileError, MessageFileError
+        except (OSError, ValueError) as error:  # ItchError, BinaryFileError, DayFileError
             raise ExitWith(EXIT_PROBLEM, f"tape: {error}") from error
 
 
@@ -191,6 +206,35 @@ async def _print_live(
             shown += 1
             if shown == count:
                 return
+
+
+def _replay(folder: Path, event_seq: int | None, as_json: bool) -> int:
+    from cluster.disk import RealDisk
+    from cluster.rebuild import describe, rebuild
+    from cluster.segment import JournalError
+    from cluster.snapshot import SnapshotStore
+
+    disk = RealDisk()
+    if not (folder / "wal").is_dir():
+        raise click.UsageError(f"{folder}: no folder of a node: there is no wal/ in it")
+    try:
+        rebuilt = rebuild(
+            disk,
+            folder / "wal",
+            SnapshotStore(disk, folder / "snapshots"),
+            {},
+            upto_event_seq=event_seq,
+        )
+    except JournalError as error:
+        raise ExitWith(EXIT_PROBLEM, str(error)) from error
+    facts = describe(rebuilt)
+    if as_json:
+        print_json(facts)
+    else:
+        books = facts.pop("books")
+        print_table(str(folder), ["what", "value"], [list(item) for item in facts.items()])
+        print_table("Books", ["symbol", "bids", "asks", "best bid", "best ask"], books)
+    return EXIT_OK
 
 
 async def _status(config: Config) -> dict[str, Any]:
