@@ -49,12 +49,13 @@ _HEADER = struct.Struct("<8sIQ16sI")
 _CRC = struct.Struct("<I")
 _BLOCK = struct.Struct("<IIQI")
 _DIGITS: Final = 20
+_LABEL_BYTES: Final = 16
 _PROBLEMS_TOLD: Final = 3
 
 logger = logging.getLogger(__name__)
 
 
-class DayFileError(Exception):
+class DayFileError(ValueError):
     """A file is damaged, of a newer version or does not belong here: which one, where and what."""
 
 
@@ -274,7 +275,7 @@ class DayFiles:
         size = self._disk.file_size(path)
         file = self._disk.open(path)
         try:
-            _check_header(file, path, self._kind, first, self._label)
+            _check_header(file, path, self._kind, first=first, label=self._label)
             for offset, next_offset, block in _blocks(file, path, first, size):
                 segment.add(block.first, min(block.end, end), offset, next_offset)
                 if block.end >= end:
@@ -306,23 +307,21 @@ def sync_files(disk: Disk, directory: Path) -> None:
 
 
 def read_files(kind: FileKind, disk: Disk, paths: list[Path]) -> Iterator[Block]:
-    """Every block of files that follow each other, oldest first, without those of a DayFiles.
+    """Every block of files that follow each other; one file alone may have any name.
 
     Raises DayFileError when one is damaged, cut short or missing in the middle, OSError when one
     cannot be read."""
     paths = sorted(paths, key=lambda path: path.name)
     firsts = [kind.first(path.name) for path in paths]
     for path, first, end in zip(paths, firsts, [*firsts[1:], None], strict=True):
-        if first is None:
-            raise DayFileError(f"{path}: the name is not {kind.prefix}NUMBER{kind.suffix}")
         content = disk.read(path)
         file = _InMemory(content)
-        _check_header(file, path, kind, first, None)
-        reached = first
-        for _, _, block in _blocks(file, path, first, len(content)):
+        reached = _check_header(file, path, kind, first=first)
+        for _, _, block in _blocks(file, path, reached, len(content)):
             reached = block.end if end is None else min(block.end, end)
-            if block.first < reached:
-                yield block._replace(end=reached)
+            yield block._replace(end=reached)
+            if reached == end:
+                break
         if end is not None and reached < end:
             raise DayFileError(f"{path}: ends with item {reached - 1}, the next file has {end}")
 
@@ -341,15 +340,15 @@ class _InMemory:
 
 
 def _encode_header(kind: FileKind, first: int, label: bytes) -> bytes:
-    assert len(label) <= 16, f"label {label!r} is longer than 16 bytes"
+    assert len(label) <= _LABEL_BYTES, f"label {label!r} is longer than {_LABEL_BYTES} bytes"
     header = _HEADER.pack(kind.magic, FORMAT_VERSION, first, label, 0)[: -_CRC.size]
     return header + _CRC.pack(crc32c(header))
 
 
 def _check_header(
-    file: Readable, path: Path, kind: FileKind, first: int, label: bytes | None
-) -> None:
-    """Raises DayFileError; `label` None: any."""
+    file: Readable, path: Path, kind: FileKind, *, first: int | None, label: bytes | None = None
+) -> int:
+    """Number of the first item. Raises DayFileError; None: it may be any."""
     header = file.read_at(0, _HEADER.size)
     if len(header) < _HEADER.size or header[: len(kind.magic)] != kind.magic:
         raise DayFileError(f"{path}: does not begin with {kind.magic!r} and a header")
@@ -358,10 +357,12 @@ def _check_header(
         raise DayFileError(f"{path}: the checksum of the header is wrong")
     if version != FORMAT_VERSION:
         raise DayFileError(f"{path}: format version {version}, not {FORMAT_VERSION}")
-    if found_first != first:
+    if first is not None and found_first != first:
         raise DayFileError(f"{path}: begins with item {found_first}")
-    if label is not None and found_label != label.ljust(16, b"\0"):
-        raise DayFileError(f"{path}: belongs to {found_label!r}, not to {label!r}")
+    if label is not None and found_label != label.ljust(_LABEL_BYTES, b"\0"):
+        found = found_label.rstrip(b"\0")
+        raise DayFileError(f"{path}: belongs to {found!r}, not to {label!r}")
+    return int(found_first)
 
 
 def _encode_block(first: int, count: int, payload: bytes) -> bytes:

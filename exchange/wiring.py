@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 import uvloop
 
+from cluster.interface import Derivation
 from exchange.config import Config
 from exchange.config_keys import ConfigError
 from exchange.processes import (
@@ -88,7 +89,7 @@ def run_node(config: Config, node_id: int, supervised_by: int | None) -> int:
     return _run_process(config, name, make, supervised_by, days_left)
 
 
-def node_derivations() -> dict[str, Derivation]:
+def derivations() -> dict[str, Derivation]:
     """What a snapshot must hold for each sink of a node, by the sink's name; new ones each time."""
     from marketdata.feed import ItchFeed
     from marketdata.publisher import SINK_NAME

@@ -22,6 +22,7 @@ TotalView-ITCH 5.0.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from cluster.interface import AppliedBatch
 from matching.types import Side
@@ -64,7 +65,10 @@ _REFERENCE = e.OrderExecuted._fields.index("order_reference_number")
 
 
 class ItchFeed:
-    """Turns batches into messages and counts them. Message numbers start at 1."""
+    """Turns batches into messages and counts them. Message numbers start at 1.
+
+    It is the cluster.interface.Derivation of ItchPublisher, too.
+    """
 
     def __init__(self) -> None:
         self.next_sequence_number = 1
@@ -97,6 +101,29 @@ class ItchFeed:
             last = messages[-1]
             self.ended = last[0:1] == b"S" and last[-1:] == EventCode.END_OF_MESSAGES.encode()
         return messages
+
+    def on_batch(self, batch: AppliedBatch) -> None:
+        """Count the messages of one batch."""
+        self.messages(batch)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Where the feed stands: the next number, whether it has ended, (locate, symbol) of every
+        instrument."""
+        return {
+            "next_sequence_number": self.next_sequence_number,
+            "ended": self.ended,
+            "instruments": [[locate, symbol] for symbol, locate in self._locates.items()],
+        }
+
+    def restore(self, state: Any) -> None:
+        """Go on from where `snapshot` was taken; None: from the first message."""
+        state = state or {"next_sequence_number": 1, "ended": False, "instruments": []}
+        self.next_sequence_number = state["next_sequence_number"]
+        self.ended = state["ended"]
+        self._locates = {symbol: locate for locate, symbol in state["instruments"]}
+        self._stocks = {
+            locate: itch50.stock_field(symbol) for symbol, locate in self._locates.items()
+        }
 
     def _book_added(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
         _, _, locate, reference, side, quantity, price = event

@@ -1,56 +1,81 @@
-"""The messages of the day by number, for re-requests: recent ones in memory, all in a file.
+"""The messages of the day by number, for re-requests: recent ones in memory, all in files.
 
-The file is a cache of what follows from the log, not a record of its own: a node replays its
-journal at start and a market-data process asks the nodes, so the store always begins empty, nothing
-is ever recovered from the file and it needs no fsync. Its format (protocols/message_file.py) has a
-header and checksums all the same, because `scan` reads it after the process has ended.
+The files are those of cluster/day_files.py. A node keeps them over a restart, cut back to the
+message that its snapshot names; a market-data process asks the nodes and begins anew. The payload
+of a block is a row of messages as in BinaryFILE.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-from array import array
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
-from protocols import message_file, moldudp64
-from protocols.message_file import MessageFileError
+from cluster.day_files import (
+    BLOCK_BYTES,
+    MAX_BYTES,
+    SEGMENT_BYTES,
+    DayFileError,
+    DayFiles,
+    FileKind,
+    read_files,
+)
+from cluster.disk import Disk, RealDisk
+from protocols import moldudp64
+from protocols.binaryfile import frame, unframe
 
-BLOCK_BYTES = 64 << 10
-"""A block goes to the file when it has this many bytes; the index has one entry per block."""
-
-_NOT_IN_FILE = (1 << 64) - 1
+MESSAGE_FILES: Final = FileKind(b"EXCHMSG\n", "itch-", ".messages")
+_REAL_DISK: Final = RealDisk()
 
 log = logging.getLogger(__name__)
 
 
 class MessageStore:
-    """Messages 1, 2, 3, ... of one session.
+    """Messages 1, 2, 3, ... of one session, in a folder.
+
+    Opening keeps the messages before `resume_at` as far as the files have them without a gap, and
+    drops the rest, as well as those of other sessions; 1 begins anew. `memory_bytes` of recent
+    messages stay in memory. When the files have more than `max_bytes`, the oldest one of
+    `segment_bytes` goes.
 
     A disk that fails does not stop trading: the error is logged once, `failed` says it, and from
-    then on only what is in memory can be read.
+    then on only what is in memory, or was in the files by then, can be read.
     """
 
-    def __init__(self, path: Path, session: str, memory_bytes: int = 8 << 20) -> None:
-        """Start `path` from scratch. Raises OSError when it cannot be made."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.next_sequence_number = 1
+    def __init__(
+        self,
+        directory: Path,
+        session: str,
+        memory_bytes: int = 8 << 20,
+        *,
+        resume_at: int = 1,
+        disk: Disk = _REAL_DISK,
+        segment_bytes: int = SEGMENT_BYTES,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        """Raises OSError when the files cannot be opened."""
+        self.next_sequence_number = resume_at
         self.failed: str | None = None
-        self._file = path.open("w+b", buffering=0)
-        self._file_end = 0
-        self._path = path
+        self._directory = directory
+        self._files = DayFiles(
+            MESSAGE_FILES,
+            directory,
+            label=moldudp64.session_field(session),
+            resume_at=resume_at,
+            disk=disk,
+            segment_bytes=segment_bytes,
+            max_bytes=max_bytes,
+        )
+        # The block that is being gathered, and closed ones: number of the first message, messages.
         self._open: list[bytes] = []
-        self._open_first = 1
+        self._open_first = resume_at
         self._open_bytes = 0
-        # Closed blocks: number of the first message, and place in the file.
-        self._firsts = array("Q")
-        self._offsets = array("Q")
-        self._recent: deque[list[bytes]] = deque(maxlen=max(1, memory_bytes // BLOCK_BYTES))
-        self._last_read: tuple[int, list[bytes]] = (-1, [])
-        self._write(message_file.encode_header(moldudp64.session_field(session)))
+        self._recent: deque[tuple[int, list[bytes]]] = deque(
+            maxlen=max(1, memory_bytes // BLOCK_BYTES)
+        )
+        self._last_read: tuple[int, list[bytes]] = (resume_at, [])
 
     def append(self, messages: Sequence[bytes]) -> None:
         """Take the next messages. Does not raise."""
@@ -58,7 +83,7 @@ class MessageStore:
         self.next_sequence_number += len(messages)
         self._open_bytes += sum(map(len, messages))
         if self._open_bytes >= BLOCK_BYTES:
-            self._close_block()
+            self.flush()
 
     def read(self, first: int, count: int, max_bytes: int) -> list[bytes]:
         """Messages from `first` on: at most `count`, at most `max_bytes` long in all, but at least
@@ -78,79 +103,73 @@ class MessageStore:
             first = block_first + len(block)
         return found
 
-    def close(self) -> None:
-        """Write what is still in memory only, and close the file."""
-        if self._open:
-            self._close_block()
-        self._file.close()
-
-    def _close_block(self) -> None:
-        self._firsts.append(self._open_first)
-        offset = self._file_end
-        written = self._write(message_file.encode_block(self._open_first, self._open))
-        self._offsets.append(offset if written else _NOT_IN_FILE)
-        self._recent.append(self._open)
+    def flush(self) -> None:
+        """Hand everything to the operating system, without a sync. Does not raise."""
+        if not self._open:
+            return
+        if self.failed is None:
+            try:
+                self._files.append(self._open_first, len(self._open), frame(self._open))
+            except OSError as error:
+                self.failed = f"{self._directory}: {error.strerror}"
+                log.error("message store fails, re-requests reach back less far: %s", self.failed)
+        self._recent.append((self._open_first, self._open))
         self._open, self._open_bytes = [], 0
         self._open_first = self.next_sequence_number
 
-    def _write(self, data: bytes) -> bool:
-        if self.failed is not None:
-            return False
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[self._file.write(view) :]
-        except OSError as error:
-            self.failed = f"{self._path}: {error.strerror}"
-            log.error("message store fails, re-requests reach back less far: %s", self.failed)
-            return False
-        self._file_end += len(data)
-        return True
+    def files(self) -> list[tuple[str, int]]:
+        """Name and length of each file, oldest first, after a flush. Does not raise.
+
+        A file that is not the last never changes, the last one only grows."""
+        self.flush()
+        return self._files.files()
+
+    def close(self) -> None:
+        """Write what is still in memory only, and close the files."""
+        self.flush()
+        self._files.close()
 
     def _block_of(self, number: int) -> tuple[int, list[bytes]]:
-        """The block with message `number`, which exists, and the number of its first message."""
+        """The block with message `number`, which was published, and the number of its first
+        message; nothing when it can no longer be read."""
         if number >= self._open_first:
             return self._open_first, self._open
-        index = bisect_right(self._firsts, number) - 1
-        age = len(self._firsts) - index
-        if age <= len(self._recent):
-            return self._firsts[index], self._recent[-age]
-        if self._last_read[0] != index:
-            self._last_read = (index, self._read_block(index))
-        return self._firsts[index], self._last_read[1]
+        if self._recent and number >= self._recent[0][0]:
+            return next(block for block in reversed(self._recent) if block[0] <= number)
+        first, messages = self._last_read
+        if not first <= number < first + len(messages):
+            self._last_read = self._read_block(number)
+        return self._last_read
 
-    def _read_block(self, index: int) -> list[bytes]:
-        """A block from the file; empty, with a line in the log, when that is not possible."""
-        offset = self._offsets[index]
-        if offset == _NOT_IN_FILE:
-            return []
+    def _read_block(self, number: int) -> tuple[int, list[bytes]]:
+        """A block from a file; empty, with a line in the log, when that is not possible."""
+        if not self._files.first_number <= number < self._files.next_number:
+            return number, []
         try:
-            return _read_block_at(self._file.fileno(), offset)
-        except (OSError, MessageFileError) as error:
-            log.error("%s: block %d cannot be read: %s", self._path, index, error)
-            return []
+            block = self._files.read(number)
+        except (OSError, DayFileError) as error:
+            log.error("message %d cannot be read: %s", number, error)
+            return number, []
+        return block.first, unframe(block.payload)[: block.end - block.first]
 
 
-def _read_block_at(descriptor: int, offset: int) -> list[bytes]:
-    size = message_file.BLOCK_HEADER_LENGTH
-    header = message_file.decode_block_header(os.pread(descriptor, size, offset))
-    return message_file.decode_block_body(
-        header, os.pread(descriptor, header.length, offset + size)
-    )
+def is_message_file(path: Path) -> bool:
+    """Whether a file begins as those of a MessageStore do. Raises OSError."""
+    with path.open("rb") as file:
+        return file.read(len(MESSAGE_FILES.magic)) == MESSAGE_FILES.magic
 
 
 def scan(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Number and bytes of every message in a file that a MessageStore wrote.
+    """Number and bytes of every message in the files of a MessageStore: all those in the folder
+    `path`, or only the file `path`.
 
-    Raises MessageFileError when it is damaged, cut short, has a hole or is of a newer version.
+    Raises DayFileError when one is damaged, cut short, missing or of another version, OSError when
+    one cannot be read.
     """
-    expected = 1
-    with path.open("rb") as file:
-        message_file.decode_header(file.read(message_file.HEADER_LENGTH))
-        while start := file.read(message_file.BLOCK_HEADER_LENGTH):
-            header = message_file.decode_block_header(start)
-            if header.first != expected:
-                raise MessageFileError(f"{path}: message {expected} is not there")
-            for message in message_file.decode_block_body(header, file.read(header.length)):
-                yield expected, message
-                expected += 1
+    paths = [path]
+    if path.is_dir():
+        paths = [found for found in path.iterdir() if MESSAGE_FILES.first(found.name) is not None]
+        if not paths:
+            raise DayFileError(f"{path}: no message store has a file in this folder")
+    for block in read_files(MESSAGE_FILES, _REAL_DISK, paths):
+        yield from enumerate(unframe(block.payload)[: block.end - block.first], block.first)

@@ -14,6 +14,7 @@ receivers ask for it.
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from cluster.interface import AppliedBatch, NodeRole
@@ -53,14 +54,23 @@ class ItchPublisher:
         self._last_sent_s = 0.0
         self._heartbeats = 0
 
+    def restore(self, state: Any) -> None:
+        """Go on with the message that an ItchFeed's snapshot names; None: with the first."""
+        assert self._store is None, "restore after start"
+        self.feed.restore(state)
+
     async def start(self) -> None:
         """Open the socket and the store. Raises OSError when either is not possible."""
         settings = self._settings
         self._loop = asyncio.get_running_loop()
         if self._sender is None:
             self._sender = LineSender(settings.interface, settings.ttl)
-        path = settings.store_dir / f"{settings.session}.messages"
-        self._store = MessageStore(path, settings.session, settings.memory_bytes)
+        self._store = MessageStore(
+            settings.store_dir,
+            settings.session,
+            settings.memory_bytes,
+            resume_at=self.feed.next_sequence_number,
+        )
         self._timer = self._loop.call_later(self._interval_s, self._on_timer)
 
     async def close(self) -> None:
@@ -116,6 +126,10 @@ class ItchPublisher:
         raise ValueError(
             f"{request!r}: known are ['messages', session, first, count], ['position'], ['status']"
         )
+
+    def day_files(self) -> tuple[Path, list[tuple[str, int]]]:
+        """The message store's folder and files."""
+        return self._settings.store_dir, [] if self._store is None else self._store.files()
 
     def _messages(self, session: str, first: int, count: int) -> list[bytes]:
         if session != self._settings.session:

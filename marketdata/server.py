@@ -84,8 +84,7 @@ class MarketDataServer:
         loop = asyncio.get_running_loop()
         self._stopped = loop.create_future()
         try:
-            path = settings.store_dir / f"{session}.messages"
-            self._store = store = MessageStore(path, session, settings.memory_bytes)
+            self._store = store = MessageStore(settings.store_dir, session, settings.memory_bytes)
             self._rerequests = rerequests = ReRequestServer(
                 session,
                 store,

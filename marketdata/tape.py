@@ -19,7 +19,7 @@ from marketdata.receiver import FeedReceiver
 from marketdata.rerequest import ReRequestClient
 from marketdata.settings import LineSettings
 from oms.price import format_price
-from protocols import itch50, message_file
+from protocols import itch50
 from protocols.binaryfile import END, BinaryFileError, BinaryFileReader, frame
 
 READ_BYTES = 1 << 20
@@ -159,25 +159,23 @@ class CaptureWriter:
 
 
 def read_capture(path: Path, first: int = 1) -> Iterator[tuple[int, bytes]]:
-    """Number and bytes of each message in a BinaryFILE, or in a message store's file.
+    """Number and bytes of each message in a BinaryFILE, or in a message store's folder or file.
 
     `first` is the number of the first message of a BinaryFILE. A file without an end, as one that
     is still being written, is read up to its last whole message; a message cut short raises
     BinaryFileError after all whole ones were given. Raises OSError when it cannot be read, and
-    MessageFileError for a damaged message store.
+    DayFileError for a damaged message store.
     """
+    if path.is_dir() or message_store.is_message_file(path):
+        yield from message_store.scan(path)
+        return
     with path.open("rb") as file:
-        magic = file.read(len(message_file.MAGIC))
-        if magic == message_file.MAGIC:
-            yield from message_store.scan(path)
-            return
         reader = BinaryFileReader()
-        sequence, data = first, magic
-        while data:
+        sequence = first
+        while data := file.read(READ_BYTES):
             for message in reader.receive_data(data):
                 yield sequence, message
                 sequence += 1
-            data = file.read(READ_BYTES)
         if reader.pending:
             raise BinaryFileError(
                 f"{path}: message {sequence} is cut short, {reader.pending} bytes are left"

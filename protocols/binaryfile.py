@@ -1,7 +1,7 @@
 """BinaryFILE, the framing of ITCH in files, and of the blocks inside a MoldUDP64 packet. Pure.
 
 A file is `u16 length | message`, big-endian, repeated; a length of zero ends it. The same framing
-without the end carries messages in our own message store.
+without the end carries messages in the blocks of our own message store.
 """
 
 from __future__ import annotations

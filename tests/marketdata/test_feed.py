@@ -94,6 +94,17 @@ def test_the_session_ends_with_the_last_message_and_goes_on_with_another() -> No
     assert not feed.ended
 
 
+def test_a_restored_feed_knows_that_the_session_has_ended() -> None:
+    feed, restored = ItchFeed(), ItchFeed()
+    feed.messages(
+        batch_of(SystemEvent(EventKind.SYSTEM_EVENT, "", SystemEventCode.END_OF_MESSAGES))
+    )
+    restored.restore(feed.snapshot())
+    assert (restored.ended, restored.next_sequence_number) == (True, 2)
+    restored.restore(None)
+    assert (restored.ended, restored.next_sequence_number) == (False, 1)
+
+
 def test_a_locate_number_given_twice_stops_the_node() -> None:
     added = InstrumentAdded(EventKind.INSTRUMENT_ADDED, "", "AAPL", 1, 1, 100, 1_000_000)
     with pytest.raises(AssertionError, match="stock_locate 1"):

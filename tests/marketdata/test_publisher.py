@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from order_flow import OrderFlow
 
-from cluster.interface import EventSink, NodeRole
+from cluster.codec import pack, unpack
+from cluster.interface import AppliedBatch, Derivation, EventSink, NodeRole
 from cluster.settings import Address
 from marketdata.feed import ItchFeed
 from marketdata.lines import LineSender
+from marketdata.message_store import scan
 from marketdata.publisher import (
     MAX_QUERY_BYTES,
     MAX_QUERY_MESSAGES,
@@ -44,12 +49,13 @@ class RecordingSender(LineSender):
 
 @asynccontextmanager
 async def a_publisher(
-    folder: Path, heartbeat_ms: int = 60_000, **settings: Any
+    folder: Path, heartbeat_ms: int = 60_000, state: Any = None, **settings: Any
 ) -> AsyncIterator[tuple[ItchPublisher, RecordingSender]]:
     sender = RecordingSender()
     publisher = ItchPublisher(
         FeedSettings(store_dir=folder, heartbeat_ms=heartbeat_ms, **settings), sender
     )
+    publisher.restore(state)
     await publisher.start()
     try:
         yield publisher, sender
@@ -208,6 +214,76 @@ def test_a_query_of_nonsense_is_refused_with_a_sentence(tmp_path: Path, request_
         async with a_publisher(tmp_path) as (publisher, _):
             with pytest.raises(ValueError, match=r".+"):
                 publisher.query(request_)
+
+    run(test)
+
+
+def snapshot_of(batches: list[AppliedBatch]) -> Any:
+    """What a snapshot holds for the publisher, as the process that makes snapshots finds it."""
+    derivation: Derivation = ItchFeed()
+    derivation.restore(None)
+    for batch in batches:
+        derivation.on_batch(batch)
+    return unpack(pack(derivation.snapshot()))
+
+
+@given(
+    seed=st.integers(0, 1_000),
+    sizes=st.lists(st.integers(1, 300), min_size=1, max_size=25),
+    data=st.data(),
+    is_other_node=st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_restored_publisher_goes_on_with_the_same_numbers_and_bytes(
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: int,
+    sizes: list[int],
+    data: st.DataObject,
+    is_other_node: bool,
+) -> None:
+    flow = OrderFlow(seed)
+    batches = [flow.opening(), *(flow.batch(size) for size in sizes)]
+    at_the_end = snapshot_of(batches)
+    taken_at = data.draw(st.integers(0, len(batches)), "batches in the snapshot")
+    flushed_at = data.draw(st.integers(taken_at, len(batches)), "when the files were flushed")
+    killed_at = data.draw(st.integers(flushed_at, len(batches)), "when the process was killed")
+    folder = tmp_path_factory.mktemp("itch")
+
+    async def before() -> None:
+        """The life before, and what it leaves to this node, or sends to another one."""
+        async with a_publisher(folder / "before") as (publisher, _):
+            for batch in batches[:flushed_at]:
+                publisher.on_batch(batch)
+            store_dir, files = publisher.day_files()
+            for batch in batches[flushed_at:killed_at]:
+                publisher.on_batch(batch)
+            shutil.copytree(store_dir, folder / "after")
+            if is_other_node:
+                for path in (folder / "after").iterdir():
+                    path.unlink()
+                for name, size in files:
+                    content = (store_dir / name).read_bytes()[:size]
+                    (folder / "after" / name).write_bytes(content)
+
+    async def test() -> None:
+        await before()
+        state = snapshot_of(batches[:taken_at]) if taken_at else None
+        async with (
+            a_publisher(folder / "whole") as (whole, whole_line),
+            a_publisher(folder / "after", state=state) as (restored, restored_line),
+        ):
+            for batch in batches[:taken_at]:
+                whole.on_batch(batch)
+            for publisher in (whole, restored):
+                publisher.on_role(NodeRole.LEADER)
+                for batch in batches[taken_at:]:
+                    publisher.on_batch(batch)
+                assert unpack(pack(publisher.feed.snapshot())) == at_the_end
+            assert restored_line.datagrams == whole_line.datagrams
+            for first in range(1, restored.query(["position"]), 100):
+                request = ["messages", DEFAULT_SESSION, first, 100]
+                assert restored.query(request) == whole.query(request)
+        assert list(scan(folder / "after")) == list(scan(folder / "whole"))
 
     run(test)
 

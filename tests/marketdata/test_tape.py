@@ -116,8 +116,13 @@ def test_an_empty_message_cannot_be_captured(tmp_path: Path) -> None:
         writer.write([b"a", b""])
 
 
-def test_the_file_of_a_message_store_can_be_read_as_a_capture(tmp_path: Path) -> None:
+def test_the_folder_of_a_message_store_and_its_file_can_be_read_as_captures(
+    tmp_path: Path,
+) -> None:
     store = MessageStore(tmp_path / "store", "DAY1")
     store.append([ADD] * 5000)
     store.close()
-    assert list(read_capture(tmp_path / "store")) == [(n, ADD) for n in range(1, 5001)]
+    expected = [(n, ADD) for n in range(1, 5001)]
+    assert list(read_capture(tmp_path / "store")) == expected
+    (path,) = (tmp_path / "store").iterdir()
+    assert list(read_capture(path.rename(tmp_path / "copy"))) == expected
