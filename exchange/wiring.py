@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 import uvloop
 
-from cluster.interface import Derivation
+from cluster.interface import Derivation, EventSink
 from exchange.config import Config
 from exchange.config_keys import ConfigError
 from exchange.processes import (
@@ -83,7 +83,7 @@ def run_node(config: Config, node_id: int, supervised_by: int | None) -> int:
     days_left = _check_certificate(config, name)
 
     def make() -> Service:
-        sinks = {SINK_NAME: ItchPublisher(feed_settings(config, node_id))}
+        sinks: dict[str, EventSink] = {SINK_NAME: ItchPublisher(feed_settings(config, node_id))}
         return Node(settings, sinks, "exchange.wiring:derivations")
 
     return _run_process(config, name, make, supervised_by, days_left)
