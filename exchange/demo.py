@@ -15,6 +15,7 @@ from typing import Any
 from cluster.admin import state_hash
 from exchange.capture import FeedCapture, capture_of
 from exchange.commands.options import print_table, program
+from exchange.ledger import first_answer_after
 from exchange.local import LocalExchange, new_local_exchange, wait_for
 from exchange.reconcile import shortened
 from exchange.report import check_running, check_stopped, settle, totals
@@ -118,15 +119,13 @@ class Demo:
         fault_ns = time.perf_counter_ns()
         self.exchange.signal(f"node-{leader}", signal.SIGKILL)
         self.say(f"SIGKILL to node {leader} (pid {pid}) after {self.orders} orders")
-
-        def first_answers() -> list[int]:
-            times = (ledger.first_answer_after(fault_ns) for ledger in self.ledgers)
-            return [answer_ns for answer_ns in times if answer_ns is not None]
-
-        answers = await wait_for(
-            first_answers, "a new order is acknowledged", GAP_TIMEOUT_S, poll_s=0.005
+        answered_ns = await wait_for(
+            lambda: first_answer_after(self.ledgers, fault_ns),
+            "a new order is acknowledged",
+            GAP_TIMEOUT_S,
+            poll_s=0.005,
         )
-        gap_ms = (min(answers) - fault_ns) / 1e6
+        gap_ms = (answered_ns - fault_ns) / 1e6
         new_leader = await self.exchange.leader()
         self.say(
             f"new orders are acknowledged {gap_ms:.1f} ms after the kill; node {new_leader} leads"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import NamedTuple
 
@@ -208,3 +208,11 @@ class Ledger:
     def _send(self, msg_type: str, fields: list[tuple[int, object]]) -> None:
         assert self._client is not None, "attach() a client first"
         self._client.send(msg_type, fields)
+
+
+def first_answer_after(ledgers: Iterable[Ledger], fault_ns: int) -> int | None:
+    """When anybody first got an answer to a request that was sent after `fault_ns`; None: not yet.
+
+    What was on its way when the fault struck does not count: it may have been decided before."""
+    times = (ledger.first_answer_after(fault_ns) for ledger in ledgers)
+    return min((answered_ns for answered_ns in times if answered_ns is not None), default=None)

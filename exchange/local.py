@@ -10,7 +10,7 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,8 @@ class LocalExchange:
         self._up: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._is_ready = asyncio.Event()
-        self._restarted: list[asyncio.subprocess.Process] = []
+        self._children: dict[str, asyncio.subprocess.Process] = {}
+        """Processes that were started one by one, the latest of each name."""
 
     @property
     def node_http(self) -> dict[int, Address]:
@@ -178,16 +179,28 @@ class LocalExchange:
         self.signal(name, signal.SIGTERM)
         await wait_for(lambda: self.pid(name) is None, f"{name} is gone", 10.0)
 
-    async def restart(self, name: str) -> None:
-        """Start a process again, as an operator would by hand."""
-        process = find_process(self.config, name)
+    def command_line(self, name: str) -> list[str]:
+        """How a process is started one by one."""
+        return command_line(self.config, find_process(self.config, name), supervised=True)
+
+    async def spawn(self, name: str) -> asyncio.subprocess.Process:
+        """Start a process, as an operator would by hand, whether it lives or not."""
         child = await asyncio.create_subprocess_exec(
-            *command_line(self.config, process, supervised=True),
-            stdin=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
+            *self.command_line(name), stdin=asyncio.subprocess.DEVNULL, start_new_session=True
         )
-        self._restarted.append(child)
-        await wait_for(lambda: self.pid(name) == child.pid, f"{name} runs again", 15.0)
+        self._children[name] = child
+        return child
+
+    async def restart(self, name: str) -> None:
+        """Start a process again, and wait until it runs."""
+        child = await self.spawn(name)
+
+        def runs() -> bool:
+            if child.returncode is not None:
+                raise LocalExchangeError(f"{name} ended with code {child.returncode}")
+            return self.pid(name) == child.pid
+
+        await wait_for(runs, f"{name} runs again", 15.0)
 
     async def statuses(self) -> dict[int, dict[str, Any]]:
         """/status of the nodes that answer."""
@@ -230,32 +243,61 @@ class LocalExchange:
             commit_index = max(int(status["commit_index"]) for status in statuses.values())
             return commit_index - int(statuses[node_id]["applied_index"]) <= CLOSE_BEHIND
 
-        await wait_for(close_behind, f"node {node_id} has caught up", timeout_s, poll_s=0.05)
+        await wait_for(close_behind, f"node {node_id} has caught up", timeout_s)
+
+    async def wait_until_whole(self, timeout_s: float = 30.0) -> None:
+        """Return once one node leads and every node is connected to every other one, may vote, and
+        follows closely (traffic may go on)."""
+        others = len(self.config.node_ids) - 1
+
+        async def whole() -> bool:
+            statuses = await self.statuses()
+            if len(statuses) <= others or leader_of(statuses) is None:
+                return False
+            commit_index = max(int(status["commit_index"]) for status in statuses.values())
+            return all(
+                len(status["peers_connected"]) == others
+                and status["may_vote"]
+                and commit_index - int(status["applied_index"]) <= CLOSE_BEHIND
+                for status in statuses.values()
+            )
+
+        await wait_for(whole, "the cluster is whole again", timeout_s)
 
     async def stop(self) -> int:
         """Stop everything; returns the exit code of `exchange up`."""
-        for child in self._restarted:
-            if child.returncode is None:
-                child.terminate()
-        code = 0
-        if self._up is not None:
-            if self._up.returncode is None:
-                self._up.terminate()
-            try:
-                code = await asyncio.wait_for(self._up.wait(), STOP_TIMEOUT_S)
-            except TimeoutError:
-                self._up.kill()
-                code = await self._up.wait()
-        for child in self._restarted:
-            try:
-                await asyncio.wait_for(child.wait(), STOP_TIMEOUT_S)
-            except TimeoutError:
-                child.kill()
-                await child.wait()
+        nodes = [name for name in self._children if name.startswith("node-")]
+        await self._stop_children([name for name in self._children if name not in nodes])
+        stopping_nodes = asyncio.create_task(self._stop_children(nodes))
+        code = await self._stop_up()
+        await stopping_nodes
+        return code
+
+    async def _stop_children(self, names: Sequence[str]) -> None:
+        for name in names:
+            if self._children[name].returncode is None:
+                self._children[name].terminate()
+        for name in names:
+            await _wait_or_kill(self._children[name])
+
+    async def _stop_up(self) -> int:
+        if self._up is None:
+            return 0
+        if self._up.returncode is None:
+            self._up.terminate()
+        code = await _wait_or_kill(self._up)
         if self._reader is not None:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._reader
         return code
+
+
+async def _wait_or_kill(child: asyncio.subprocess.Process) -> int:
+    try:
+        return await asyncio.wait_for(child.wait(), STOP_TIMEOUT_S)
+    except TimeoutError:
+        child.kill()
+        return await child.wait()
 
 
 def new_local_exchange(

@@ -16,6 +16,7 @@ from cluster.settings import Durability
 from exchange.commands.options import (
     EXIT_OK,
     EXIT_PROBLEM,
+    EXIT_USAGE,
     ExitWith,
     json_option,
     print_json,
@@ -128,13 +129,20 @@ def _register_bench(cli: click.Group) -> None:
 
     @verb(bench, "failover", "exchange bench failover --trials 20 --json")
     @click.option("--trials", type=click.IntRange(1, 1_000), default=20, show_default=True)
-    @click.option("--fault", type=click.Choice(["kill", "stop"]), default="kill", show_default=True)
+    @click.option(
+        "--fault",
+        type=click.Choice(["kill", "stop", "partition"]),
+        default="kill",
+        show_default=True,
+    )
     @durability
     @json_option
     def failover(trials: int, fault: str, durability: str, as_json: bool) -> int:
-        """From the leader's death to the next acknowledged order.
+        """From the leader's failure to the next acknowledged order.
 
-        --fault kill is SIGKILL, --fault stop SIGSTOP: the process is there but silent.
+        kill is SIGKILL; stop is SIGSTOP: the process is there but silent; partition
+        pulls its cable: it runs, but no packet gets to it or away from it. For that
+        each node gets a network namespace of its own, which takes root and iproute2.
         """
         from exchange.bench.failover import run_failover
 
@@ -144,11 +152,14 @@ def _register_bench(cli: click.Group) -> None:
 def _finish(run: Coroutine[Any, Any, dict[str, Any]], title: str, as_json: bool) -> int:
     """Run a measurement and print it; exit code 1 when something was lost, doubled or unequal."""
     from exchange.local import LocalExchangeError
+    from exchange.machines import NoMachines
 
     try:
         facts = uvloop.run(run)
     except LocalExchangeError as error:
         raise ExitWith(EXIT_PROBLEM, f"bench {title}: {error}") from error
+    except NoMachines as error:
+        raise ExitWith(EXIT_USAGE, f"bench {title}: no machines to part: {error}") from error
     if as_json:
         print_json(facts)
     else:

@@ -15,6 +15,7 @@ from containers import NODES, Containers, CutOff, Killed, Paused, engine_is_ther
 from cluster.settings import Address
 from exchange.http_client import get_json, leader_of, node_statuses
 from exchange.journals import read_journals
+from exchange.ledger import first_answer_after
 from exchange.local import LocalExchangeError, wait_for
 from exchange.reconcile import check_log, check_sessions, check_trades, lost_and_duplicated
 from exchange.report import settle
@@ -76,13 +77,11 @@ async def wait_until_whole(timeout_s: float = 30.0) -> dict[int, dict[str, Any]]
 
 async def gap_after(traders: list[Trader], fault_ns: int) -> float:
     """Seconds from the fault to the first answer to a request that was sent after it."""
-
-    def first_answers() -> list[int]:
-        times = (trader.ledger.first_answer_after(fault_ns) for trader in traders)
-        return [answered_ns for answered_ns in times if answered_ns is not None]
-
-    answers = await wait_for(first_answers, "a new order is acknowledged", 15.0, poll_s=0.01)
-    return float(min(answers) - fault_ns) / 1e9
+    ledgers = [trader.ledger for trader in traders]
+    answered_ns = await wait_for(
+        lambda: first_answer_after(ledgers, fault_ns), "a new order is acknowledged", 15.0
+    )
+    return float(answered_ns - fault_ns) / 1e9
 
 
 async def break_leaders(containers: Containers) -> tuple[list[Trader], dict[str, float]]:

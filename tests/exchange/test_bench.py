@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from exchange.bench.figures import percentiles
 from exchange.bench.floor import ROUNDS, measure_floor_ns
 from exchange.bench.load import LoadSession, plan
+from exchange.machines import missing
 from exchange.reconcile import check_sessions
 from protocols.fix import FixDecoder, encode
 
@@ -152,9 +154,26 @@ def test_latency_prints_the_limit_of_the_machine() -> None:
     assert (facts["lost"], facts["duplicated"], facts["problems"]) == (0, 0, [])
 
 
-def test_failover_measures_a_gap_and_loses_nothing() -> None:
-    facts = bench("failover", "--trials", "2")
+@pytest.mark.parametrize("fault", ["kill", "stop", "partition"])
+def test_failover_measures_a_gap_and_loses_nothing(fault: str) -> None:
+    if fault == "partition" and (problem := missing()) is not None:
+        pytest.skip(problem)
+    facts = bench("failover", "--trials", "2", "--fault", fault)
     assert facts["trials"] == len(facts["gaps_ms"]) == 2
     assert 0 < facts["gap_ms"]["p50"] <= facts["gap_ms"]["max"]
     assert (facts["lost"], facts["duplicated"], facts["hash_equal"]) == (0, 0, True)
-    assert (facts["fault"], facts["problems"]) == ("kill", [])
+    assert (facts["fault"], facts["problems"]) == (fault, [])
+
+
+def test_a_partition_without_the_means_ends_with_2_and_says_what_is_missing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "exchange", "bench", "failover", "--fault", "partition"],
+        env={**os.environ, "PATH": "/nonexistent"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "only root may" in done.stderr or "ip and ss and nsenter cannot be found" in done.stderr
+    assert "Traceback" not in done.stderr
