@@ -42,7 +42,7 @@ SEGMENT_BYTES: Final = 64 << 20
 MAX_BYTES: Final = 16 << 30
 BLOCK_BYTES: Final = 64 << 10
 """What a store gathers for one write. Writes happen on the event loop: this much is copied into the
-kernel's memory within some 20 us, while a thread would cost the loop more than that in hand-overs.
+kernel's memory within some 50 us, about what handing it to a thread and hearing back would cost.
 Items in memory but in no file are lost in a crash, which is all right: see above."""
 
 _HEADER = struct.Struct("<8sIQ16sI")
