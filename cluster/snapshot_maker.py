@@ -140,7 +140,7 @@ def _end_with_parent() -> None:
     """The node holds the other end of our stdin: when it is gone, a snapshot is nobody's."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        os.read(0, 1)  # not sys.stdin, whose lock the end of the interpreter wants
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -46,8 +46,9 @@ async def until(fact: Callable[[], bool], what: str, timeout_s: float = 20.0) ->
 class LocalCluster:
     """Node processes on loopback, which can be killed, stopped and started again."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, snapshot_after_bytes: int = 128 << 20) -> None:
         self.data_dir = data_dir
+        self.snapshot_after_bytes = snapshot_after_bytes
         self.offset = free_offset()
         self.addresses = node_settings(1, self.offset, data_dir).client_addresses
         self.raft_addresses = node_settings(1, self.offset, data_dir).raft_addresses
@@ -64,6 +65,7 @@ class LocalCluster:
                     str(node),
                     str(self.offset),
                     str(self.data_dir),
+                    str(self.snapshot_after_bytes),
                 ],
                 stdout=log,
                 stderr=log,

@@ -1,4 +1,7 @@
-"""A bare node in a process of its own: python node_process.py NODE_ID PORT_OFFSET DATA_DIR."""
+"""A bare node in a process of its own:
+
+python node_process.py NODE_ID PORT_OFFSET DATA_DIR [SNAPSHOT_AFTER_BYTES]
+"""
 
 import asyncio
 import logging
@@ -27,7 +30,9 @@ def address(port: int) -> Address:
     return Address("127.0.0.1", port)
 
 
-def node_settings(node_id: int, offset: int, data_dir: Path) -> NodeSettings:
+def node_settings(
+    node_id: int, offset: int, data_dir: Path, snapshot_after_bytes: int = 128 << 20
+) -> NodeSettings:
     return NodeSettings(
         node_id=node_id,
         raft_addresses={n: address(7000 + n + offset) for n in NODES},
@@ -37,6 +42,8 @@ def node_settings(node_id: int, offset: int, data_dir: Path) -> NodeSettings:
         http_bind=address(7200 + node_id + offset),
         data_dir=data_dir / f"node-{node_id}",
         gateway_grace_ms=1_000,
+        segment_bytes=min(64 << 20, snapshot_after_bytes),
+        snapshot_after_bytes=snapshot_after_bytes,
         reference_data=REFERENCE_DATA,
     )
 
@@ -60,4 +67,8 @@ async def serve(settings: NodeSettings) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    uvloop.run(serve(node_settings(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))))
+    node_id, offset, data_dir, *snapshot_after_bytes = sys.argv[1:]
+    settings = node_settings(
+        int(node_id), int(offset), Path(data_dir), *map(int, snapshot_after_bytes)
+    )
+    uvloop.run(serve(settings))
