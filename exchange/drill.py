@@ -12,13 +12,13 @@ problems |= check_stopped(exchange, drill.ledgers)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 
 from exchange.capture import FeedCapture, capture_of
 from exchange.ledger import Ledger, first_answer_after
 from exchange.local import LocalExchange, wait_for
-from exchange.report import check_running, settle
+from exchange.report import check_running, check_stopped, settle
 from exchange.traders import Trader
 
 SYMBOLS = ("AAPL", "MSFT", "NVDA")
@@ -29,10 +29,13 @@ TURN_S = 0.004
 GAP_TIMEOUT_S = 15.0
 GAP_POLL_S = 0.005
 REPORTS_TIMEOUT_S = 30.0
+REPORTS_BEFORE = 100
+"""Reports that come before the story begins: each fault meets a market at work."""
 
 
 class Drill:
-    """Seeded traders on a running exchange. `gaps_ns` are the gaps that were measured so far.
+    """Seeded traders on a running exchange. `gaps_ns` are the gaps that were measured so far,
+    `elections` the terms that began during the story, `problems` what the reconciliation found.
 
     `capture`: a receiver of the feed, whose trades and books are reconciled as well.
     """
@@ -59,6 +62,9 @@ class Drill:
             for number in range(1, CLIENTS + 1)
         ]
         self.gaps_ns: list[int] = []
+        self.elections = 0
+        self.hash_equal = False
+        self.problems: list[str] = []
 
     async def __aenter__(self) -> Drill:
         """Log on and begin to trade."""
@@ -112,14 +118,51 @@ class Drill:
         self.gaps_ns.append(answered_ns - fault_ns)
         return answered_ns - fault_ns
 
-    async def reconcile(self) -> dict[str, list[str]]:
+    async def term(self) -> int:
+        """The highest term of all nodes that answer."""
+        statuses = await self.exchange.statuses()
+        return max((int(status["term"]) for status in statuses.values()), default=0)
+
+    async def reconcile(self) -> None:
         """Stop trading and compare everything that can be compared while the exchange runs."""
         for trader in self.traders:
             await trader.stop_trading()
         await settle(self.ledgers)
-        return await check_running(self.exchange, self.ledgers, self.capture)
+        found = await check_running(self.exchange, self.ledgers, self.capture)
+        self.hash_equal = not found["state hash"]
+        self._note(found)
+
+    def reconcile_journals(self) -> None:
+        """Compare what can only be read once the exchange has stopped."""
+        self._note(check_stopped(self.exchange, self.ledgers))
+
+    def _note(self, found: dict[str, list[str]]) -> None:
+        self.problems += [f"{name}: {text}" for name, texts in found.items() for text in texts]
 
 
-def contradictions(problems: Mapping[str, Sequence[str]]) -> list[str]:
-    """What reconcile() and check_stopped() found, as one list of sentences; empty: agreement."""
-    return [f"{name}: {sentence}" for name, found in problems.items() for sentence in found]
+Story = Callable[[Drill], Awaitable[None]]
+
+
+async def run_drill(
+    exchange: LocalExchange,
+    story: Story,
+    *,
+    seed: int = 3,
+    rate_per_s: float = RATE_PER_S,
+    with_feed: bool = True,
+) -> Drill:
+    """Start the exchange, trade, let the story happen meanwhile, reconcile everything; whatever
+    happens, the exchange is stopped. Raises LocalExchangeError, and what the story raises."""
+    try:
+        await exchange.start()
+        drill = Drill(exchange, seed=seed, rate_per_s=rate_per_s, with_feed=with_feed)
+        async with drill:
+            await drill.more_reports(REPORTS_BEFORE)
+            first_term = await drill.term()
+            await story(drill)
+            drill.elections = await drill.term() - first_term
+            await drill.reconcile()
+    finally:
+        await exchange.stop()
+    drill.reconcile_journals()
+    return drill

@@ -20,8 +20,14 @@ from exchange import config as configuration
 from exchange.config import Config
 from exchange.config_sections import Addresses
 from exchange.config_text import write_exchange_folder
-from exchange.http_client import leader_of, node_statuses
-from exchange.processes import command_line, find_process, running_pid
+from exchange.http_client import is_ready, leader_of, node_statuses
+from exchange.processes import (
+    all_processes,
+    command_line,
+    find_process,
+    has_started,
+    running_pid,
+)
 
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
@@ -298,6 +304,30 @@ async def _wait_or_kill(child: asyncio.subprocess.Process) -> int:
     except TimeoutError:
         child.kill()
         return await child.wait()
+
+
+class SeparateExchange(LocalExchange):
+    """The same without `exchange up`: each process is started by itself, as on machines of their
+    own. Whoever derives from it says how in command_line()."""
+
+    async def start(self) -> dict[str, Any]:
+        """Start every process; returns what `exchange up` would say of it. Raises
+        LocalExchangeError."""
+        processes = all_processes(self.config)
+        children = {process.name: await self.spawn(process.name) for process in processes}
+
+        async def all_ready() -> bool:
+            for name, child in children.items():
+                if child.returncode is not None:
+                    raise LocalExchangeError(f"{name} ended with code {child.returncode}")
+            if not all(has_started(self.config, name, c.pid) for name, c in children.items()):
+                return False
+            return all(await asyncio.gather(*(is_ready(process.http) for process in processes)))
+
+        await wait_for(all_ready, "every process is ready", READY_TIMEOUT_S, poll_s=0.05)
+        pids = {name: child.pid for name, child in children.items()}
+        self.ready = {"event": "ready", "leader": await self.leader(), "pids": pids}
+        return self.ready
 
 
 def new_local_exchange(

@@ -15,28 +15,22 @@ believes that the other one has an Ethernet address which in truth nobody has).
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ctypes
 import os
-import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from cluster.settings import Address
 from exchange import config as configuration
 from exchange.config_keys import toml_text
 from exchange.config_sections import Addresses
 from exchange.config_text import write_exchange_folder
-from exchange.http_client import is_ready, leader_of
-from exchange.local import READY_TIMEOUT_S, LocalExchange, LocalExchangeError, wait_for
-from exchange.processes import all_processes, has_started
+from exchange.local import SeparateExchange
 
 EDGE = 0
 """The machine on which everything runs that is no node."""
@@ -47,8 +41,6 @@ NOBODY = "02:00:00:00:00:ff"
 """An Ethernet address that no interface has."""
 TOOLS = ("ip", "ss", "nsenter")
 CLONE_NEWNET = 0x4000_0000
-_LAST_ACKNOWLEDGED = re.compile(r" lastack:(\d+)")
-"""In the output of ss: how many ms ago."""
 
 
 class NoMachines(Exception):
@@ -81,7 +73,7 @@ class Machines:
         """`namespaces`: a descriptor for each machine, EDGE among them. Raises NoMachines."""
         self._namespaces = namespaces
         self._blocked: set[tuple[int, int]] = set()
-        self._healed_s = time.monotonic()
+        self._waiting: set[tuple[int, str, str]] | None = None
         self._unplugged: set[int] = set()
         _run("ip", "link", "set", "lo", "up")
         _run("ip", "link", "add", SWITCH, "type", "bridge", "mcast_snooping", "0")
@@ -137,7 +129,7 @@ class Machines:
         """The opposite of unplug()."""
         _run("ip", "link", "set", self.port(machine), "master", SWITCH)
         self._unplugged.discard(machine)
-        self._healed_s = time.monotonic()
+        self._waiting = None
 
     def block(self, source: int, target: int) -> None:
         """What `source` sends to `target` (unicast) gets lost; the other direction stays."""
@@ -154,7 +146,7 @@ class Machines:
         device = SWITCH if source == EDGE else "eth0"
         self._run_on(source, "ip", "neighbour", "delete", self.host(target), "dev", device)
         self._blocked.discard((source, target))
-        self._healed_s = time.monotonic()
+        self._waiting = None
 
     def separate(self, one: int, other: int) -> None:
         """The two hear nothing of each other any more; everybody else hears both."""
@@ -169,18 +161,19 @@ class Machines:
             self.unblock(source, target)
 
     def is_flowing(self) -> bool:
-        """False while a connection anywhere waits to send again what a cut has swallowed: TCP tries
-        after pauses that double, so a healed network is as good as before only after a while."""
-        healed_ms = 1e3 * (time.monotonic() - self._healed_s)
+        """True once every connection that stands has been seen without unacknowledged data since
+        the latest repair. TCP sends again after pauses that double, so a healed network is as good
+        as before only after a while."""
+        waiting = set()
         for machine in self._namespaces:
-            connections = self._run_on(machine, "ss", "-HtinO", "state", "established")
-            for connection in connections.splitlines():
-                last_acknowledged = _LAST_ACKNOWLEDGED.search(connection)
-                if " unacked:" not in connection or last_acknowledged is None:
-                    continue
-                if int(last_acknowledged[1]) >= healed_ms:
-                    return False
-        return True
+            lines = self._run_on(machine, "ss", "-HtinO", "state", "established").splitlines()
+            waiting |= {
+                (machine, line.split()[2], line.split()[3])  # local and peer address
+                for line in lines
+                if " unacked:" in line
+            }
+        self._waiting = waiting if self._waiting is None else self._waiting & waiting
+        return not self._waiting
 
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -216,8 +209,8 @@ def machines(count: int = 3) -> Iterator[Machines]:
         yield Machines(namespaces)
 
 
-class SpreadExchange(LocalExchange):
-    """An exchange whose nodes are on machines of their own, each process started by itself."""
+class SpreadExchange(SeparateExchange):
+    """An exchange whose nodes are on machines of their own."""
 
     def __init__(self, config: configuration.Config, net: Machines) -> None:
         super().__init__(config)
@@ -228,31 +221,10 @@ class SpreadExchange(LocalExchange):
         machine = int(name.removeprefix("node-")) if name.startswith("node-") else EDGE
         return self.net.line(machine, super().command_line(name))
 
-    async def start(self) -> dict[str, Any]:
-        """Start every process; returns what `exchange up` would say of it. Raises
-        LocalExchangeError."""
-        processes = all_processes(self.config)
-        children = {process.name: await self.spawn(process.name) for process in processes}
 
-        async def all_ready() -> bool:
-            for name, child in children.items():
-                if child.returncode is not None:
-                    raise LocalExchangeError(f"{name} ended with code {child.returncode}")
-            if not all(has_started(self.config, name, c.pid) for name, c in children.items()):
-                return False
-            return all(await asyncio.gather(*(is_ready(process.http) for process in processes)))
-
-        await wait_for(all_ready, "every process is ready", READY_TIMEOUT_S, poll_s=0.05)
-        leader = leader_of(await self.statuses())
-        pids = {name: child.pid for name, child in children.items()}
-        self.ready = {"event": "ready", "leader": leader, "pids": pids}
-        return self.ready
-
-
-def new_spread_exchange(
-    folder: Path, net: Machines, changes: dict[str, str] | None = None
-) -> SpreadExchange:
-    """Write an exchange.toml for these machines into `folder`; `changes` as local_exchange()."""
+def write_spread_folder(folder: Path, net: Machines, changes: dict[str, str] | None = None) -> Path:
+    """Write an exchange.toml for these machines into `folder`; returns its path. `changes` as
+    new_local_exchange()."""
     defaults = Addresses()
     spread = {
         f"addresses.{key}": toml_text(
@@ -265,19 +237,4 @@ def new_spread_exchange(
     }
     spread["addresses.multicast_interface"] = toml_text("0.0.0.0")
     spread["allow_plaintext_on_network"] = toml_text(True)
-    path = write_exchange_folder(folder, changes=spread | (changes or {}))
-    return SpreadExchange(configuration.load(path), net)
-
-
-@asynccontextmanager
-async def spread_exchange(
-    folder: Path, net: Machines, changes: dict[str, str] | None = None
-) -> AsyncIterator[SpreadExchange]:
-    """A running exchange on these machines, stopped at the end whatever happens."""
-    exchange = new_spread_exchange(folder, net, changes)
-    try:
-        await exchange.start()
-        yield exchange
-    finally:
-        net.heal()
-        await exchange.stop()
+    return write_exchange_folder(folder, changes=spread | (changes or {}))

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from exchange import config as configuration
 from exchange.bench.figures import NS_PER_MS, host_facts, percentiles
-from exchange.drill import CLIENTS, Drill, contradictions
+from exchange.drill import CLIENTS, Drill, run_drill
 from exchange.local import LocalExchange, new_local_exchange, wait_for
-from exchange.machines import Machines, machines, new_spread_exchange
+from exchange.machines import Machines, SpreadExchange, machines, write_spread_folder
 from exchange.reconcile import lost_and_duplicated, shortened
-from exchange.report import check_stopped
 
 REPORTS_BETWEEN_FAULTS = 100
 GAP_TIMEOUT_S = 10.0
@@ -85,7 +85,8 @@ def broken_by(
     exchange is on machines of its own: raises NoMachines where they cannot be made."""
     if fault == "partition":
         with machines() as net:
-            yield Partition(net), new_spread_exchange(folder, net, changes)
+            config = configuration.load(write_spread_folder(folder, net, changes))
+            yield Partition(net), SpreadExchange(config, net)
     else:
         yield Kill() if fault == "kill" else Stop(), new_local_exchange(folder, changes)
 
@@ -112,20 +113,17 @@ async def run_failover(
 async def _trials(
     exchange: LocalExchange, fault: Fault, trials: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    try:
-        await exchange.start()
-        async with Drill(exchange, with_feed=False) as drill:
-            await drill.more_reports(REPORTS_BETWEEN_FAULTS)
-            begun_s = time.monotonic()
-            for trial in range(1, trials + 1):
-                gap_ns = await _trial(drill, fault)
-                say(f"trial {trial}: {gap_ns / NS_PER_MS:.1f} ms")
-            trials_s = time.monotonic() - begun_s
-            problems = await drill.reconcile()
-    finally:
-        await exchange.stop()
-    hash_equal = not problems["state hash"]
-    problems |= check_stopped(exchange, drill.ledgers)
+    seconds = 0.0
+
+    async def story(drill: Drill) -> None:
+        nonlocal seconds
+        begun_s = time.monotonic()
+        for trial in range(1, trials + 1):
+            gap_ns = await _trial(drill, fault)
+            say(f"trial {trial}: {gap_ns / NS_PER_MS:.1f} ms")
+        seconds = time.monotonic() - begun_s
+
+    drill = await run_drill(exchange, story, with_feed=False)
     lost, duplicated = lost_and_duplicated(drill.ledgers)
     return {
         "trials": trials,
@@ -134,12 +132,13 @@ async def _trials(
         "lost": lost,
         "duplicated": duplicated,
         "requests": drill.requests,
-        "hash_equal": hash_equal,
+        "elections": drill.elections,
+        "hash_equal": drill.hash_equal,
         "entry": "fix",
         "nodes": len(exchange.config.node_ids),
         "clients": CLIENTS,
-        "seconds_per_trial": round(trials_s / trials, 2),
-        "problems": shortened(contradictions(problems)),
+        "seconds_per_trial": round(seconds / trials, 2),
+        "problems": shortened(drill.problems),
     }
 
 
