@@ -13,15 +13,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from cluster import guard
+from cluster.candidacy import Candidacy
 from cluster.codec import CodecError
 from cluster.disk_gate import DiskGate
-from cluster.election import Action, Election
 from cluster.journal import Journal
 from cluster.raft import RaftCore
 from cluster.runtime import Runtime
 from cluster.settings import Durability, NodeSettings
 from cluster.snapshot_transfer import SnapshotReceiver, SnapshotSender
-from cluster.voting import VotingRight
 
 _REPLAY_ENTRIES_PER_TURN: Final = 500
 
@@ -76,13 +75,7 @@ class Consensus:
         self._closed = False
         self._gate = DiskGate(journal, runtime, on_durable=self._durable, on_error=self._fail)
         self._delivery: guard.Delivery | None = None
-        self._votes = guard.VoteCount()
         others = tuple(member for member in self._members if member != settings.node_id)
-        self._voting = VotingRight(others, granted=may_vote)
-        self._grant_vote = grant_vote
-        self._abstained_at: int | None = None
-        self._rng = rng or random.Random()
-        self.elections = 0
         self._core = RaftCore(
             settings.node_id,
             list(others),
@@ -96,6 +89,17 @@ class Consensus:
             backlog=self._backlog,
         )
         self._bridge = self._core.bridge
+        self._candidacy = Candidacy(
+            settings,
+            journal,
+            self._core,
+            self._gate,
+            runtime,
+            may_vote=may_vote,
+            grant_vote=grant_vote,
+            schedule_tick=self.schedule_tick,
+            rng=rng or random.Random(),
+        )
         self._sender: SnapshotSender | None = None
         self._receiver: SnapshotReceiver | None = None
 
@@ -104,13 +108,6 @@ class Consensus:
     async def start(self) -> None:
         """Replay what is known to be committed, then meet the peers."""
         self._gate.start()
-        self._election = Election(
-            self._settings.node_id,
-            self._members,
-            suspect_after_s=self._settings.suspect_after_ms / 1000,
-            now_s=self._time(),
-            rng=self._rng,
-        )
         self._core.doTick(0)  # pysyncobj expects no message before its first tick
         await self._replay()
         self._network = self._runtime.network(
@@ -119,7 +116,7 @@ class Consensus:
             on_connected=self._connected,
             on_disconnected=self._disconnected,
         )
-        self._gate.network = self._network
+        self._gate.network = self._candidacy.network = self._network
         await self._network.start()
         self._beat_due_s = self._time()
         self._beat()
@@ -161,7 +158,7 @@ class Consensus:
     @property
     def leader_id(self) -> int | None:
         """The leader as far as this node knows."""
-        return self._settings.node_id if self.is_leader else self._election.leader_id
+        return self._settings.node_id if self.is_leader else self._candidacy.leader_id
 
     @property
     def term(self) -> int:
@@ -178,7 +175,12 @@ class Consensus:
     @property
     def may_vote(self) -> bool:
         """False on a node that has not yet caught up after a first start or a lost disk."""
-        return self._voting.granted
+        return self._candidacy.may_vote
+
+    @property
+    def elections(self) -> int:
+        """How often this node stood for election."""
+        return self._candidacy.elections
 
     @property
     def connected_peers(self) -> list[int]:
@@ -226,7 +228,7 @@ class Consensus:
                 self._core.drop_proposals()
                 self._gate.forget_acknowledgements()
             self._gate.flush()
-            self._seek_vote()
+            self._candidacy.seek_vote()
             if self.applied_index < self.commit_index:
                 self.schedule_tick()  # a backlog is applied a piece per tick
         except Exception as error:
@@ -242,25 +244,22 @@ class Consensus:
             return
         now_s = self._time()
         period_s = self._settings.heartbeat_ms / 1000
-        self._election.stalled(now_s - self._beat_due_s)
+        self._candidacy.stalled(now_s - self._beat_due_s)
         self._beat_due_s = now_s + period_s
         self._runtime.call_later(period_s, self._beat)
         if self.is_leader and self._gate.hangs:
             logger.error("a write to the journal hangs: no longer leading")
             self._core.step_down()
         if self.is_leader:
-            self._election.leads(now_s)
+            self._candidacy.leads()
         else:
             self._stand_if_due()
-        for peer_id in self._voting.missing:
-            self._network.send(peer_id, {"type": "position_request"})
+        self._candidacy.ask_for_positions()
         self._tick()
 
     def _stand_if_due(self) -> None:
-        if not self._voting.granted or self._gate.hangs or self._gate.holds_vote_request:
-            return
         try:
-            self._act(self._election.on_time(self._time()))
+            self._candidacy.stand_if_due()
         except Exception as error:
             self._fail(error)
 
@@ -273,10 +272,10 @@ class Consensus:
             return
         was_leader = self._was_leader
         if was_leader and not self.is_leader:
-            self._election.stepped_down(self._time())
+            self._candidacy.stepped_down()
             logger.warning("no longer the leader (term %d)", self.term)
         if self.is_leader and not was_leader:
-            self._election.leads(self._time())
+            self._candidacy.leads()
             logger.info("leader of term %d", self.term)
         self._last_view = view
         self._was_leader = self.is_leader
@@ -301,26 +300,6 @@ class Consensus:
         self._gate.flush()
         if self.is_leader:
             self._tick()
-
-    # --- the right to vote ---
-
-    def _seek_vote(self) -> None:
-        """A step towards the marker of a voter: have what the others had, give up votes that may
-        have been given and forgotten, note it durably."""
-        if self._voting.granted:
-            return
-        if self._abstained_at is not None:
-            if self._gate.is_served(self._abstained_at):
-                self._grant_vote()
-                self._voting.granted = True
-                logger.info("this node may vote")
-            return
-        durable_index = self.journal.durable_index
-        durable_last = (self.journal.term_at(durable_index) or 0, durable_index)
-        if self._voting.is_due(durable_last):
-            self._core.abstain(self._voting.highest_term)
-            self._abstained_at = self._gate.ticket
-            self._gate.flush()
 
     # --- messages out ---
 
@@ -397,34 +376,13 @@ class Consensus:
         elif kind == "next_node_idx":
             if guard.acknowledgement_counts(message, current_term=self.term, epoch=epoch):
                 self._acknowledged(peer_id, message)
-        elif kind == "request_vote":
-            if self._voting.granted:
-                self._bridge.deliver(peer_id, message)
-        elif kind == "position_request":
-            self._tell_position(peer_id)
-        elif kind == "position":
-            last = (message["last_log_term"], message["last_log_index"])
-            self._voting.heard(peer_id, message["term"], last)
-        elif kind == "response_vote":
-            if message["term"] == self.term and self._votes.counts(self.term, peer_id):
-                self._bridge.deliver(peer_id, message)
-        elif kind == "pre_vote":
-            self._answer_pre_vote(peer_id, message)
-        elif kind == "response_pre_vote":
-            if not message["granted"] and message["term"] > self.term and not self.is_leader:
-                self._adopt_term(peer_id, message["term"])
-            self._act(self._election.answered(peer_id, message, self._time()))
-        elif kind == "campaign_now":
-            is_leader = message["term"] == self.term and peer_id == self._election.leader_id
-            if is_leader and self._voting.granted:
-                self._act(Action.CAMPAIGN)
         elif kind == "snapshot_offer":
             self._snapshot_offered(peer_id, message)
         elif kind == "snapshot_request":
             if self.is_leader and self._sender is not None:
                 self._sender.requested(peer_id, message, self._time())
         elif kind == "snapshot_chunk":
-            if peer_id == self._election.leader_id and self._receiver is not None:
+            if peer_id == self.leader_id and self._receiver is not None:
                 self._receiver.received(peer_id, message, self._time())
         elif kind == "higher_term":
             outdating = guard.outdate_leader(
@@ -432,6 +390,8 @@ class Consensus:
             )
             if outdating is not None:
                 self._bridge.deliver(peer_id, outdating)
+        else:
+            self._candidacy.handle(peer_id, message, is_leader=self.is_leader)
 
     def _append_entries(self, peer_id: int, message: dict[str, Any]) -> None:
         delivery = guard.check_append_entries(
@@ -451,7 +411,7 @@ class Consensus:
             self._bridge.deliver(peer_id, delivery.message)
         finally:
             self._delivery = None
-        self._election.heard_leader(peer_id, self._time())
+        self._candidacy.heard_leader(peer_id)
         standby = message.get("standby", "")
         self.standby_id = int(standby) if standby.isdigit() else None
 
@@ -492,9 +452,9 @@ class Consensus:
             is_leader=self.is_leader,
         )
         if message["term"] > self.term:
-            self._adopt_term(peer_id, message["term"])
+            self._candidacy.adopt_term(peer_id, message["term"])
         if message["term"] == self.term:
-            self._election.heard_leader(peer_id, self._time())
+            self._candidacy.heard_leader(peer_id)
         if offer.wanted and self._receiver is not None:
             try:
                 self._receiver.offered(peer_id, message, self._time())
@@ -505,7 +465,7 @@ class Consensus:
             is_position = offer.reply["type"] == "next_node_idx"
             self._network.send(peer_id, offer.reply | stamped if is_position else offer.reply)
 
-    # --- elections ---
+    # --- connections ---
 
     def _connected(self, peer_id: int, epoch: int) -> None:
         logger.info("node %d connected", peer_id)
@@ -518,62 +478,8 @@ class Consensus:
         self._core.forget_match(peer_id)
         self._bridge.disconnected(peer_id)
         if not self.is_leader and not self._closed:
-            self._election.lost_connection(peer_id, self._time())
-            self._stand_if_due()
+            try:
+                self._candidacy.lost_connection(peer_id)
+            except Exception as error:
+                self._fail(error)
         self.schedule_tick()
-
-    def _act(self, action: Action | None) -> None:
-        if action is Action.PRE_VOTE:
-            for peer_id in self._network.connected:
-                self._network.send(
-                    peer_id,
-                    {
-                        "type": "pre_vote",
-                        "term": self.term + 1,
-                        "last_log_index": self.journal.last_index,
-                        "last_log_term": self.journal.last_term,
-                        "round": self._election.round,
-                    },
-                )
-        elif action is Action.CAMPAIGN:
-            self.elections += 1
-            logger.info("standing for election in term %d", self.term + 1)
-            self._core.campaign()
-            self.schedule_tick()
-
-    def _tell_position(self, peer_id: int) -> None:
-        self._network.send(
-            peer_id,
-            {
-                "type": "position",
-                "term": self.term,
-                "last_log_index": self.journal.last_index,
-                "last_log_term": self.journal.last_term,
-            },
-        )
-
-    def _answer_pre_vote(self, peer_id: int, message: dict[str, Any]) -> None:
-        able = self._voting.granted and not self._gate.hangs
-        granted = able and self._election.grants(
-            peer_id,
-            message,
-            now_s=self._time(),
-            term=self.term,
-            last=(self.journal.last_term, self.journal.last_index),
-        )
-        self._network.send(
-            peer_id,
-            {
-                "type": "response_pre_vote",
-                "term": self.term,
-                "round": message["round"],
-                "granted": granted,
-            },
-        )
-
-    def _adopt_term(self, peer_id: int, term: int) -> None:
-        """A peer is terms ahead: catch up, or our pre-votes would be refused for ever."""
-        self._bridge.deliver(
-            peer_id,
-            {"type": "request_vote", "term": term, "last_log_index": 0, "last_log_term": 0},
-        )
