@@ -14,7 +14,7 @@ before anything has changed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Final, Generic, NamedTuple, TypeVar, cast
 
 from sortedcontainers import SortedDict
@@ -247,7 +247,7 @@ class OrderBook(Generic[O]):
     def add_resting(self, orders: Iterable[O]) -> None:
         """Append orders to their levels without matching: restores a book from a snapshot.
 
-        Orders of a level must come in the order in which `orders` gave them.
+        They must come in the order in which they came to rest: that of iterating over a book.
         """
         known = self._orders
         for order in orders:
@@ -296,6 +296,10 @@ class OrderBook(Generic[O]):
                 yield cast(O, order)
                 order = order._next
 
+    def __iter__(self) -> Iterator[O]:
+        """Resting orders in the order in which they came to rest, or did again in another place."""
+        return iter(self._orders.values())
+
     def __len__(self) -> int:
         """Number of resting orders."""
         return len(self._orders)
@@ -304,6 +308,13 @@ class OrderBook(Generic[O]):
         """Assert everything that must be true of a book between two calls, in O(orders)."""
         counted = sum(self._check_side(side) for side in (Side.BUY, Side.SELL))
         assert counted == len(self._orders), f"{counted} in levels, {len(self._orders)} known"
+        arrivals = {reference: place for place, reference in enumerate(self._orders)}
+        for side in (Side.BUY, Side.SELL):
+            for before, after in pairwise(self.orders(side)):
+                older, newer = before.order_reference_number, after.order_reference_number
+                assert before.price != after.price or arrivals[older] < arrivals[newer], (
+                    f"order {older} came to rest after {newer}, which stands behind it"
+                )
         bid, ask = self.best_bid, self.best_ask
         assert bid is None or ask is None or bid < ask, f"crossed or locked: {bid} / {ask}"
         assert self._match_numbers.last >= 0, f"match number {self._match_numbers.last}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any, Final
 
@@ -144,24 +144,21 @@ ORDER_COLUMNS: Final = (
     "cum_value",
     "ord_status",
 )
-"""What `restore_orders` must be told of each order, besides its name."""
+"""What there is to know of an order besides whose it is, how it is called, and where it rests."""
 
 
-def restore_orders(
-    owner: str, account: str, cl_ord_ids: Iterable[str], columns: Sequence[Iterable[Any]]
-) -> list[Order]:
-    """Make orders of a session from their names and their ORDER_COLUMNS; none of them rests yet.
+def restore_orders(columns: Iterable[Iterable[Any]]) -> list[Order]:
+    """Make orders of their ORDER_COLUMNS. None rests, and `owner`, `account` and `cl_ord_id` are
+    not set: that is for the caller to do.
 
-    Raises ValueError when the columns have not the same length. There may be millions of orders,
-    so this is one loop: a call of Order and an assignment to what is not new take half as long
-    again.
+    Raises ValueError when the columns have not the same length. There may be a million orders: to
+    call Order and to assign again what it assigns would take half as long again.
     """
     new = Order.__new__
     orders: list[Order] = []
-    for fields in zip(cl_ord_ids, *columns, strict=True):
+    for fields in zip(*columns, strict=True):
         order = new(Order)
         (
-            order.cl_ord_id,
             order.order_id,
             order.order_reference_number,
             order.symbol,
@@ -175,8 +172,6 @@ def restore_orders(
             order.cum_value,
             order.ord_status,
         ) = fields
-        order.owner = owner
-        order.account = account
         order._level = order._prev = order._next = None
         orders.append(order)
     return orders

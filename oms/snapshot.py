@@ -4,14 +4,16 @@ A snapshot comes in parts, so that neither side ever holds it whole beside the s
 of tuples, int, str, bool and bytes, so any codec can carry it (tuples may come back as lists):
 
     (version, counters, accounts, listings, sessions)   once; neither names nor orders
-    (names, meanings, columns of orders)                of each session, as many as it takes
-    (order_id, ...)                                     its closed orders, oldest first
+    columns of orders                                   of each listing: those that rest in its book
+    columns of orders                                   of each session: the closed, oldest first,
+    (names, meanings, order_ids)                        and all names in the order of first use
 
-`meanings` has a byte for each name: NAMES_NO_ORDER, the final OrdStatus of a forgotten order, or
-_AN_ORDER; the ORDER_COLUMNS of these orders stand beside, a list per field (which is decoded and
-taken apart faster than a row per order), the symbol as the place of its listing. Books need no part
-of their own: an order that comes to rest has the highest reference number so far, so the numbers
-tell which is first.
+The first part says how many orders and names there are: of these, each part has ROWS_PER_PART at
+most. Columns are a list per field (ORDER_COLUMNS), which is decoded and taken apart faster than a
+row per order; a symbol is the place of its listing. The orders that rest come in the order in which
+they came to rest, and so into their places. The meaning of a name is a byte: NAMES_NO_ORDER, the
+final OrdStatus of a forgotten order, or _AN_ORDER, and then the next one of `order_ids` is the
+order's.
 
 Whatever iterates does so in an order that the log determines: loading order, order of first use;
 so equal states have equal parts.
@@ -22,13 +24,11 @@ from __future__ import annotations
 import gc
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from itertools import compress, islice
+from itertools import islice
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 from matching.types import Side
-from oms.events import OrdStatus
 from oms.order_state import ORDER_COLUMNS, Order, restore_orders
 from oms.reference_data import Account, Instrument
 from oms.sessions import Session
@@ -36,20 +36,15 @@ from oms.state import ExchangeState
 from oms.trading_state import Listing
 
 SNAPSHOT_VERSION: Final = 1
-NAMES_PER_PART: Final = 10_000
+ROWS_PER_PART: Final = 10_000
 
 Part: TypeAlias = tuple[Any, ...]
 """One piece of a snapshot: see above, the functions below are the format."""
 
 _AN_ORDER: Final = 1
-"""Means that a name has its order in the columns. (No forgotten order has this OrdStatus.)"""
-
-_OPEN: Final = (int(OrdStatus.NEW), int(OrdStatus.PARTIALLY_FILLED))
+"""Meaning of a name. (As an OrdStatus this is no forgotten order's: it would be open.)"""
 
 _BOOK_SIDES: Final = (Side.BUY, Side.SELL)
-
-_by_reference_number = attrgetter("order_reference_number")
-_by_order_id = attrgetter("order_id")
 
 
 def snapshot_parts(state: ExchangeState) -> Iterator[Part]:
@@ -58,15 +53,18 @@ def snapshot_parts(state: ExchangeState) -> Iterator[Part]:
         SNAPSHOT_VERSION,
         _counters(state),
         _account_rows(state),
-        tuple(_listing_head(listing) for listing in state.listings.values()),
-        tuple((*_session_head(each), len(each.names)) for each in state.sessions.values()),
+        tuple((*_listing_head(each), len(each.book)) for each in state.listings.values()),
+        tuple(
+            (*_session_head(each), len(each.closed_orders), len(each.names))
+            for each in state.sessions.values()
+        ),
     )
     places = {symbol: place for place, symbol in enumerate(state.listings)}
+    for listing in state.listings.values():
+        yield from _orders_parts(listing.book, places)
     for session in state.sessions.values():
-        names = iter(session.names.items())
-        while piece := dict(islice(names, NAMES_PER_PART)):
-            yield _names_part(piece, places)
-        yield tuple(order.order_id for order in session.closed_orders)
+        yield from _orders_parts(session.closed_orders, places)
+        yield from _names_parts(session.names)
 
 
 def restore_parts(parts: Iterable[Part]) -> ExchangeState:
@@ -75,14 +73,17 @@ def restore_parts(parts: Iterable[Part]) -> ExchangeState:
     Raises ValueError with a sentence for another version and for what makes no sense. The garbage
     collector rests meanwhile, since nothing that is made here is garbage.
     """
-    parts = iter(parts)
-    with _no_collection():
-        try:
-            return _restore(parts)
-        except StopIteration as error:
-            raise ValueError("the snapshot ends too early") from error
-        except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
-            raise ValueError(f"the snapshot cannot be restored: {error}") from error
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return _restore(iter(parts))
+    except StopIteration as error:
+        raise ValueError("the snapshot ends too early") from error
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"the snapshot cannot be restored: {error}") from error
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def hash_state(state: ExchangeState) -> str:
@@ -146,14 +147,22 @@ def _meanings(names: dict[str, Order | int]) -> bytes:
     return bytes([value if type(value) is int else _AN_ORDER for value in names.values()])
 
 
-def _names_part(names: dict[str, Order | int], places: dict[str, int]) -> Part:
-    orders = [value for value in names.values() if isinstance(value, Order)]
-    columns = {field: list(map(attrgetter(field), orders)) for field in ORDER_COLUMNS}
-    columns["symbol"] = [places[symbol] for symbol in columns["symbol"]]
-    # A command may have brought members of an enumeration; whoever reads this finds integers.
-    for field in ("side", "order_type", "time_in_force", "ord_status"):
-        columns[field] = list(map(int, columns[field]))
-    return tuple(names), _meanings(names), tuple(tuple(column) for column in columns.values())
+def _orders_parts(orders: Iterable[Order], places: dict[str, int]) -> Iterator[Part]:
+    orders = iter(orders)
+    while piece := list(islice(orders, ROWS_PER_PART)):
+        columns = {field: map(attrgetter(field), piece) for field in ORDER_COLUMNS}
+        columns["symbol"] = map(places.__getitem__, columns["symbol"])
+        # A command may have brought members of an enumeration; whoever reads this finds integers.
+        for field in ("side", "order_type", "time_in_force"):
+            columns[field] = map(int, columns[field])
+        yield tuple(map(tuple, columns.values()))
+
+
+def _names_parts(names: dict[str, Order | int]) -> Iterator[Part]:
+    items = iter(names.items())
+    while piece := dict(islice(items, ROWS_PER_PART)):
+        order_ids = tuple(value.order_id for value in piece.values() if isinstance(value, Order))
+        yield tuple(piece), _meanings(piece), order_ids
 
 
 def _order_row(order: Order) -> tuple[Any, ...]:
@@ -182,41 +191,30 @@ def _resting_rows(listing: Listing, side: Side) -> tuple[tuple[Any, ...], ...]:
 # --- the way back ---------------------------------------------------------------------------------
 
 
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 def _restore(parts: Iterator[Part]) -> ExchangeState:
     version, *head = next(parts)
     if version != SNAPSHOT_VERSION:
         raise ValueError(f"it has version {version}; this program reads {SNAPSHOT_VERSION}")
-    state, name_counts = _restore_head(*head)
-    resting: dict[str, list[Order]] = {symbol: [] for symbol in state.listings}
-    for session, name_count in zip(state.sessions.values(), name_counts, strict=True):
-        closed: dict[int, Order] = {}
-        while len(session.names) < name_count:
-            _restore_names(session, next(parts), resting, closed)
-        open_orders = sorted(session.open_orders.values(), key=_by_order_id)
-        session.open_orders = {order.order_id: order for order in open_orders}
-        session.closed_orders.extend(closed.pop(order_id) for order_id in next(parts))
-        assert not closed, f"{session.name}: {len(closed)} closed orders have no place"
-    for symbol, orders in resting.items():
-        orders.sort(key=_by_reference_number)
-        state.listings[symbol].book.add_resting(orders)
+    state, resting_counts, closed_counts, name_counts = _restore_head(*head)
+    symbols = list(state.listings)
+    unnamed: dict[int, Order] = {}
+    for listing, count in zip(state.listings.values(), resting_counts, strict=True):
+        while len(listing.book) < count:
+            listing.book.add_resting(_restore_orders(next(parts), symbols, unnamed))
+    counts = zip(state.sessions.values(), closed_counts, name_counts, strict=True)
+    for session, closed_count, name_count in counts:
+        while len(session.closed_orders) < closed_count:
+            session.closed_orders.extend(_restore_orders(next(parts), symbols, unnamed))
+        _restore_names(session, name_count, parts, unnamed)
+    assert not unnamed, f"{len(unnamed)} orders have no name"
     return state
 
 
 def _restore_head(
     counters: Part, accounts: Part, listings: Part, sessions: Part
-) -> tuple[ExchangeState, list[int]]:
-    """The state without names and orders, and how many names each session has."""
+) -> tuple[ExchangeState, list[int], list[int], list[int]]:
+    """The state without orders and names; how many orders rest per listing, how many are closed
+    per session, and how many names there are per session."""
     state = ExchangeState()
     (
         state.last_time_ns,
@@ -228,48 +226,58 @@ def _restore_head(
     for fields in accounts:
         account = Account(*fields)
         state.accounts[account.account] = account
-    for instrument_fields, trading_state, trading_reason, last_price in listings:
+    for instrument_fields, trading_state, trading_reason, last_price, _ in listings:
         instrument = Instrument(*instrument_fields)
         listing = Listing(instrument, state.match_numbers)
         listing.trading_state = trading_state
         listing.trading_reason = trading_reason
         listing.record_last_price(last_price)
         state.listings[instrument.symbol] = listing
-    name_counts: list[int] = []
-    for name, account_name, *fields, name_count in sessions:
+    for name, account_name, gateway_id, is_open, cancel_on_disconnect, last_number, *_ in sessions:
         session = Session(name, state.accounts[account_name])
-        (
-            session.gateway_id,
-            session.is_open,
-            session.cancel_on_disconnect,
-            session.last_msg_seq_num,
-        ) = fields
+        session.gateway_id = gateway_id
+        session.is_open = is_open
+        session.cancel_on_disconnect = cancel_on_disconnect
+        session.last_msg_seq_num = last_number
         state.sessions[name] = session
-        name_counts.append(name_count)
-    return state, name_counts
+    return (
+        state,
+        [row[-1] for row in listings],
+        [row[-2] for row in sessions],
+        [row[-1] for row in sessions],
+    )
+
+
+def _restore_orders(part: Part, symbols: list[str], unnamed: dict[int, Order]) -> list[Order]:
+    """Make the orders of a part, and put them into `unnamed` by order_id."""
+    columns = dict(zip(ORDER_COLUMNS, part, strict=True))
+    columns["symbol"] = [symbols[place] for place in columns["symbol"]]
+    orders = restore_orders(columns.values())
+    unnamed.update(zip(columns["order_id"], orders, strict=True))
+    return orders
 
 
 def _restore_names(
-    session: Session, part: Part, resting: dict[str, list[Order]], closed: dict[int, Order]
+    session: Session, count: int, parts: Iterator[Part], unnamed: dict[int, Order]
 ) -> None:
-    """Take the names of a part, and hand out its orders: the open ones to the session, not yet in
-    the order of entry, and to `resting` by symbol, the others to `closed` by order_id."""
-    names, meanings, columns = part
-    symbols = list(resting)
-    by_field = dict(zip(ORDER_COLUMNS, columns, strict=True))
-    by_field["symbol"] = [symbols[place] for place in by_field["symbol"]]
-    with_order = compress(names, map(_AN_ORDER.__eq__, meanings))
-    orders = restore_orders(
-        session.name, session.account.account, with_order, list(by_field.values())
-    )
-    unnamed = iter(orders)
-    values = [next(unnamed) if meaning == _AN_ORDER else meaning for meaning in meanings]
-    known = len(session.names) + len(names)
-    session.names.update(zip(names, values, strict=True))
-    assert len(session.names) == known, f"{session.name} has a name twice"
-    for order in orders:
-        if order.ord_status in _OPEN:
-            session.open_orders[order.order_id] = order
-            resting[order.symbol].append(order)
-        else:
-            closed[order.order_id] = order
+    """Give a session its names, and these to its orders, which are taken out of `unnamed`."""
+    names = session.names
+    orders: dict[int, Order] = {}
+    while len(names) < count:
+        known = len(names)
+        cl_ord_ids, meanings, order_ids = next(parts)
+        order_id = iter(order_ids)
+        for cl_ord_id, meaning in zip(cl_ord_ids, meanings, strict=True):
+            if meaning == _AN_ORDER:
+                order = unnamed.pop(next(order_id))
+                order.cl_ord_id = cl_ord_id
+                order.owner = session.name
+                order.account = session.account.account
+                names[cl_ord_id] = orders[order.order_id] = order
+            else:
+                names[cl_ord_id] = meaning
+        assert len(names) == known + len(cl_ord_ids), f"{session.name} has a name twice"
+    for order in session.closed_orders:
+        del orders[order.order_id]
+    # A replaced order has a later name than others, but the place of its entry.
+    session.open_orders = {order_id: orders[order_id] for order_id in sorted(orders)}

@@ -43,7 +43,7 @@ OPENING = SetTradingState(CommandKind.SET_TRADING_STATE, "", 2, "")
 def small_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounds are met and parts are many."""
     monkeypatch.setattr(sessions, "CLOSED_ORDERS_KEPT", 5)
-    monkeypatch.setattr(snapshot, "NAMES_PER_PART", 9)
+    monkeypatch.setattr(snapshot, "ROWS_PER_PART", 9)
     monkeypatch.setattr(replica_module, "CLIENTS_MAX", 2)
     monkeypatch.setattr(replica_module, "MARKS_MAX", 2)
 

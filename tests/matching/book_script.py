@@ -146,8 +146,7 @@ class ScriptPlayer:
         old, new = self._book, self._module.OrderBook(self._match_numbers)
         copies = [
             BookOrder(order.order_reference_number, order.side, order.price, order.leaves_qty)
-            for side in (Side.BUY, Side.SELL)
-            for order in old.orders(side)
+            for order in old
         ]
         new.add_resting(copies)
         for copy in copies:

@@ -74,6 +74,9 @@ class CheckedBook:
             )
         self.compare_books()
 
+    def __iter__(self) -> Iterator[BookOrder]:
+        return iter(self.book)
+
     def find(self, order_reference_number: int) -> BookOrder | None:
         return self.book.find(order_reference_number)
 
@@ -126,6 +129,9 @@ class CheckedBook:
                 assert found is not None
                 assert found.order_reference_number == reference
         assert len(book) == len(naive.arrivals)
+        assert [order.order_reference_number for order in book] == [
+            row[0] for row in naive.arrivals
+        ]
         bids, asks = naive.depth("BUY"), naive.depth("SELL")
         self.best_bid, self.best_ask = book.best_bid, book.best_ask
         assert self.best_bid == (bids[0][0] if bids else None)

@@ -218,13 +218,7 @@ MISTAKES_OF_UPKEEP = (
     mistake(
         "a restored level is the other way round",
         "restored_book_trades_the_same",
-        "            order: BookOrder | None = by_key[key].first\n"
-        "            while order is not None:\n"
-        "                yield cast(O, order)\n"
-        "                order = order._next\n",
-        "            order = by_key[key].last\n"
-        "            while order is not None:\n"
-        "                yield order\n"
-        "                order = order._prev\n",
+        "        return iter(self._orders.values())\n",
+        "        return reversed(self._orders.values())\n",
     ),
 )

@@ -95,11 +95,10 @@ def test_a_restored_book_goes_on_like_the_one_it_was_copied_from():
         original.step()
     copy = SeededTrader(7, CheckedBook(MatchNumbers()), prices, 20, 50)
     copy.book.match_numbers.last = original.book.match_numbers.last
-    for side in (Side.SELL, Side.BUY):
-        copy.book.add_resting(
-            BookOrder(order.order_reference_number, order.side, order.price, order.leaves_qty)
-            for order in original.book.orders(side)
-        )
+    copy.book.add_resting(
+        BookOrder(order.order_reference_number, order.side, order.price, order.leaves_qty)
+        for order in original.book
+    )
     copy.reference = original.reference
     copy.random.setstate(original.random.getstate())
     assert len(copy.book) > 10

@@ -166,6 +166,7 @@ def test_invariants_notice_every_kind_of_damage(book):
         (book._match_numbers, "last", -1),
         (book, "_orders", {1: first, 3: bid}),
         (book, "_orders", {1: first, 2: second, 3: bid, 4: bid}),
+        (book, "_orders", {2: second, 1: first, 3: bid}),
     ]
     for damaged, name, value in damages:
         good = getattr(damaged, name)

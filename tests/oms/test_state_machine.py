@@ -309,15 +309,14 @@ class TestSnapshot:
         finally:
             gc.enable()
 
-    def test_many_names_come_in_many_parts(self, monkeypatch):
+    def test_many_orders_and_names_come_in_many_parts(self, monkeypatch):
         machine = open_exchange()
         for number in range(25):
             machine.apply(enter(f"A{number}"), 3)
             machine.apply(enter(f"R{number}", quantity=0), 3)
-        whole = list(machine.snapshot_parts())
-        monkeypatch.setattr(snapshot, "NAMES_PER_PART", 7)
+        monkeypatch.setattr(snapshot, "ROWS_PER_PART", 7)
         pieces = list(machine.snapshot_parts())
-        assert len(pieces) == len(whole) + 7
+        assert len(pieces) == 1 + 4 + 8  # head, 25 orders, 50 names
         restored = ExchangeStateMachine.restore(pieces)
         restored.check_invariants()
         assert list(restored.snapshot_parts()) == pieces
