@@ -1,13 +1,17 @@
-"""kill leader, market open|halt|resume|close: what operators do to a running exchange."""
+"""kill leader, transfer, snapshot, market, rescue: what operators do to an exchange."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -30,6 +34,9 @@ from exchange.processes import running_pid
 from exchange.settings import client_tls, node_addresses
 from oms.commands import CommandKind, SetTradingState
 from oms.events import EventKind, TradingState
+
+if TYPE_CHECKING:
+    from cluster.rescue import Survivor
 
 HALT_REASON = "T1"  # ITCH: halted, news pending
 KILL_TIMEOUT_S = 2.0
@@ -124,6 +131,43 @@ def register(cli: click.Group) -> None:
         ("close", TradingState.CLOSED, "", "Close trading."),
     ):
         _add_market_verb(market, name, state, reason, help_text)
+    _add_rescue_verb(cli)
+
+
+def _add_rescue_verb(cli: click.Group) -> None:
+    @verb(cli, "rescue", "exchange rescue data/node-1 --as 2")
+    @click.argument(
+        "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
+    )
+    @click.option("--as", "node_id", type=int, required=True, help="Node that the copy is to be.")
+    @click.option(
+        "--to",
+        "target",
+        type=click.Path(path_type=Path),
+        help="Folder to make.  [default: node-N in the data folder]",
+    )
+    @click.option("--yes", is_flag=True, help="Do not ask.")
+    @config_option
+    @json_option
+    def rescue(
+        config: Config,
+        as_json: bool,
+        folder: Path,
+        node_id: int,
+        target: Path | None,
+        yes: bool,
+    ) -> None:
+        """After the loss of a majority of the disks: make a node of a survivor's copy.
+
+        DIR is the folder of a surviving, stopped node. It is checked, and copied as the folder of
+        another node; nothing in it is changed, and no folder is overwritten. What only destroyed
+        disks had is lost. Read "Quorum lost for good" in cluster/RUNBOOKS.md first.
+        """
+        if node_id not in config.node_ids:
+            raise click.UsageError(f"--as {node_id}: the nodes are {_listed(config.node_ids)}")
+        _rescue(
+            config, folder, node_id, target or config.data_dir / f"node-{node_id}", yes, as_json
+        )
 
 
 def _add_market_verb(
@@ -144,6 +188,87 @@ def _add_market_verb(
     decorated = config_option(json_option(change))
     decorated = click.argument("symbol", default="", metavar="[SYMBOL]")(decorated)
     verb(market, name, f"exchange market {name} AAPL")(decorated)
+
+
+def _rescue(
+    config: Config, folder: Path, node_id: int, target: Path, yes: bool, as_json: bool
+) -> None:
+    from cluster.rescue import RescueError, check_target, inspect, make_member, stopped
+
+    try:
+        with stopped(folder):
+            check_target(target)
+            survivor = inspect(folder)
+            passed = _passed_by_gateway(config.data_dir / "gateway-fix")
+            facts = asdict(survivor) | {"gateway_event_seq": passed}
+            for line in _what_may_be_lost(survivor, passed):
+                click.echo(line, err=as_json)
+            if not yes and not click.confirm(f"Make node {node_id} of it, in {target}?", err=True):
+                raise ExitWith(EXIT_PROBLEM, "nothing was made")
+            term = make_member(survivor, node_id, target)
+    except RescueError as error:
+        raise ExitWith(EXIT_PROBLEM, str(error)) from error
+    if as_json:
+        print_json(facts | {"made": str(target), "as": node_id, "made_term": term})
+    else:
+        click.echo(f"made {target}: node {node_id}, which begins in term {term}")
+
+
+def _what_may_be_lost(survivor: Survivor, passed: int | None) -> list[str]:
+    """Sentences for whoever has to decide. `passed` is the last event that the FIX gateway knows,
+    None without one."""
+    lines = [
+        f"{survivor.folder} is sound: its log ends with entry {survivor.last_index} of term "
+        f"{survivor.last_term}, event {survivor.event_seq}, state {survivor.state_hash}.",
+        f"Known to be committed: up to entry {survivor.committed_index}, "
+        f"event {survivor.committed_event_seq}.",
+        "LOST, even if acknowledged: whatever is not in this folder.",
+    ]
+    if not survivor.may_vote:
+        lines.append(
+            "This node was still catching up: it lacks some of what it once had. Any other "
+            "survivor is better."
+        )
+    if passed is None:
+        lines.append("There is no store of a FIX gateway here that would tell what clients know.")
+    elif passed <= survivor.committed_event_seq:
+        lines.append(
+            f"The FIX gateway has passed event {passed}: all that it told its clients is in the "
+            "log. Keep its folder."
+        )
+    elif passed <= survivor.event_seq:
+        lines.append(
+            f"The FIX gateway has passed event {passed}. The log has as many, but the last ones "
+            "are not known to be the same: move the gateway's folder away."
+        )
+    else:
+        lines.append(
+            f"The FIX gateway has passed event {passed}: {passed - survivor.event_seq} events "
+            "that clients may have been told are LOST. Move the gateway's folder away."
+        )
+    return lines
+
+
+def _passed_by_gateway(folder: Path) -> int | None:
+    """The last event that a FIX gateway has put into its stores; None when it has none. Looks at
+    copies: opening a store cuts off what is torn."""
+    from gateway.fix.store import ProgressFile, SessionStore
+
+    if not (folder / "progress").exists():
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            progress = ProgressFile(Path(shutil.copy(folder / "progress", scratch)))
+            progress.close()
+            found = progress.event_seq
+            for path in folder.glob("*.store"):
+                store = SessionStore(Path(shutil.copy(path, scratch)))
+                store.close()
+                found = max(found, store.last_event_seq)
+        except OSError as error:
+            problem = f"{folder} cannot be read: {error}. Move it away and repeat"
+            raise ExitWith(EXIT_PROBLEM, problem) from error
+    return found
 
 
 def _listed(nodes: Iterable[int]) -> str:
