@@ -45,6 +45,8 @@ class Events(Protocol):
 
     next_event_seq: int
 
+    @property
+    def first_event_seq(self) -> int: ...
     def read_from(self, event_seq: int, max_events: int) -> Iterator[AppliedBatch]: ...
 
 
@@ -254,7 +256,10 @@ class ClientConnection(asyncio.Protocol):
         if record is None:
             self.write((FrameKind.UNKNOWN, self._host.term))
             return
-        text = f"another process with the name {self.hello.client_id!r} has taken over"
+        self._refuse(f"another process with the name {self.hello.client_id!r} has taken over")
+
+    def _refuse(self, text: str) -> None:
+        self.stop_serving()
         self.write((FrameKind.REFUSED, text, self._host.term))
         self.close()
 
@@ -290,6 +295,12 @@ class ClientConnection(asyncio.Protocol):
         wanted = None if self.hello.owners is None else frozenset(self.hello.owners)
         if wanted is not None and not wanted:
             self._next_event_seq = max(self._next_event_seq, events.next_event_seq)
+        if self._next_event_seq < min(events.first_event_seq, events.next_event_seq):
+            self._refuse(
+                f"event {self._next_event_seq} is not kept here any more, the oldest one is "
+                f"{events.first_event_seq}; ask for a later one, or let another node lead"
+            )
+            return
         budget = _CATCH_UP_EVENTS
         while self._writable and budget > 0 and self._next_event_seq < events.next_event_seq:
             before = self._next_event_seq

@@ -383,6 +383,7 @@ class Consensus:
                 self._sender.requested(peer_id, message, self._time())
         elif kind == "snapshot_chunk":
             if peer_id == self.leader_id and self._receiver is not None:
+                self._candidacy.heard_leader(peer_id)
                 self._receiver.received(peer_id, message, self._time())
         elif kind == "higher_term":
             outdating = guard.outdate_leader(

@@ -36,6 +36,7 @@ __all__ = ["Disk", "Entry", "FlushJob", "Journal", "JournalError", "RealDisk"]
 
 logger = logging.getLogger(__name__)
 
+_TRIM_ENTRIES: Final = 4096
 DEFAULT_SEGMENT_BYTES: Final = 64 << 20
 _REAL_DISK: Final = RealDisk()
 
@@ -176,9 +177,13 @@ class Journal:
         self._commit_index = index
         self.flush_sync()
 
-    def trim(self, first_index: int) -> None:
-        """Forget the entries below `first_index`, which a durable snapshot includes."""
-        self.deleteEntriesTo(min(first_index, self.last_index) - self._first_index)
+    def trim(self, first_index: int) -> bool:
+        """Forget some of the entries below `first_index`, which a durable snapshot includes;
+        returns whether there are more. Freeing a million of them at once takes a fifth of a second,
+        in which no thread of Python runs."""
+        count = min(first_index, self.last_index) - self._first_index
+        self.deleteEntriesTo(min(count, _TRIM_ENTRIES))
+        return count > _TRIM_ENTRIES
 
     def deleteEntriesFrom(self, entryFrom: int) -> None:
         """Keep the entries at the list positions [0:entryFrom]."""

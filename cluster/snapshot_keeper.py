@@ -15,6 +15,7 @@ from cluster.snapshot_maker import SnapshotMade
 from cluster.storage import NodeStorage
 
 _LOOK_EVERY_S: Final = 0.25
+_TRIM_EVERY_S: Final = 0.005
 _RETRY_AFTER_S: Final = 60.0
 _BUSY_FACTOR: Final = 4
 """A snapshot that a peer is fetching is not taken away until the journal is this many times over
@@ -138,8 +139,13 @@ class SnapshotKeeper:
         self.last_made = made
         self.last_index = made.index
         self._bytes_before = -self._begun_at_bytes
-        self._storage.trim()
+        self._trim()
         logger.info("snapshot after entry %d: %d bytes", made.index, made.size)
+
+    def _trim(self) -> None:
+        """A little at a time, so that trading does not wait for it."""
+        if self._storage.trim():
+            self._runtime.call_later(_TRIM_EVERY_S, self._trim)
 
     def _compare(self, made: SnapshotMade) -> None:
         """Equal marks have equal hashes, or replaying the log does not lead to our state."""

@@ -91,12 +91,12 @@ class NodeStorage:
             logger.info("the journal begins anew with entry %d", base.log_index)
             journal.rebase(base.entry, base.log_index, base.term)
 
-    def trim(self) -> None:
-        """Forget the entries that the older of two snapshots includes. What lies between the two is
-        kept, for followers that are a little behind, and in case the newer one is damaged."""
+    def trim(self) -> bool:
+        """Forget some of the entries that the older of two snapshots includes; returns whether
+        there are more. What lies between the two is kept, for followers that are a little behind,
+        and in case the newer one is damaged."""
         indexes = self.snapshots.indexes()
-        if len(indexes) > 1:
-            self.journal.trim(indexes[-2])
+        return len(indexes) > 1 and self.journal.trim(indexes[-2])
 
     def close(self) -> None:
         """Close journal and events."""
