@@ -22,10 +22,39 @@ SNAPSHOTS = NODE / "snapshots"
 
 
 class MemoryDisk(SimulatedDisk):
-    """A simulated disk on which what is missing is missing in the way of the operating system."""
+    """A simulated disk on which a missing file is missing in the way of the operating system, and
+    a power loss leaves a rename as a whole or not at all (cluster/disk.py: "atomically")."""
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__(Random(seed))
+        self._renames: list[list[tuple[str, Any]]] = []
+
+    def rename(self, source: Path, target: Path) -> None:
+        self._must_exist(source)
+        before = len(self.unsynced_names)
+        try:
+            super().rename(source, target)
+        finally:
+            self._renames.append(self.unsynced_names[before:])
+
+    def lose_power(self) -> None:
+        """Both names of a rename have the same fate; a sync of one folder has kept both."""
+        waiting = {id(change) for change in self.unsynced_names}
+        fates: dict[int, bool] = {}
+        for changes in self._renames:
+            fate = not all(id(change) in waiting for change in changes)
+            fate = fate or self.random.random() < 0.5
+            fates |= dict.fromkeys(map(id, changes), fate)
+        for change in self.unsynced_names:
+            if fates.get(id(change), self.random.random() < 0.5):
+                name, file = change
+                if file is None:
+                    self.synced_names.pop(name, None)
+                else:
+                    self.synced_names[name] = file
+        self.unsynced_names.clear()
+        self._renames.clear()
+        super().lose_power()
 
     def read(self, path: Path) -> bytes:
         self._must_exist(path)
