@@ -116,6 +116,72 @@ def test_a_raft_message_that_lacks_a_field_is_refused():
             codec.decode_raft_message(msgpack.packb(message))
 
 
+OFFER = {
+    "type": "snapshot_offer",
+    "term": 2,
+    "index": 50,
+    "snapshot_term": 1,
+    "files": (("snapshots", "00000000000000000050.snapshot", 9), ("events", "e", 1)),
+}
+REQUEST = {"type": "snapshot_request", "index": 50, "file": 1, "offset": 0}
+CHUNK = REQUEST | {"type": "snapshot_chunk", "crc": 7, "data": b"x"}
+
+
+@pytest.mark.parametrize("message", [OFFER, OFFER | {"files": ()}, REQUEST, CHUNK])
+def test_snapshot_messages_are_read_back_as_they_were_sent(message):
+    assert codec.decode_raft_message(codec.pack(message)) == message
+
+
+@pytest.mark.parametrize(
+    ("message", "change"),
+    [
+        *(
+            (OFFER, {"files": files})
+            for files in (
+                "files",
+                {},
+                (("events", "e"),),
+                (("events", "e", 1, 1),),
+                (("events", "e", True),),
+                (("events", "e", 1.5),),
+                (("events", b"e", 1),),
+                ((None, "e", 1),),
+                ("abc",),
+                (OFFER["files"][0], 7),
+            )
+        ),
+        (OFFER, {"index": None}),
+        (OFFER, {"index": "50"}),
+        (OFFER, {"snapshot_term": False}),
+        (OFFER, {"path": "/etc"}),
+        (REQUEST, {"offset": 0.0}),
+        (REQUEST, {"file": "1"}),
+        (REQUEST, {"term": 1}),
+        (CHUNK, {"data": "x"}),
+        (CHUNK, {"crc": b"1234"}),
+        (CHUNK, {"files": ()}),
+    ],
+)
+def test_a_snapshot_message_of_another_shape_is_refused(message, change):
+    with pytest.raises(CodecError, match=message["type"]):
+        codec.decode_raft_message(codec.pack(message | change))
+
+
+@pytest.mark.parametrize("message", [OFFER, REQUEST, CHUNK])
+def test_a_snapshot_message_that_lacks_a_field_is_refused(message):
+    for name in message:
+        rest = {key: value for key, value in message.items() if key != name}
+        with pytest.raises(CodecError):
+            codec.decode_raft_message(codec.pack(rest))
+
+
+def test_a_command_of_the_journal_is_a_batch_or_the_empty_entry_of_a_leader():
+    batch = codec.encode_batch(7, [])
+    assert codec.batch_payload(b"\0" + batch) == batch
+    assert codec.batch_payload(b"\1") is None
+    assert codec.batch_payload(b"") is None
+
+
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary(),
     lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(), inner, max_size=4),
@@ -135,3 +201,23 @@ def test_hostile_bytes_raise_nothing_but_codec_errors(data):
     ):
         with contextlib.suppress(CodecError):
             decode(data)
+
+
+@settings(max_examples=200)
+@given(
+    st.sampled_from([OFFER, REQUEST, CHUNK]),
+    st.dictionaries(st.sampled_from([*OFFER, *CHUNK]), _VALUES, max_size=3),
+)
+def test_a_hostile_snapshot_message_is_refused_or_has_the_types_of_its_kind(message, change):
+    try:
+        read = codec.decode_raft_message(codec.pack(message | change))
+    except CodecError:
+        return
+    assert {name: type(value) for name, value in read.items()} == {
+        name: type(value) for name, value in _KNOWN[read["type"]].items()
+    }
+    for file in read.get("files", ()):
+        assert tuple(map(type, file)) == (str, str, int)
+
+
+_KNOWN = {message["type"]: message for message in (OFFER, REQUEST, CHUNK)}

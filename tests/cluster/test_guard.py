@@ -7,23 +7,23 @@ from cluster.guard import SafetyViolation, VoteCount
 
 
 class FakeLog:
-    """A log of (index, term), from index 1."""
+    """The terms of a log, from index `first` on."""
 
-    def __init__(self, *terms: int) -> None:
+    def __init__(self, *terms: int, first: int = 1) -> None:
         self._terms = terms
-
-    first_index = 1
+        self.first_index = first
 
     @property
     def last_index(self) -> int:
-        return len(self._terms)
+        return self.first_index + len(self._terms) - 1
 
     @property
     def last_term(self) -> int:
         return self._terms[-1]
 
     def term_at(self, index: int) -> int | None:
-        return self._terms[index - 1] if 1 <= index <= len(self._terms) else None
+        place = index - self.first_index
+        return self._terms[place] if 0 <= place < len(self._terms) else None
 
 
 def append(previous: int, previous_term: int, *terms: int, term: int = 3, commit: int = 0):
@@ -158,3 +158,109 @@ def test_a_stuck_leader_adopts_a_higher_term_through_a_vote_that_cannot_be_won()
     }
     assert guard.outdate_leader(message, current_term=9, is_leader=True) is None
     assert guard.outdate_leader(message, current_term=4, is_leader=False) is None
+
+
+# --- snapshots ------------------------------------------------------------------------------------
+
+
+def offer(index: int, snapshot_term: int, term: int = 3):
+    return {
+        "type": "snapshot_offer",
+        "term": term,
+        "index": index,
+        "snapshot_term": snapshot_term,
+        "files": (),
+    }
+
+
+def check_offer(message, log, *, term=3, commit=0, leader=False):
+    return guard.check_snapshot_offer(
+        message, log, current_term=term, commit_index=commit, is_leader=leader
+    )
+
+
+def has_log_up_to(last_index: int) -> guard.Offer:
+    reply = {
+        "type": "next_node_idx",
+        "next_node_idx": last_index + 1,
+        "reset": True,
+        "success": False,
+    }
+    return guard.Offer(False, reply)
+
+
+@pytest.mark.parametrize(
+    ("log", "commit"),
+    [
+        (FakeLog(), 0),
+        (FakeLog(1, 1, 2), 3),
+        (FakeLog(1, 1, 2, 2, 2), 4),  # entry 5 is another one, never committed
+    ],
+    ids=["nothing", "ends before", "conflicts"],
+)
+def test_a_snapshot_of_what_the_log_does_not_hold_is_wanted(log, commit):
+    assert check_offer(offer(5, 3), log, commit=commit) == guard.Offer(True)
+
+
+@pytest.mark.parametrize("commit", [50, 51, 100])
+def test_a_snapshot_of_what_is_committed_never_rolls_the_state_back(commit):
+    log = FakeLog(*[1] * 100)
+    assert check_offer(offer(50, 1), log, commit=commit) == has_log_up_to(100)
+    assert check_offer(offer(50, 3), log, commit=commit) == has_log_up_to(100), "whatever its term"
+
+
+def test_a_snapshot_of_an_entry_that_the_log_holds_is_not_needed():
+    """The entry is ours with the same term, so all before it are: nothing is thrown away."""
+    assert check_offer(offer(5, 2), FakeLog(1, 1, 1, 2, 2, 2), commit=3) == has_log_up_to(6)
+
+
+def test_a_trimmed_log_answers_an_old_offer_with_its_end():
+    assert check_offer(offer(5, 1), FakeLog(2, 2, first=30), commit=31) == has_log_up_to(31)
+
+
+def test_an_offer_of_a_lower_term_is_answered_with_the_higher_term():
+    expected = guard.Offer(False, {"type": "higher_term", "term": 4})
+    assert check_offer(offer(50, 3, term=3), FakeLog(1), term=4) == expected
+
+
+def test_an_offer_of_a_second_leader_of_our_own_term_stops_the_node():
+    with pytest.raises(SafetyViolation, match="A18"):
+        check_offer(offer(50, 3), FakeLog(1), leader=True)
+    assert check_offer(offer(50, 3, term=4), FakeLog(1), leader=True).wanted, "we lead no more"
+
+
+def fits(log, index: int, term: int, commit: int = 0) -> bool:
+    return guard.log_fits_snapshot(log, index=index, term=term, commit_index=commit)
+
+
+def test_a_log_that_holds_the_entry_of_the_snapshot_goes_on_from_it():
+    assert fits(FakeLog(1, 1, 2, 2), 3, 2, commit=2), "what follows may be committed by us"
+    assert fits(FakeLog(1, 1, 2), 3, 2, commit=3)
+    assert fits(FakeLog(2, 2, first=3), 3, 2, commit=4), "trimmed to the very entry"
+
+
+@pytest.mark.parametrize(
+    ("log", "commit"),
+    [
+        (FakeLog(), 0),
+        (FakeLog(first=51), 0),
+        (FakeLog(1, 1, 1), 3),
+        (FakeLog(*[1] * 49), 49),
+        (FakeLog(*[1] * 60), 49),
+    ],
+    ids=["new", "emptied", "ends before", "ends right before", "uncommitted entry of another term"],
+)
+def test_a_log_without_the_entry_of_the_snapshot_begins_anew(log, commit):
+    assert not fits(log, 50, 2, commit)
+
+
+def test_a_snapshot_that_contradicts_a_committed_entry_stops_the_node():
+    log = FakeLog(*[1] * 60)
+    for commit in (50, 51, 60):
+        with pytest.raises(SafetyViolation, match=r"A11: entry 50 is committed with term 1, .*2"):
+            fits(log, 50, 2, commit)
+
+
+def test_a_gap_between_snapshot_and_log_stops_the_node():
+    with pytest.raises(SafetyViolation, match=r"A9: the snapshot is of entry 50, .* entry 52"):
+        fits(FakeLog(2, 2, first=52), 50, 2, commit=53)
