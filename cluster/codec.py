@@ -343,6 +343,7 @@ _RAFT_FIELDS: Final[dict[str, dict[str, type]]] = {
     "snapshot_offer": {"term": int, "index": int, "snapshot_term": int, "files": tuple},
     "snapshot_request": {"index": int, "file": int, "offset": int},
     "snapshot_chunk": {"index": int, "file": int, "offset": int, "crc": int, "data": bytes},
+    "snapshot_damaged": {"index": int},
     "position_request": {},
     "position": {"term": int, "last_log_index": int, "last_log_term": int},
 }

@@ -102,6 +102,7 @@ class Consensus:
         )
         self._sender: SnapshotSender | None = None
         self._receiver: SnapshotReceiver | None = None
+        self._on_damaged: Callable[[int], None] = lambda _: None
 
     # --- life ---
 
@@ -381,6 +382,8 @@ class Consensus:
         elif kind == "snapshot_request":
             if self.is_leader and self._sender is not None:
                 self._sender.requested(peer_id, message, self._time())
+        elif kind == "snapshot_damaged":
+            self._on_damaged(message["index"])
         elif kind == "snapshot_chunk":
             if peer_id == self.leader_id and self._receiver is not None:
                 self._candidacy.heard_leader(peer_id)
@@ -431,9 +434,16 @@ class Consensus:
 
     # --- snapshots ---
 
-    def exchange_snapshots(self, sender: SnapshotSender, receiver: SnapshotReceiver) -> None:
-        """How snapshots go to peers and come from them; set before start()."""
-        self._sender, self._receiver = sender, receiver
+    def exchange_snapshots(
+        self,
+        sender: SnapshotSender,
+        receiver: SnapshotReceiver,
+        *,
+        on_damaged: Callable[[int], None],
+    ) -> None:
+        """How snapshots go to peers and come from them; set before start(). `on_damaged(index)`: a
+        peer found one of ours damaged, though each piece arrived as it was sent."""
+        self._sender, self._receiver, self._on_damaged = sender, receiver, on_damaged
 
     def send_snapshot_message(self, peer_id: int, message: dict[str, Any]) -> None:
         """Where sender and receiver put their messages."""

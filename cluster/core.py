@@ -134,7 +134,6 @@ class NodeCore:
             runtime.background,
             on_snapshot_received,
         )
-        self.raft.exchange_snapshots(self._sender, receiver)
         rank = sorted(settings.raft_addresses).index(settings.node_id)
         self.snapshots = SnapshotKeeper(
             storage,
@@ -147,6 +146,7 @@ class NodeCore:
             is_fetched=lambda: self._sender.is_busy(runtime.time()),
             on_fatal=on_fatal,
         )
+        self.raft.exchange_snapshots(self._sender, receiver, on_damaged=self.snapshots.check)
         self._storage = storage
         self._sinks = sinks
         self._runtime = runtime
@@ -167,6 +167,7 @@ class NodeCore:
 
     async def close(self) -> None:
         """Leave the cluster."""
+        self.snapshots.close()
         for timer in self._grace.values():
             timer.cancel()
         await self.raft.close()

@@ -7,11 +7,14 @@
 All integers are little-endian. The header is a SnapshotHeader as a msgpack array; the frames after
 it are the parts of cluster.replica.Replica.snapshot_parts. A file is written under a temporary
 name, synced, renamed, and the folder synced: a name that ends in `.snapshot` was whole once. It is
-hashed all the same whenever it is read. Two are kept, in case the newer one is damaged.
+hashed all the same whenever it is read. Two good ones are kept, in case the newer one is damaged
+later; one that is found damaged is put aside under the name `.damaged`.
+, in case the newer one is damaged.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import struct
@@ -28,6 +31,7 @@ from cluster.segment import TEMPORARY_SUFFIX, JournalError
 MAGIC: Final = b"EXCHSNP\n"
 FORMAT_VERSION: Final = 1
 SUFFIX: Final = ".snapshot"
+DAMAGED_SUFFIX: Final = ".damaged"
 KEPT: Final = 2
 _PREFIX = struct.Struct("<8sI")
 _FRAME = struct.Struct("<II")
@@ -36,6 +40,7 @@ _START = struct.Struct("<8sIII")
 _END: Final = struct.Struct("<I").pack(0)
 _HASH_BYTES: Final = hashlib.sha256().digest_size
 _WRITE_BYTES: Final = 1 << 20
+_HEADER_BYTES_MAX: Final = 64 << 20
 
 logger = logging.getLogger(__name__)
 
@@ -178,6 +183,11 @@ class SnapshotStore:
                 file.write_at(size, data)
                 size += len(data)
             file.sync_data()
+        except OSError:
+            # A full disk: the journal must not be the next that finds it full.
+            with contextlib.suppress(OSError):
+                self._disk.remove(temporary)
+            raise
         finally:
             file.close()
         self._disk.rename(temporary, path)
@@ -186,12 +196,37 @@ class SnapshotStore:
         return size
 
     def prune(self) -> None:
-        """Remove all but the newest two, and what was left half-written."""
+        """Keep the newest two that are good; remove older ones and what was left half-written.
+        Reads them whole: not for the event loop."""
+        self.remove_unfinished()
+        good = 0
+        for index in reversed(self.indexes()):
+            if good == KEPT:
+                self._disk.remove(self.path(index))
+            elif self.is_good(index):
+                good += 1
+
+    def remove_unfinished(self) -> None:
+        """Remove what was left half-written."""
         for name in self._disk.list_directory(self.directory):
             if name.endswith(TEMPORARY_SUFFIX):
                 self._disk.remove(self.directory / name)
-        for index in self.indexes()[:-KEPT]:
-            self._disk.remove(self.path(index))
+
+    def is_good(self, index: int) -> bool:
+        """Check a snapshot; one that is damaged is put aside, where it counts no more."""
+        try:
+            self.load(index)
+        except SnapshotError as error:
+            logger.error("%s; it is put aside", error)
+            self.put_aside(index)
+            return False
+        return True
+
+    def put_aside(self, index: int) -> None:
+        """Let a damaged snapshot count no more; it is kept for an inquiry."""
+        path = self.path(index)
+        self._disk.rename(path, path.with_suffix(DAMAGED_SUFFIX))
+        self._disk.sync_directory(self.directory)
 
     def load(self, index: int) -> Snapshot:
         """The snapshot after a log entry, checked. Raises SnapshotError."""
@@ -207,11 +242,12 @@ class SnapshotStore:
         path = self.path(index)
         file = self._disk.open(path)
         try:
-            _, _, length, crc = _START.unpack(file.read_at(0, _START.size))
-            body = file.read_at(_START.size, length)
+            start = file.read_at(0, _START.size)
+            _, _, length, crc = _START.unpack(start.ljust(_START.size, b"\0"))
+            body = file.read_at(_START.size, min(length, _HEADER_BYTES_MAX))
         finally:
             file.close()
-        if crc32c(body) != crc:
+        if not body or crc32c(body) != crc:
             raise _damaged(path, "checksum error in its header")
         return SnapshotHeader(*unpack(body))
 

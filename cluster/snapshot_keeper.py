@@ -72,6 +72,12 @@ class SnapshotKeeper:
         self.taken = 0
         self.failed = 0
         self.is_running = False
+        self._is_checking = False
+        self._closed = False
+
+    def close(self) -> None:
+        """Take no snapshot any more; one that is being made changes nothing here."""
+        self._closed = True
 
     def start(self) -> None:
         """Look from time to time from now on."""
@@ -97,6 +103,19 @@ class SnapshotKeeper:
         self._runtime.background(lambda: self._make(index), self._made)
         return index
 
+    def check(self, index: int) -> None:
+        """Read a snapshot that somebody found damaged, and put it aside if it is."""
+        if not self._is_checking and index in self._storage.snapshots.indexes():
+            self._is_checking = True
+            self._runtime.background(
+                lambda: self._storage.snapshots.is_good(index), self._was_checked
+            )
+
+    def _was_checked(self, _: bool | None, error: BaseException | None) -> None:
+        self._is_checking = False
+        if error is not None and not self._closed:
+            self._on_fatal(error)
+
     def status(self) -> dict[str, Any]:
         """Facts for `exchange status` and the metrics."""
         made = self.last_made
@@ -111,6 +130,8 @@ class SnapshotKeeper:
         }
 
     def _look(self) -> None:
+        if self._closed:
+            return
         self._runtime.call_later(_LOOK_EVERY_S, self._look)
         grown = self.bytes_since
         if self.is_running or grown < self._after_bytes or self._runtime.time() < self._retry_s:
@@ -125,6 +146,8 @@ class SnapshotKeeper:
 
     def _made(self, made: SnapshotMade | None, error: BaseException | None) -> None:
         self.is_running = False
+        if self._closed:
+            return
         if made is None:
             self.failed += 1
             self._retry_s = self._runtime.time() + _RETRY_AFTER_S
@@ -144,7 +167,7 @@ class SnapshotKeeper:
 
     def _trim(self) -> None:
         """A little at a time, so that trading does not wait for it."""
-        if self._storage.trim():
+        if not self._closed and self._storage.trim():
             self._runtime.call_later(_TRIM_EVERY_S, self._trim)
 
     def _compare(self, made: SnapshotMade) -> None:

@@ -26,6 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from cluster.day_files import sync_files
 from cluster.disk import Disk, RealDisk
 from cluster.interface import Derivation
 from cluster.rebuild import rebuild
@@ -65,7 +66,7 @@ def make_snapshot(
     replica = rebuilt.replica
     command, _, term = rebuilt.entry
     for folder in sync:
-        sync_folder(disk, folder)
+        sync_files(disk, folder)
     header = SnapshotHeader(
         log_index=index,
         term=term,
@@ -90,17 +91,6 @@ def make_snapshot(
     )
 
 
-def sync_folder(disk: Disk, folder: Path) -> None:
-    """Make every file of a folder, and their names, survive a power loss."""
-    for name in disk.list_directory(folder):
-        file = disk.open(folder / name)
-        try:
-            file.sync_data()
-        finally:
-            file.close()
-    disk.sync_directory(folder)
-
-
 class MakerProcess:
     """Runs the program of this file for one node. `make` blocks; stop() may come from another
     thread."""
@@ -113,6 +103,7 @@ class MakerProcess:
         for folder in folders.day.values():
             self._options += ["--sync", str(folder)]
         self._process: subprocess.Popen[str] | None = None
+        self._stopped = False
 
     def make(self, index: int) -> SnapshotMade:
         """Make a snapshot and return when it is durable. Raises SnapshotError."""
@@ -120,6 +111,8 @@ class MakerProcess:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         with subprocess.Popen(command, text=True, **pipes) as process:  # type: ignore[call-overload]
             self._process = process
+            if self._stopped:
+                process.kill()
             lines = process.stdout.read().strip().splitlines() or ["it said nothing"]
         if process.returncode:
             raise SnapshotError(
@@ -132,6 +125,7 @@ class MakerProcess:
 
     def stop(self) -> None:
         """End the process; a snapshot that is not durable yet is forgotten."""
+        self._stopped = True
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
 

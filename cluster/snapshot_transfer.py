@@ -22,7 +22,7 @@ import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from crc32c import crc32c
 
@@ -45,10 +45,18 @@ _FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Message = dict[str, Any]
 Send = Callable[[int, Message], None]
 DayFiles = Callable[[], dict[str, tuple[Path, list[tuple[str, int]]]]]
-Background = Callable[[Callable[[], None], Callable[[None, BaseException | None], None]], None]
+
+
+class Background(Protocol):
+    """Runs work beside the loop; `done(result, error)` follows on the loop."""
+
+    def __call__(
+        self, work: Callable[[], T], done: Callable[[T | None, BaseException | None], None], /
+    ) -> None: ...
 
 
 class OfferedFile(NamedTuple):
@@ -81,14 +89,36 @@ class SnapshotSender:
         self._requested_s = float("-inf")
 
     def offer(self, peer_id: int, term: int) -> None:
-        """Tell a peer what it should fetch. Raises OSError, SnapshotError."""
+        """Tell a peer what it should fetch. What is wrong with our files must not stop a leader:
+        it is logged, and the peer waits for another leader, or for the next snapshot."""
+        try:
+            known = self._offer_for(peer_id)
+        except SnapshotError as error:
+            logger.error("%s", error)
+        except OSError as error:
+            logger.error("no snapshot for node %d: %s", peer_id, error)
+        else:
+            self._send(peer_id, known | {"term": term})
+
+    def _offer_for(self, peer_id: int) -> Message:
+        """The offer that the peer knows, as long as its snapshot is there, else one of the newest
+        snapshot that can be read."""
         known = self._offers.get(peer_id)
         indexes = self._snapshots.indexes()
-        if not indexes:
-            raise SnapshotError(f"{self._snapshots.directory}: no snapshot, and the log is trimmed")
-        if known is None or known[0]["index"] not in indexes:
-            known = self._offers[peer_id] = self._make_offer(indexes[-1])
-        self._send(peer_id, known[0] | {"term": term})
+        if known is not None and known[0]["index"] in indexes:
+            return known[0]
+        for index in reversed(indexes):
+            try:
+                self._offers[peer_id] = self._make_offer(index)
+            except SnapshotError as error:
+                logger.error("%s; it is put aside", error)
+                self._snapshots.put_aside(index)
+            else:
+                return self._offers[peer_id][0]
+        raise SnapshotError(
+            f"{self._snapshots.directory}: no snapshot for node {peer_id}, and the log is trimmed: "
+            "take one with `exchange snapshot`"
+        )
 
     def _make_offer(self, index: int) -> tuple[Message, list[Path]]:
         path = self._snapshots.path(index)
@@ -106,7 +136,7 @@ class SnapshotSender:
         return message, paths
 
     def requested(self, peer_id: int, message: Message, now_s: float) -> None:
-        """Send a piece. One of a file that is gone makes a new offer. Raises OSError."""
+        """Send a piece; a file that is gone makes a new offer."""
         self._requested_s = now_s
         known = self._offers.get(peer_id)
         if known is None or known[0]["index"] != message["index"]:
@@ -118,13 +148,14 @@ class SnapshotSender:
         size = min(self._chunk_bytes, offer["files"][number].size - offset)
         try:
             file = self._disk.open(paths[number])
-        except FileNotFoundError:
+            try:
+                data = file.read_at(offset, size)
+            finally:
+                file.close()
+        except OSError as error:  # the oldest file of a day may go at any time
+            logger.warning("the snapshot for node %d is offered anew: %s", peer_id, error)
             del self._offers[peer_id]
             return
-        try:
-            data = file.read_at(offset, size)
-        finally:
-            file.close()
         chunk = {"index": message["index"], "file": number, "offset": offset}
         self._send(peer_id, {"type": "snapshot_chunk", "crc": crc32c(data), "data": data} | chunk)
 
@@ -222,6 +253,8 @@ class SnapshotReceiver:
         else:
             for name in names:
                 self._disk.remove(self._directory / name)
+            # before the note says that what is here belongs to this offer
+            self._disk.sync_directory(self._directory)
             _write_synced(self._disk, self._directory / _NOTE, note)
         logger.info(
             "fetching the snapshot after entry %d: %d files, %d bytes",
@@ -240,6 +273,7 @@ class SnapshotReceiver:
         file, self._file = self._file, None
         assert file is not None
         is_last = self._number + 1 == len(self._files)
+        folder, path = self._files[self._number].folder, self._directory / str(self._number)
         self._busy = True
 
         def work() -> None:
@@ -248,13 +282,16 @@ class SnapshotReceiver:
             finally:
                 file.close()
             self._disk.sync_directory(self._directory)
+            if folder == SNAPSHOTS:  # the first one: the rest need not be fetched for a bad one
+                check_received(self._disk.read(path), path, self._index)
             if is_last:
                 self._complete()
 
         def done(_: None, error: BaseException | None) -> None:
             self._busy = False
-            if isinstance(error, SnapshotError):  # A3: never counted; it is fetched once more
+            if isinstance(error, SnapshotError):  # A3: it never counts
                 logger.error("the snapshot that was fetched is not used: %s", error)
+                self._send(peer_id, {"type": "snapshot_damaged", "index": self._index})
                 self._index, self._offered = 0, ()
                 self._disk.remove(self._directory / _NOTE)
                 return
@@ -271,13 +308,12 @@ class SnapshotReceiver:
         self._background(work, done)
 
     def _complete(self) -> None:
-        """A3: believe the snapshot only once its hash was checked, and only then let it count."""
+        """All files are synced, and the hash of the snapshot was checked: let them count."""
+        names = self._disk.list_directory(self._directory)
         for number, file in enumerate(self._files):
             path = self._directory / str(number)
-            if self._disk.file_size(path) != file.size:
+            if path.name not in names or self._disk.file_size(path) != file.size:
                 raise SnapshotError(f"{path}: is not {file.size} bytes long")
-            if file.folder == SNAPSHOTS:
-                check_received(self._disk.read(path), path, self._index)
         _write_synced(self._disk, self._directory / MARKER, _encode_note(self._index, self._files))
 
 
@@ -294,7 +330,8 @@ def _check_offer(index: int, files: list[OfferedFile], folders: frozenset[str]) 
     """Files of peers go into our folders only, under harmless names. Raises CodecError."""
     if not 0 < len(files) <= _FILES_MAX:
         raise CodecError(f"a snapshot of {len(files)} files; 1 to {_FILES_MAX} are allowed")
-    if [file.name for file in files if file.folder == SNAPSHOTS] != [snapshot_name(index)]:
+    named = [file.name for file in files if file.folder == SNAPSHOTS]
+    if named != [snapshot_name(index)] or files[0].folder != SNAPSHOTS:
         raise CodecError(f"the offer of snapshot {index} does not hold that snapshot")
     for file in files:
         harmless = file.folder in folders | {SNAPSHOTS} and _FILE_NAME.fullmatch(file.name)
@@ -340,8 +377,12 @@ def install_received(
     if MARKER not in disk.list_directory(directory):
         return None
     index, files = _decode_note(disk.read(directory / MARKER), directory / MARKER)
-    if index > max(snapshots.indexes(), default=0):
+    good = (known for known in reversed(snapshots.indexes()) if snapshots.is_good(known))
+    if index > next(good, 0):
         _move_into_place(disk, directory, files, folders | {SNAPSHOTS: snapshots.directory})
+    for folder in (*folders.values(), snapshots.directory):  # also what an earlier try renamed
+        disk.make_directory(folder)
+        disk.sync_directory(folder)
     for name in sorted(disk.list_directory(directory), key=lambda name: name == MARKER):
         disk.remove(directory / name)  # the marker last
     disk.sync_directory(directory)

@@ -49,7 +49,11 @@ class NodeStorage:
         self.journal = Journal(folders.wal, segment_bytes=segment_bytes, disk=disk)
         try:
             disk.make_directory(folders.snapshots)
+            self.snapshots.remove_unfinished()
             self.installed = install_received(disk, folders.incoming, self.snapshots, folders.day)
+            # What is there by name only might be gone after a power loss, when the journal that
+            # begins anew on it is not.
+            disk.sync_directory(folders.snapshots)
             snapshot = self.snapshots.newest()
             self.base = None if snapshot is None else snapshot.header
             self.replica = Replica() if snapshot is None else Replica.restore(snapshot.parts)

@@ -183,6 +183,7 @@ async def _serve_once(
     finally:
         logger.info("stopping")
         await service.close()
+        gc.unfreeze()  # what a service held that is made anew must not stay
 
 
 async def _finished_first(work: asyncio.Future[None], stopping: asyncio.Future[Any]) -> bool:

@@ -117,10 +117,11 @@ def _register_files(cli: click.Group) -> None:
     )
     @json_option
     def verify_command(folders: tuple[Path, ...], as_json: bool) -> int:
-        """Check journals and snapshots: each is sound, and all of them agree.
+        """Check the journals and snapshots of nodes.
 
-        DIR is the folder of a node, such as data/node-1. Checked are checksums, that no entry is
-        missing, and that all have the same entry at the same index. Exit 1 when something is wrong.
+        Each must be sound, and all of them must agree: checksums, no entry missing, the same entry at
+        the same index. DIR is the folder of a node, such as data/node-1. Exit 1 when something is
+        wrong.
         """
         from cluster.verify import verify
 
@@ -142,7 +143,7 @@ def _register_files(cli: click.Group) -> None:
     )
     @json_option
     def replay(folder: Path, event_seq: int | None, as_json: bool) -> int:
-        """Rebuild the state of a node from its folder.
+        """Rebuild a state from the folder of a node.
 
         From the newest snapshot that fits and the journal after it, as a restart would, up to the
         log entry that brings event EVENT_SEQ. Prints where that is, the state hash and the open

@@ -97,7 +97,7 @@ def register(cli: click.Group) -> None:
     @json_option
     @click.option("--node", "node_id", type=int, help="Only this node; default: all, in turn.")
     def snapshot(config: Config, as_json: bool, node_id: int | None) -> None:
-        """Take a snapshot now.
+        """Take a snapshot on all nodes or on one.
 
         Nodes take them by themselves as the journal grows (cluster.snapshot_after_bytes); one taken
         before a planned restart makes the restart quick. Trading goes on meanwhile.
