@@ -25,6 +25,7 @@ RETRY_AFTER_DENIAL_S = 0.008
 GRANT_S = 0.060
 """A member that granted its pre-vote stands no earlier than this after it."""
 _CAMPAIGN_DOUBLINGS_MAX = 5
+_ASKING_DOUBLINGS_MAX = 4
 STALL_S = 0.020
 """A node whose own loop was late by this much suspects itself before it suspects the leader."""
 
@@ -58,6 +59,7 @@ class Election:
         self._granted: dict[int, None] = {}
         self._waiting = False
         self._campaigns = 0
+        self._asked = 0
         self._deadline_s = now_s + suspect_after_s * (1 + rng.random())
 
     @property
@@ -70,7 +72,7 @@ class Election:
         self.leader_id = leader_id
         self._last_heard_s = now_s
         self._waiting = False
-        self._campaigns = 0
+        self._campaigns = self._asked = 0
         self._deadline_s = now_s + self._suspect_after_s + self._rank() * STAGGER_S
 
     def lost_connection(self, peer_id: int, now_s: float) -> None:
@@ -90,7 +92,7 @@ class Election:
         """We are the leader ourselves."""
         self.leader_id = self._node_id
         self._waiting = False
-        self._campaigns = 0
+        self._campaigns = self._asked = 0
         self._deadline_s = now_s + self._suspect_after_s
 
     def stepped_down(self, now_s: float) -> None:
@@ -106,7 +108,11 @@ class Election:
         self.round += 1
         self._granted = {self._node_id: None}
         self._waiting = True
-        self._deadline_s = now_s + 0.030 + 0.030 * self._rng.random() + STAGGER_S * self._rank()
+        # Twice as long each time: on a slow network a new round before the old one's answers are in
+        # would begin again for ever.
+        patience_s = (0.030 + 0.030 * self._rng.random()) * (1 << self._asked)
+        self._asked = min(self._asked + 1, _ASKING_DOUBLINGS_MAX)
+        self._deadline_s = now_s + patience_s + STAGGER_S * self._rank()
         return Action.CAMPAIGN if self.majority == 1 else Action.PRE_VOTE
 
     def grants(

@@ -122,6 +122,23 @@ def test_each_election_that_comes_to_nothing_is_waited_for_twice_as_long():
     assert second.on_time(now_s) is Action.PRE_VOTE
 
 
+def test_answers_that_take_long_are_waited_for_in_the_end():
+    second, third = member(2), member(3)
+    way_s = 0.1
+    arriving: list[tuple[float, int]] = []
+    now_s = 10.0
+    while now_s < 12.0:
+        if second.on_time(now_s) is Action.PRE_VOTE:
+            assert third.grants(2, ask(), now_s=now_s + way_s, term=1, last=(1, 5))
+            arriving.append((now_s + 2 * way_s, second.round))
+        while arriving and arriving[0][0] <= now_s:
+            yes = ask(number=arriving.pop(0)[1]) | {"granted": True}
+            if second.answered(3, yes, now_s) is Action.CAMPAIGN:
+                return
+        now_s += 0.001
+    raise AssertionError("it asks again and again, always before the answer is there")
+
+
 def test_a_denied_member_asks_again_soon():
     second = member(2)
     second.on_time(10.0)
