@@ -83,6 +83,13 @@ class MemoryDisk(SimulatedDisk):
         file.sync_data()
         self.sync_directory(path.parent)
 
+    def again(self, seed: int) -> MemoryDisk:
+        """A disk with the same files, all synced, that loses other things."""
+        other = MemoryDisk(seed)
+        for name in self.names:
+            other.put(Path(name), self.content(name))
+        return other
+
     def files(self, folder: Path) -> dict[str, bytes]:
         """Content of all files of a folder by name."""
         return {name: self.read(folder / name) for name in self.list_directory(folder)}
