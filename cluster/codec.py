@@ -340,9 +340,17 @@ _RAFT_FIELDS: Final[dict[str, dict[str, type]]] = {
     "response_pre_vote": {"term": int, "round": int, "granted": bool},
     "higher_term": {"term": int},
     "campaign_now": {"term": int},
-    "snapshot_offer": {"term": int, "index": int, "snapshot_term": int, "files": tuple},
-    "snapshot_request": {"index": int, "file": int, "offset": int},
-    "snapshot_chunk": {"index": int, "file": int, "offset": int, "crc": int, "data": bytes},
+    "snapshot_offer": {"term": int, "source": int, "index": int, "snapshot_term": int},
+    "snapshot_request": {"term": int, "source": int, "index": int, "file": int, "offset": int},
+    "snapshot_files": {"source": int, "index": int, "files": tuple},
+    "snapshot_chunk": {
+        "source": int,
+        "index": int,
+        "file": int,
+        "offset": int,
+        "crc": int,
+        "data": bytes,
+    },
     "snapshot_damaged": {"index": int},
     "position_request": {},
     "position": {"term": int, "last_log_index": int, "last_log_term": int},
@@ -374,7 +382,7 @@ def decode_raft_message(body: bytes) -> dict[str, Any]:
         raise CodecError(f"raft message {kind}: a field is missing")
     for offered in message.get("files", ()):
         if type(offered) is not tuple or tuple(map(type, offered)) != _FILE_TYPES:
-            raise CodecError("raft message snapshot_offer: a file is not (folder, name, size)")
+            raise CodecError("raft message snapshot_files: a file is not (folder, name, size)")
     for place, entry in enumerate(message.get("entries", ()), start=1):
         if type(entry) is not tuple or tuple(map(type, entry)) != _ENTRY_TYPES:
             raise CodecError("raft message append_entries: an entry is not (bytes, index, term)")

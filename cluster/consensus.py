@@ -102,6 +102,7 @@ class Consensus:
         )
         self._sender: SnapshotSender | None = None
         self._receiver: SnapshotReceiver | None = None
+        self._offered_s: dict[int, float] = {}
         self._on_damaged: Callable[[int], None] = lambda _: None
 
     # --- life ---
@@ -380,14 +381,15 @@ class Consensus:
         elif kind == "snapshot_offer":
             self._snapshot_offered(peer_id, message)
         elif kind == "snapshot_request":
-            if self.is_leader and self._sender is not None:
+            if self.is_leader and self._sender is not None and message["term"] == self.term:
+                self._core.heard_from(peer_id)
                 self._sender.requested(peer_id, message, self._time())
         elif kind == "snapshot_damaged":
             self._on_damaged(message["index"])
-        elif kind == "snapshot_chunk":
-            if peer_id == self.leader_id and self._receiver is not None:
+        elif kind in ("snapshot_files", "snapshot_chunk"):
+            if peer_id == self.leader_id:
                 self._candidacy.heard_leader(peer_id)
-                self._receiver.received(peer_id, message, self._time())
+                self._take_snapshot(peer_id, message)
         elif kind == "higher_term":
             outdating = guard.outdate_leader(
                 message, current_term=self.term, is_leader=self.is_leader
@@ -450,9 +452,24 @@ class Consensus:
         self._network.send(peer_id, message)
 
     def _offer_snapshot(self, peer_id: int) -> None:
-        """Called by pysyncobj's tick in the place of entries that the journal no longer has."""
-        if self._sender is not None and not self._backlog(peer_id):
+        """Called by pysyncobj in the place of entries that the journal no longer has, after every
+        commit: an offer goes out in the place of heartbeats only."""
+        now_s = self._time()
+        due_s = self._offered_s.get(peer_id, float("-inf")) + self._settings.heartbeat_ms / 1000
+        if self._sender is not None and now_s >= due_s and not self._backlog(peer_id):
+            self._offered_s[peer_id] = now_s
             self._sender.offer(peer_id, self.term)
+
+    def _take_snapshot(self, peer_id: int, message: dict[str, Any]) -> None:
+        if self._receiver is None:
+            return
+        try:
+            if message["type"] == "snapshot_files":
+                self._receiver.listed(peer_id, message, self._time())
+            else:
+                self._receiver.received(peer_id, message, self._time())
+        except CodecError as error:
+            logger.error("node %d: not taken: %s", peer_id, error)
 
     def _snapshot_offered(self, peer_id: int, message: dict[str, Any]) -> None:
         offer = guard.check_snapshot_offer(
@@ -467,10 +484,7 @@ class Consensus:
         if message["term"] == self.term:
             self._candidacy.heard_leader(peer_id)
         if offer.wanted and self._receiver is not None:
-            try:
-                self._receiver.offered(peer_id, message, self._time())
-            except CodecError as error:
-                logger.error("node %d: not taken: %s", peer_id, error)
+            self._receiver.offered(peer_id, message, self._time())
         elif offer.reply is not None:
             stamped = {"term": self.term, "epoch": self._network.epoch(peer_id)}
             is_position = offer.reply["type"] == "next_node_idx"

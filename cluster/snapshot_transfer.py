@@ -3,23 +3,29 @@
 Beside pysyncobj, over the same connections, pulled by the follower in small pieces, so that neither
 heartbeats nor trading wait for it:
 
-    leader -> follower   snapshot_offer    in the place of every heartbeat: what there is
-    follower -> leader   snapshot_request  the next piece that is missing
-    leader -> follower   snapshot_chunk    that piece, with its checksum
+    leader -> follower   snapshot_offer    in the place of heartbeats: which snapshot there is
+    follower -> leader   snapshot_request  for the list of files, then for piece after piece
+    leader -> follower   snapshot_files    the list
+    leader -> follower   snapshot_chunk    a piece, with its checksum
 
-What is sent are files as they are on the leader's disk: the snapshot, and with it the day files
-(events, market data), which otherwise only a replay from the start of the day could make. They
-arrive in the folder `incoming`. When all are there, synced, and the snapshot's hash is right, a
-marker makes them count; the node then closes, puts them in place and starts on them, the same way
+What is sent are files as they are on the leader's disk: the day files (events, market data), which
+otherwise only a replay from the start of the day could make, and the snapshot, which comes last.
+They arrive in the folder `incoming`. When all are there, synced, and the snapshot's hash is right,
+a marker makes them count; the node then closes, puts them in place and starts on them, the same way
 as after any restart. A crash at any moment leaves either the old files or all of the new ones.
 
-A broken connection costs the piece under way, a restart of the follower the file under way.
+An offer names its source: one life of one node, whose day files only grow. As long as the source is
+the same, what has arrived is kept: a broken connection costs the piece under way, a restart of the
+follower the file under way, and a newer snapshot only the older one. Files of two sources are never
+mixed, since their blocks need not begin at the same numbers.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
@@ -35,7 +41,10 @@ SNAPSHOTS: Final = "snapshots"
 """Name of the folder of snapshots among the folders that files may belong to."""
 DEFAULT_CHUNK_BYTES: Final = 256 << 10
 MARKER: Final = "complete"
-_NOTE: Final = "offer"
+LIST: Final = -1
+"""File number in a request for the list."""
+_NOTE: Final = "source"
+_PART: Final = ".part"
 _FILES_MAX: Final = 4096
 _FILE_BYTES_MAX: Final = 1 << 40
 _FETCHING_S: Final = 5.0
@@ -66,9 +75,22 @@ class OfferedFile(NamedTuple):
     name: str
     size: int
 
+    @property
+    def arrives_as(self) -> str:
+        """Its name in the folder of what arrives."""
+        return f"{self.folder}@{self.name}"
+
+
+class _Offer(NamedTuple):
+    """What a sender has listed for a peer."""
+
+    log_index: int
+    files: list[OfferedFile]
+    paths: list[Path]
+
 
 class SnapshotSender:
-    """The leader's side. One offer per peer, kept for as long as its snapshot is on the disk."""
+    """The leader's side."""
 
     def __init__(
         self,
@@ -78,86 +100,116 @@ class SnapshotSender:
         send: Send,
         *,
         chunk_bytes: int = DEFAULT_CHUNK_BYTES,
+        source: int | None = None,
     ) -> None:
-        """`day_files()` lists the day files as they are now, by folder name."""
+        """`day_files()` lists the day files as they are now, by folder name. `source` names this
+        life of this node; None draws a name."""
         self._disk = disk
         self._snapshots = snapshots
         self._day_files = day_files
         self._send = send
         self._chunk_bytes = chunk_bytes
-        self._offers: dict[int, tuple[Message, list[Path]]] = {}
+        self._source = secrets.randbits(63) if source is None else source
+        self._newest: tuple[int, int] | None = None
+        self._listed: dict[int, _Offer] = {}
         self._requested_s = float("-inf")
 
     def offer(self, peer_id: int, term: int) -> None:
         """Tell a peer what it should fetch. What is wrong with our files must not stop a leader:
         it is logged, and the peer waits for another leader, or for the next snapshot."""
         try:
-            known = self._offer_for(peer_id)
+            index, snapshot_term = self._newest_good()
         except SnapshotError as error:
             logger.error("%s", error)
         except OSError as error:
             logger.error("no snapshot for node %d: %s", peer_id, error)
         else:
-            self._send(peer_id, known | {"term": term})
+            self._send(
+                peer_id,
+                {
+                    "type": "snapshot_offer",
+                    "term": term,
+                    "source": self._source,
+                    "index": index,
+                    "snapshot_term": snapshot_term,
+                },
+            )
 
-    def _offer_for(self, peer_id: int) -> Message:
-        """The offer that the peer knows, as long as its snapshot is there, else one of the newest
-        snapshot that can be read."""
-        known = self._offers.get(peer_id)
+    def _newest_good(self) -> tuple[int, int]:
+        """(index, term) of the newest snapshot whose header can be read."""
         indexes = self._snapshots.indexes()
-        if known is not None and known[0]["index"] in indexes:
-            return known[0]
+        if self._newest is not None and indexes and self._newest[0] == indexes[-1]:
+            return self._newest
         for index in reversed(indexes):
             try:
-                self._offers[peer_id] = self._make_offer(index)
+                self._newest = (index, self._snapshots.header(index).term)
             except SnapshotError as error:
                 logger.error("%s; it is put aside", error)
                 self._snapshots.put_aside(index)
             else:
-                return self._offers[peer_id][0]
+                return self._newest
         raise SnapshotError(
-            f"{self._snapshots.directory}: no snapshot for node {peer_id}, and the log is trimmed: "
-            "take one with `exchange snapshot`"
+            f"{self._snapshots.directory}: a follower needs a snapshot, and there is none: take "
+            "one with `exchange snapshot`"
         )
 
-    def _make_offer(self, index: int) -> tuple[Message, list[Path]]:
-        path = self._snapshots.path(index)
-        files = [OfferedFile(SNAPSHOTS, path.name, self._disk.file_size(path))]
-        paths = [path]
-        for folder, (directory, names) in self._day_files().items():
-            files += [OfferedFile(folder, name, size) for name, size in names]
-            paths += [directory / name for name, _ in names]
-        message = {
-            "type": "snapshot_offer",
-            "index": index,
-            "snapshot_term": self._snapshots.header(index).term,
-            "files": tuple(files),
-        }
-        return message, paths
-
     def requested(self, peer_id: int, message: Message, now_s: float) -> None:
-        """Send a piece; a file that is gone makes a new offer."""
+        """Send the list, or a piece. What cannot be read is offered anew."""
+        if message["source"] != self._source:
+            return
         self._requested_s = now_s
-        known = self._offers.get(peer_id)
-        if known is None or known[0]["index"] != message["index"]:
-            return
-        offer, paths = known
-        number, offset = message["file"], message["offset"]
-        if not (0 <= number < len(paths) and 0 <= offset < offer["files"][number].size):
-            return
-        size = min(self._chunk_bytes, offer["files"][number].size - offset)
         try:
-            file = self._disk.open(paths[number])
-            try:
-                data = file.read_at(offset, size)
-            finally:
-                file.close()
+            if message["file"] == LIST:
+                self._send_list(peer_id, message["index"])
+            else:
+                self._send_piece(peer_id, message)
         except OSError as error:  # the oldest file of a day may go at any time
-            logger.warning("the snapshot for node %d is offered anew: %s", peer_id, error)
-            del self._offers[peer_id]
+            logger.warning("the snapshot for node %d is listed anew: %s", peer_id, error)
+            self._send_list_again(peer_id, message["index"])
+
+    def _send_list(self, peer_id: int, index: int) -> None:
+        path = self._snapshots.path(index)
+        files: list[OfferedFile] = []
+        paths: list[Path] = []
+        for folder, (directory, names) in self._day_files().items():
+            files += [OfferedFile(folder, name, size) for name, size in names if size]
+            paths += [directory / name for name, size in names if size]
+        files.append(OfferedFile(SNAPSHOTS, path.name, self._disk.file_size(path)))
+        paths.append(path)
+        self._listed[peer_id] = _Offer(index, files, paths)
+        self._send(
+            peer_id,
+            {
+                "type": "snapshot_files",
+                "source": self._source,
+                "index": index,
+                "files": tuple(files),
+            },
+        )
+
+    def _send_list_again(self, peer_id: int, index: int) -> None:
+        self._listed.pop(peer_id, None)
+        if index in self._snapshots.indexes():
+            try:
+                self._send_list(peer_id, index)
+            except OSError as error:
+                logger.error("no snapshot for node %d: %s", peer_id, error)
+
+    def _send_piece(self, peer_id: int, message: Message) -> None:
+        offer = self._listed.get(peer_id)
+        if offer is None or offer.log_index != message["index"]:
             return
-        chunk = {"index": message["index"], "file": number, "offset": offset}
-        self._send(peer_id, {"type": "snapshot_chunk", "crc": crc32c(data), "data": data} | chunk)
+        number, offset = message["file"], message["offset"]
+        if not (0 <= number < len(offer.files) and 0 <= offset < offer.files[number].size):
+            return
+        size = min(self._chunk_bytes, offer.files[number].size - offset)
+        file = self._disk.open(offer.paths[number])
+        try:
+            data = file.read_at(offset, size)
+        finally:
+            file.close()
+        place = {"source": self._source, "index": offer.log_index, "file": number, "offset": offset}
+        self._send(peer_id, {"type": "snapshot_chunk", "crc": crc32c(data), "data": data} | place)
 
     def is_busy(self, now_s: float) -> bool:
         """Whether a peer is fetching: a new snapshot would take the one that it fetches away."""
@@ -165,7 +217,8 @@ class SnapshotSender:
 
 
 class SnapshotReceiver:
-    """The follower's side."""
+    """The follower's side. Whatever waits for the disk runs beside the loop; nothing is asked for
+    meanwhile."""
 
     def __init__(
         self,
@@ -177,175 +230,272 @@ class SnapshotReceiver:
         on_complete: Callable[[int], None],
     ) -> None:
         """`directory` is where files arrive; `folders` are the names of those that may be sent.
-        `background(work, done)` runs what waits for the disk beside the loop. `on_complete(index)`
-        is called when a snapshot is ready to be put in place."""
+        `on_complete(index)` is called when a snapshot is ready to be put in place."""
         self._disk = disk
         self._directory = directory
         self._folders = folders
         self._send = send
         self._background = background
         self._on_complete = on_complete
+        self._source: int | None = None
         self._index = 0
         self._files: list[OfferedFile] = []
-        self._offered: tuple[Any, ...] = ()
+        """What is listed in the offer; empty while the list is not here."""
+        self._whole: dict[str, int] = {}
+        """Length of the files that have arrived and are synced, by the name they arrive as."""
         self._number = 0
         """Which file comes now."""
+        self._part: DiskFile | None = None
+        self._part_name = ""
         self._offset = 0
-        self._file: DiskFile | None = None
+        self._term = 0
         self._asked_s = float("-inf")
         self._busy = False
         """The disk is at work: nothing is asked for until it is done."""
+        self._closed = False
         self.bytes_received = 0
 
+    # --- messages ---
+
     def offered(self, peer_id: int, message: Message, now_s: float) -> None:
-        """Begin, or go on. Raises CodecError for an offer that no member makes, OSError."""
+        """Begin, or go on."""
+        self._term = message["term"]
         if self._busy:
             return
-        if (message["index"], message["files"]) != (self._index, self._offered):
-            self._begin(message["index"], [OfferedFile(*file) for file in message["files"]])
-            self._offered = message["files"]
-        if now_s - self._asked_s >= _REPEAT_AFTER_S:
+        if message["source"] != self._source:
+            self._begin(peer_id, message["source"], message["index"])
+        elif message["index"] != self._index:
+            self._index, self._files = message["index"], []  # what is here stays, see `listed`
             self._ask(peer_id, now_s)
+        elif now_s - self._asked_s >= _REPEAT_AFTER_S:
+            self._ask(peer_id, now_s)
+
+    def listed(self, peer_id: int, message: Message, now_s: float) -> None:
+        """Take the list of files. Raises CodecError for one that no member makes."""
+        if self._busy or (message["source"], message["index"]) != (self._source, self._index):
+            return
+        files = [OfferedFile(*file) for file in message["files"]]
+        _check_list(self._index, files, self._folders)
+        self._files = files
+        logger.info(
+            "fetching the snapshot after entry %d: %d files, %d bytes",
+            self._index,
+            len(files),
+            sum(file.size for file in files),
+        )
+        wanted = {file.arrives_as: file.size for file in files}
+        if self._part is not None and self._offset > wanted.get(self._part_name, 0):
+            self._drop_part()
+        part_name = self._part_name
+        stale = [name for name, size in self._whole.items() if size > wanted.get(name, 0)]
+        for name in stale:
+            del self._whole[name]
+
+        def tidy() -> None:
+            for name in self._disk.list_directory(self._directory):
+                is_old_part = name.endswith(_PART) and name != part_name + _PART
+                if name in stale or is_old_part:
+                    self._disk.remove(self._directory / name)
+
+        self._run(tidy, lambda: self._next_file(peer_id))
 
     def received(self, peer_id: int, message: Message, now_s: float) -> None:
         """Take a piece and ask for the next one. Raises OSError."""
-        expected = (self._index, self._number, self._offset)
-        if self._busy or (message["index"], message["file"], message["offset"]) != expected:
+        place = (message["source"], message["index"], message["file"], message["offset"])
+        if self._busy or not self._files:
             return
-        data = message["data"]
-        if crc32c(data) != message["crc"] or not data:
+        if place != (self._source, self._index, self._number, self._offset):
+            return
+        data, file = message["data"], self._files[self._number]
+        if crc32c(data) != message["crc"] or not 0 < len(data) <= file.size - self._offset:
             logger.warning("a piece of the snapshot arrived damaged; it is asked for again")
             return
-        if self._file is None:
-            self._file = self._disk.create(self._directory / str(self._number))
-        self._file.write_at(self._offset, data)
+        assert self._part is not None
+        self._part.write_at(self._offset, data)
         self._offset += len(data)
         self.bytes_received += len(data)
-        if self._offset >= self._files[self._number].size:
-            self._end_of_file(peer_id)
+        if self._offset == file.size:
+            self._end_of_file(peer_id, file)
         else:
             self._ask(peer_id, now_s)
 
     def close(self) -> None:
         """Stop; what is whole is kept for the next time."""
-        self._busy = True
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._busy = self._closed = True
+        if self._part is not None:
+            self._part.close()
+            self._part = None
 
     # --- inside ---
 
-    def _begin(self, index: int, files: list[OfferedFile]) -> None:
-        """A new offer; whole files of the same one from before a restart are taken as they are."""
-        _check_offer(index, files, self._folders)
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        self._index, self._files = index, files
-        self._number = self._offset = 0
-        self._asked_s = float("-inf")
-        note = _encode_note(index, files)
-        self._disk.make_directory(self._directory)
-        names = self._disk.list_directory(self._directory)
-        if _NOTE in names and self._disk.read(self._directory / _NOTE) == note:
-            # a file is begun once the one before it is synced
-            self._number = max([int(name) for name in names if name.isdigit()], default=0)
-        else:
-            for name in names:
-                self._disk.remove(self._directory / name)
-            # before the note says that what is here belongs to this offer
-            self._disk.sync_directory(self._directory)
-            _write_synced(self._disk, self._directory / _NOTE, note)
-        logger.info(
-            "fetching the snapshot after entry %d: %d files, %d bytes",
-            index,
-            len(files),
-            sum(file.size for file in files),
-        )
-
-    def _ask(self, peer_id: int, now_s: float) -> None:
-        self._asked_s = now_s
-        request = {"index": self._index, "file": self._number, "offset": self._offset}
-        self._send(peer_id, {"type": "snapshot_request"} | request)
-
-    def _end_of_file(self, peer_id: int) -> None:
-        """Sync it beside the loop; then the next one, or all are there."""
-        file, self._file = self._file, None
-        assert file is not None
-        is_last = self._number + 1 == len(self._files)
-        folder, path = self._files[self._number].folder, self._directory / str(self._number)
+    def _run(self, work: Callable[[], None], then: Callable[[], None]) -> None:
+        """Do something with the disk beside the loop, then go on. Whatever is raised stops the
+        node."""
         self._busy = True
 
-        def work() -> None:
-            try:
-                file.sync_data()
-            finally:
-                file.close()
-            self._disk.sync_directory(self._directory)
-            if folder == SNAPSHOTS:  # the first one: the rest need not be fetched for a bad one
-                check_received(self._disk.read(path), path, self._index)
-            if is_last:
-                self._complete()
-
         def done(_: None, error: BaseException | None) -> None:
-            self._busy = False
-            if isinstance(error, SnapshotError):  # A3: it never counts
-                logger.error("the snapshot that was fetched is not used: %s", error)
-                self._send(peer_id, {"type": "snapshot_damaged", "index": self._index})
-                self._index, self._offered = 0, ()
-                self._disk.remove(self._directory / _NOTE)
+            if self._closed:
                 return
+            self._busy = False
             if error is not None:
                 raise error
-            if is_last:
-                self._busy = True
-                self._on_complete(self._index)
-                return
-            self._number += 1
-            self._offset = 0
-            self._asked_s = float("-inf")  # the next offer asks
+            then()
 
         self._background(work, done)
 
-    def _complete(self) -> None:
-        """All files are synced, and the hash of the snapshot was checked: let them count."""
-        names = self._disk.list_directory(self._directory)
+    def _begin(self, peer_id: int, source: int, index: int) -> None:
+        """Another source than before; whole files of the same one from before a restart stay."""
+        self._drop_part()
+        self._source, self._index, self._files = source, index, []
+        self._whole = {}
+        note = _encode_note(source)
+        arrived: dict[str, int] = {}
+
+        def work() -> None:
+            self._disk.make_directory(self._directory)
+            names = self._disk.list_directory(self._directory)
+            known = _NOTE in names and self._disk.read(self._directory / _NOTE) == note
+            for name in names:
+                if not known or name.endswith(_PART):
+                    self._disk.remove(self._directory / name)
+                elif "@" in name:
+                    arrived[name] = self._disk.file_size(self._directory / name)
+            # before the note says that what is here is of this source
+            self._disk.sync_directory(self._directory)
+            if not known:
+                _write_synced(self._disk, self._directory / _NOTE, note)
+
+        def then() -> None:
+            self._whole = arrived
+            self._ask(peer_id, float("-inf"))
+
+        self._run(work, then)
+
+    def _drop_part(self) -> None:
+        if self._part is not None:
+            self._part.close()
+        self._part, self._part_name, self._offset = None, "", 0
+
+    def _ask(self, peer_id: int, now_s: float) -> None:
+        self._asked_s = now_s
+        number = self._number if self._files else LIST
+        offset = self._offset if self._files else 0
+        place = {"source": self._source, "index": self._index, "file": number, "offset": offset}
+        self._send(peer_id, {"type": "snapshot_request", "term": self._term} | place)
+
+    def _next_file(self, peer_id: int) -> None:
+        """Go on with the first file that is not whole; when all are, let them count."""
         for number, file in enumerate(self._files):
-            path = self._directory / str(number)
-            if path.name not in names or self._disk.file_size(path) != file.size:
-                raise SnapshotError(f"{path}: is not {file.size} bytes long")
-        _write_synced(self._disk, self._directory / MARKER, _encode_note(self._index, self._files))
+            if self._whole.get(file.arrives_as) != file.size:
+                self._number = number
+                self._run(
+                    functools.partial(self._open_part, file),
+                    functools.partial(self._ask, peer_id, float("-inf")),
+                )
+                return
+        index, files = self._index, self._files
+
+        def complete() -> None:
+            _write_synced(self._disk, self._directory / MARKER, _encode_marker(index, files))
+
+        def then() -> None:
+            self._busy = True
+            self._on_complete(index)
+
+        self._run(complete, then)
+
+    def _open_part(self, file: OfferedFile) -> None:
+        """A file that has grown since it was whole goes on where it ended. Under another name: what
+        is unsynced must never be taken for whole."""
+        if self._part is not None and self._part_name == file.arrives_as:
+            return
+        self._drop_part()
+        path = self._directory / file.arrives_as
+        part = self._directory / f"{file.arrives_as}{_PART}"
+        begun = self._whole.pop(file.arrives_as, 0)
+        if begun:
+            self._disk.rename(path, part)
+            self._disk.sync_directory(self._directory)
+            self._part = self._disk.open(part)
+        else:
+            self._part = self._disk.create(part)
+        self._part_name, self._offset = file.arrives_as, begun
+
+    def _end_of_file(self, peer_id: int, file: OfferedFile) -> None:
+        """Sync it, check it if it is the snapshot, and let it be whole."""
+        part, self._part = self._part, None
+        index = self._index
+        refusal: list[SnapshotError] = []
+        assert part is not None
+        path = self._directory / file.arrives_as
+        part_path = self._directory / f"{file.arrives_as}{_PART}"
+
+        def work() -> None:
+            try:
+                part.sync_data()
+            finally:
+                part.close()
+            if file.folder == SNAPSHOTS:
+                try:
+                    check_received(self._disk.read(part_path), part_path, index)
+                except SnapshotError as error:
+                    self._disk.remove(part_path)
+                    refusal.append(error)
+                    return
+            self._disk.rename(part_path, path)
+            self._disk.sync_directory(self._directory)
+
+        def then() -> None:
+            self._drop_part()
+            if refusal:  # A3: it never counts
+                logger.error("the snapshot that was fetched is not used: %s", refusal[0])
+                self._send(peer_id, {"type": "snapshot_damaged", "index": index})
+                self._files = []
+                return
+            self._whole[file.arrives_as] = file.size
+            self._next_file(peer_id)
+
+        self._run(work, then)
 
 
 def check_received(data: bytes, path: Path, index: int) -> None:
-    """A3: pysyncobj acknowledges a snapshot that fails to load. Story: (1) a piece of the leader's
-    file is damaged; (2) the follower cannot load it, and answers all the same with its own last
-    index; (3) the leader counts entries that it never had. Raises SnapshotError."""
+    """A3: pysyncobj acknowledges a snapshot that fails to load. Story: (1) the leader's file is
+    damaged; (2) the follower cannot load it, and answers all the same with its own last index; (3)
+    the leader counts entries that it never had. Raises SnapshotError."""
     header = decode_snapshot(data, path).header
     if header.log_index != index:
         raise SnapshotError(f"{path}: it is of entry {header.log_index}, not {index}")
 
 
-def _check_offer(index: int, files: list[OfferedFile], folders: frozenset[str]) -> None:
+def _check_list(index: int, files: list[OfferedFile], folders: frozenset[str]) -> None:
     """Files of peers go into our folders only, under harmless names. Raises CodecError."""
     if not 0 < len(files) <= _FILES_MAX:
         raise CodecError(f"a snapshot of {len(files)} files; 1 to {_FILES_MAX} are allowed")
     named = [file.name for file in files if file.folder == SNAPSHOTS]
-    if named != [snapshot_name(index)] or files[0].folder != SNAPSHOTS:
-        raise CodecError(f"the offer of snapshot {index} does not hold that snapshot")
+    if named != [snapshot_name(index)] or files[-1].folder != SNAPSHOTS:
+        raise CodecError(f"the list of snapshot {index} does not end with that snapshot")
+    if len({file.arrives_as for file in files}) != len(files):
+        raise CodecError("a file is listed twice")
     for file in files:
         harmless = file.folder in folders | {SNAPSHOTS} and _FILE_NAME.fullmatch(file.name)
-        if not (harmless and 0 < file.size <= _FILE_BYTES_MAX):
+        if not (harmless and 0 < file.size <= _FILE_BYTES_MAX) or file.name.endswith(_PART):
             raise CodecError(f"a snapshot with {file}")
 
 
-def _encode_note(index: int, files: list[OfferedFile]) -> bytes:
-    packed = pack((index, files))
+def _checked(packed: bytes) -> bytes:
     return crc32c(packed).to_bytes(4, "little") + packed
 
 
-def _decode_note(data: bytes, path: Path) -> tuple[int, list[OfferedFile]]:
-    if len(data) < 4 or crc32c(data[4:]).to_bytes(4, "little") != data[:4]:
+def _encode_note(source: int) -> bytes:
+    return _checked(pack(source))
+
+
+def _encode_marker(index: int, files: list[OfferedFile]) -> bytes:
+    return _checked(pack((index, files)))
+
+
+def _decode_marker(data: bytes, path: Path) -> tuple[int, list[OfferedFile]]:
+    if len(data) < 4 or _checked(data[4:]) != data:
         raise JournalError(
             f"{path}: damaged; remove the folder {path.parent} and start the node again: "
             "what was being fetched is fetched once more"
@@ -356,7 +506,7 @@ def _decode_note(data: bytes, path: Path) -> tuple[int, list[OfferedFile]]:
 
 def _write_synced(disk: Disk, path: Path, data: bytes) -> None:
     """A small file that is there as a whole or not at all."""
-    temporary = path.with_name(f"{path.name}.tmp")
+    temporary = path.with_name(f"{path.name}{_PART}")
     file = disk.create(temporary)
     try:
         file.write_at(0, data)
@@ -376,7 +526,7 @@ def install_received(
     disk.make_directory(directory)
     if MARKER not in disk.list_directory(directory):
         return None
-    index, files = _decode_note(disk.read(directory / MARKER), directory / MARKER)
+    index, files = _decode_marker(disk.read(directory / MARKER), directory / MARKER)
     good = (known for known in reversed(snapshots.indexes()) if snapshots.is_good(known))
     if index > next(good, 0):
         _move_into_place(disk, directory, files, folders | {SNAPSHOTS: snapshots.directory})
@@ -403,7 +553,11 @@ def _move_into_place(
             if name not in wanted:
                 disk.remove(path / name)
     arrived = disk.list_directory(directory)
-    for number, file in sorted(enumerate(files), key=lambda item: item[1].folder == SNAPSHOTS):
-        if str(number) in arrived:
-            disk.rename(directory / str(number), folders[file.folder] / file.name)
-            disk.sync_directory(folders[file.folder])
+    *day_files, snapshot = files
+    for file in day_files:
+        if file.arrives_as in arrived:
+            disk.rename(directory / file.arrives_as, folders[file.folder] / file.name)
+    for path in folders.values():
+        disk.sync_directory(path)
+    if snapshot.arrives_as in arrived:
+        disk.rename(directory / snapshot.arrives_as, folders[SNAPSHOTS] / snapshot.name)

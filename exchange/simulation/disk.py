@@ -182,10 +182,10 @@ class SimulatedDisk:
         return sorted(name.rpartition("/")[2] for name in self.names if _is_in(name, path))
 
     def read(self, path: Path) -> bytes:
-        return self.content(path.as_posix())
+        return bytes(self._file(path).seen)
 
     def file_size(self, path: Path) -> int:
-        return len(self.names[path.as_posix()].seen)
+        return len(self._file(path).seen)
 
     def create(self, path: Path) -> _Handle:
         file = _File()
@@ -193,7 +193,7 @@ class SimulatedDisk:
         return _Handle(self, file)
 
     def open(self, path: Path) -> _Handle:
-        return _Handle(self, self.names[path.as_posix()])
+        return _Handle(self, self._file(path))
 
     def rename(self, source: Path, target: Path) -> None:
         def rename() -> None:
@@ -224,6 +224,12 @@ class SimulatedDisk:
             raise BlockingIOError(errno.EWOULDBLOCK, "locked")
         self.locked = True
         return _Lock(self)
+
+    def _file(self, path: Path) -> _File:
+        file = self.names.get(path.as_posix())
+        if file is None:
+            raise FileNotFoundError(errno.ENOENT, "No such file", str(path))
+        return file
 
     def _name(self, name: str, file: _File | None) -> None:
         _set(self.names, name, file)
