@@ -227,7 +227,7 @@ def _what_may_be_lost(survivor: Survivor, passed: int | None) -> list[str]:
     if not survivor.may_vote:
         lines.append(
             "This node was still catching up: it lacks some of what it once had. Any other "
-            "survivor is better."
+            "survivor is better. It has no vote, so a majority needs one copy more."
         )
     if passed is None:
         lines.append("There is no store of a FIX gateway here that would tell what clients know.")

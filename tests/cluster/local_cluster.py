@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from node_process import NODES, node_settings
+from node_process import FAULTS, NODES, fault_path, node_settings
 
 from cluster import admin
 from cluster.client import ClusterClient, EventBatch
@@ -77,8 +77,31 @@ class LocalCluster:
         if number is signal.SIGKILL:
             self.processes[node].wait()
 
+    def fault(self, node: int, fault: str) -> None:
+        """Let something be wrong with a node from now on, one of FAULTS; see heal()."""
+        assert fault in FAULTS, f"{fault!r} is not one of {FAULTS}"
+        path = fault_path(self.data_dir, node)
+        path.with_suffix(".new").write_text(fault)
+        path.with_suffix(".new").rename(path)  # the node never sees half a word
+
+    def heal(self, node: int) -> None:
+        """Nothing is wrong any more."""
+        fault_path(self.data_dir, node).unlink(missing_ok=True)
+
+    def log(self, node: int) -> str:
+        """All that a node has said."""
+        return (self.data_dir / f"node-{node}.log").read_text()
+
+    async def ended(self, node: int, timeout_s: float = 20.0) -> int:
+        """Wait until a node has ended; its exit code."""
+        process = self.processes[node]
+        await until(lambda: process.poll() is not None, f"node {node} ends", timeout_s)
+        return process.returncode
+
     def close(self) -> dict[int, int]:
         """Stop everything; exit codes by node."""
+        for node in self.processes:
+            self.heal(node)
         for process in self.processes.values():
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
@@ -131,13 +154,17 @@ class LocalCluster:
 class Load:
     """Enters orders without pause on one session; every order must be answered exactly once."""
 
-    def __init__(self, cluster: LocalCluster, client_id: str = "fix-1") -> None:
+    def __init__(
+        self, cluster: LocalCluster, client_id: str = "fix-1", session: str = "CLIENT1"
+    ) -> None:
+        self.client_id = client_id
+        self.session = session
         self.sent: dict[str, float] = {}
         self.answers: dict[str, int] = {}
         self.event_seqs: list[int] = []
         self.doubled: list[str] = []
         self.client = ClusterClient(
-            client_id, cluster.addresses, on_batch=self._on_batch, owners=["CLIENT1"]
+            client_id, cluster.addresses, on_batch=self._on_batch, owners=[session]
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -152,7 +179,9 @@ class Load:
     async def start(self) -> None:
         async with asyncio.timeout(20):
             await self.client.start()
-        self.client.submit(OpenSession(CommandKind.OPEN_SESSION, "CLIENT1", "fix-1", False, False))
+        self.client.submit(
+            OpenSession(CommandKind.OPEN_SESSION, self.session, self.client_id, False, False)
+        )
         self._task = asyncio.create_task(self._run())
 
     def enter(self, count: int) -> None:
@@ -163,7 +192,7 @@ class Load:
             self.client.submit(
                 EnterOrder(
                     CommandKind.ENTER_ORDER,
-                    "CLIENT1",
+                    self.session,
                     number,
                     "",
                     cl_ord_id,
@@ -187,10 +216,14 @@ class Load:
         wanted = len(self.sent) + 1
         await until(lambda: f"o{wanted}" in self.answers, "a new order is answered", timeout_s)
 
-    async def finish(self) -> None:
-        """Stop sending; then nothing may be missing, doubled or out of order."""
+    def stop_sending(self) -> None:
+        """Enter no more orders."""
         assert self._task is not None
         self._task.cancel()
+
+    async def finish(self) -> None:
+        """Stop sending; then nothing may be missing, doubled or out of order."""
+        self.stop_sending()
         await until(lambda: len(self.answers) == len(self.sent), "every order is answered")
         await self.client.close()
         assert self.doubled == []

@@ -1,17 +1,25 @@
 """A bare node in a process of its own:
 
 python node_process.py NODE_ID PORT_OFFSET DATA_DIR [SNAPSHOT_AFTER_BYTES]
+
+The file DATA_DIR/node-N.fault, while it exists, says what is wrong with this node: one of FAULTS.
 """
 
 import asyncio
+import errno
 import logging
+import os
 import signal
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
+from cluster.disk import RealDiskFile
 from cluster.node import Node
+from cluster.replica import Replica
 from cluster.settings import Address, NodeSettings
 from oms.reference_data import Account, Instrument, SessionDefinition
 
@@ -48,6 +56,42 @@ def node_settings(
     )
 
 
+def fault_path(data_dir: Path, node_id: int) -> Path:
+    return data_dir / f"node-{node_id}.fault"
+
+
+FAULTS = ("full", "hang", "perturb")
+
+
+def install_faults(path: Path) -> None:
+    """`full`: the disk takes nothing more. `hang`: a sync does not return. `perturb`: a bit of
+    memory flips, once: this node counts an order too many."""
+    write_at, sync_data, apply = RealDiskFile.write_at, RealDiskFile.sync_data, Replica.apply
+
+    def has(fault: str) -> bool:
+        return path.exists() and path.read_text() == fault
+
+    def faulty_write_at(self: RealDiskFile, offset: int, data: bytes) -> None:
+        if has("full"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_at(self, offset, data)
+
+    def faulty_sync_data(self: RealDiskFile) -> None:
+        while has("hang"):
+            time.sleep(0.01)
+        sync_data(self)
+
+    def faulty_apply(self: Replica, *arguments: Any) -> Any:
+        if has("perturb"):
+            path.unlink()
+            self.state_machine.state.last_order_reference_number += 1
+        return apply(self, *arguments)
+
+    RealDiskFile.write_at = faulty_write_at
+    RealDiskFile.sync_data = faulty_sync_data
+    Replica.apply = faulty_apply
+
+
 async def serve(settings: NodeSettings) -> None:
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
@@ -71,4 +115,5 @@ if __name__ == "__main__":
     settings = node_settings(
         int(node_id), int(offset), Path(data_dir), *map(int, snapshot_after_bytes)
     )
+    install_faults(fault_path(Path(data_dir), int(node_id)))
     uvloop.run(serve(settings))
