@@ -46,7 +46,7 @@ class ConnectionState(StrEnum):
 
     SEARCHING = "searching"  # no leader known; commands wait
     READY = "ready"  # connected to the leader, which has answered
-    REFUSED = "refused"  # another process took over this client_id; nothing will be sent any more
+    REFUSED = "refused"  # for good, `refusal` says why: another process has taken the name over
 
 
 class EventBatch(NamedTuple):
@@ -112,6 +112,8 @@ class ClusterClient:
         self._flush_scheduled = False
         self._leader: NodeLink | None = None
         self._leader_term = 0
+        self.refusal = ""
+        """Why the cluster refused us, once it has."""
         self._answered = 0
         self.last_event_seq = from_event_seq - 1
         self._queries: dict[int, tuple[NodeLink, asyncio.Future[Any]]] = {}
@@ -169,6 +171,9 @@ class ClusterClient:
                             **dial_options(self._tls, node_id),
                         )
                 except (OSError, TimeoutError) as error:
+                    # uvloop drops a connection that is made at the very moment of the time-out, and
+                    # does not tell its protocol.
+                    link.connection_lost(None)
                     self._complaints.about(node_id, error)
                     pause_s = min(pause_s * 1.5, 0.25)
                     await asyncio.sleep(pause_s)
@@ -361,6 +366,7 @@ class ClusterClient:
         if term < self._leader_term:
             return  # an old leader, which does not know of us yet
         self._leader = None
+        self.refusal = text
         self._set_state(ConnectionState.REFUSED)
         logger.error("the cluster refused client %s: %s", self._client_id, text)
         if self._first_leader is not None and not self._first_leader.done():

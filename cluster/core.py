@@ -125,6 +125,8 @@ class NodeCore:
             self._day_files,
             self.raft.send_snapshot_message,
             chunk_bytes=settings.snapshot_chunk_bytes,
+            first_index=lambda: storage.journal.first_index,
+            on_missing=self._snapshot_missing,
         )
         receiver = SnapshotReceiver(
             disk,
@@ -255,6 +257,9 @@ class NodeCore:
     def _snapshot_position(self) -> int:
         """The state after this entry can be rebuilt from our disk."""
         return min(self.raft.applied_index, self.raft.journal.durable_index)
+
+    def _snapshot_missing(self) -> None:
+        self.snapshots.take_at_once()
 
     def _day_files(self) -> dict[str, tuple[Path, list[tuple[str, int]]]]:
         """Day files as they are now, by folder name."""

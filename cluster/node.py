@@ -60,7 +60,9 @@ class Node:
             self.settings.data_dir,
             {name: sink.day_files()[0] for name, sink in self._sinks.items()},
         )
-        storage = NodeStorage(RealDisk(), folders, segment_bytes=self.settings.segment_bytes)
+        storage = NodeStorage(
+            RealDisk(), folders, node_id=self.node_id, segment_bytes=self.settings.segment_bytes
+        )
         self.events = storage.events
         for name, sink in self._sinks.items():
             sink.restore(None if storage.base is None else storage.base.derived[name])

@@ -11,6 +11,7 @@ from cluster.segment import (
     EMPTY,
     JournalError,
     LogState,
+    NewerFormat,
     Record,
     RecordKind,
     SegmentError,
@@ -155,6 +156,10 @@ def recover(disk: Disk, directory: Path) -> RecoveredLog:
             for record in scan.records:
                 offset = record.offset
                 replay.apply(record)
+        except NewerFormat as error:
+            raise JournalError(
+                f"{path} at byte {error.offset}: {error.what}. Nothing was changed on disk"
+            ) from error
         except SegmentError as error:
             raise _damaged(path, error.offset, error.what) from error
         except ReplayError as error:

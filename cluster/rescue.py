@@ -181,7 +181,7 @@ def _partial(target: Path) -> Path:
 def _abstain(folders: NodeFolders, node_id: int, term: int) -> None:
     """Open it all as a node does when it starts, give up the vote in every term up to `term`, and
     mark the folder as that of a voter."""
-    storage = NodeStorage(_DISK, folders, segment_bytes=DEFAULT_SEGMENT_BYTES)
+    storage = NodeStorage(_DISK, folders, node_id=node_id, segment_bytes=DEFAULT_SEGMENT_BYTES)
     try:
         storage.journal.setCurrentTerm(term, str(node_id))
         storage.journal.flush_sync()

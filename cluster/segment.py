@@ -70,6 +70,10 @@ class SegmentError(Exception):
         self.what = what
 
 
+class NewerFormat(SegmentError):
+    """What a newer program wrote: sound, and not for this one."""
+
+
 class RecordKind(IntEnum):
     """What a record says."""
 
@@ -179,7 +183,7 @@ def decode_header(data: bytes) -> tuple[SegmentHeader, int]:
     if magic != MAGIC:
         raise SegmentError(0, f"begins with {magic!r} instead of {MAGIC!r}: not a journal segment")
     if version > FORMAT_VERSION:
-        raise SegmentError(
+        raise NewerFormat(
             8,
             f"format version {version}, this program knows versions up to {FORMAT_VERSION}: "
             "it was written by a newer program; start that one, or a newer one, on this folder",
@@ -236,7 +240,7 @@ def _records(data: bytes, offset: int, content_end: int) -> Iterator[Record]:
         if crc32c(payload, crc32c(data[offset + _CRC_BYTES : offset + RECORD_BYTES])) != crc:
             return
         if not RecordKind.ENTRY <= kind <= RecordKind.COMMIT:
-            raise SegmentError(
+            raise NewerFormat(
                 offset, f"record kind {kind} is unknown: it was written by a newer program"
             )
         yield Record(kind, index, term, payload, offset)

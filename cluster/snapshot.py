@@ -49,6 +49,10 @@ class SnapshotError(JournalError):
     """A snapshot that cannot be used: which file, what is wrong with it, and what to do."""
 
 
+class DamagedSnapshot(SnapshotError):
+    """Its bytes are not what was written: it is of no use to anybody."""
+
+
 class SnapshotHeader(NamedTuple):
     """What a snapshot stands for: the state after log entry `log_index` of `term`, `entry`.
 
@@ -148,8 +152,8 @@ def _frames(data: bytes, path: Path) -> Iterator[Any]:
         at += _FRAME.size + length
 
 
-def _damaged(path: Path, what: str) -> SnapshotError:
-    return SnapshotError(f"{path}: damaged: {what}")
+def _damaged(path: Path, what: str) -> DamagedSnapshot:
+    return DamagedSnapshot(f"{path}: damaged: {what}")
 
 
 class SnapshotStore:
@@ -213,18 +217,27 @@ class SnapshotStore:
                 self._disk.remove(self.directory / name)
 
     def is_good(self, index: int) -> bool:
-        """Check a snapshot; one that is damaged is put aside, where it counts no more."""
+        """Check a snapshot; one that is damaged is put aside, where it counts no more. One of a
+        newer program, or one that cannot be read just now, is neither good nor damaged."""
         try:
             self.load(index)
-        except SnapshotError as error:
+        except DamagedSnapshot as error:
             logger.error("%s; it is put aside", error)
             self.put_aside(index)
-            return False
-        return True
+        except FileNotFoundError:  # pruned meanwhile
+            pass
+        except (SnapshotError, OSError) as error:
+            logger.error("%s", error)
+        else:
+            return True
+        return False
 
     def put_aside(self, index: int) -> None:
-        """Let a damaged snapshot count no more; it is kept for an inquiry."""
+        """Let a damaged snapshot count no more; the last one is kept for an inquiry."""
         path = self.path(index)
+        for name in self._disk.list_directory(self.directory):
+            if name.endswith(DAMAGED_SUFFIX):
+                self._disk.remove(self.directory / name)
         self._disk.rename(path, path.with_suffix(DAMAGED_SUFFIX))
         self._disk.sync_directory(self.directory)
 
@@ -256,13 +269,14 @@ class SnapshotStore:
         that holds no later event.
 
         One that is damaged is passed over with an error in the log, as long as an older one is
-        good: the journal reaches back to it. Raises SnapshotError when all are damaged."""
-        failure: SnapshotError | None = None
+        good: the journal reaches back to it. Raises SnapshotError when all are damaged, or when
+        one is of a newer program."""
+        failure: DamagedSnapshot | None = None
         passed_over = False
         for index in reversed(self.indexes()):
             try:
                 snapshot = self.load(index)
-            except SnapshotError as error:
+            except DamagedSnapshot as error:
                 failure = error
                 logger.error("%s; the one before it is taken", error)
                 continue

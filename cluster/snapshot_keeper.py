@@ -103,6 +103,12 @@ class SnapshotKeeper:
         self._runtime.background(lambda: self._make(index), self._made)
         return index
 
+    def take_at_once(self) -> None:
+        """A follower needs a snapshot and there is none for it: begin one, unless one is on its way
+        or cannot be."""
+        if not self.is_running and self._position() > self.last_index:
+            self.take()
+
     def check(self, index: int) -> None:
         """Read a snapshot that somebody found damaged, and put it aside if it is."""
         if not self._is_checking and index in self._storage.snapshots.indexes():
@@ -179,5 +185,5 @@ class SnapshotKeeper:
                     f"at entry {log_index} (event {event_seq}) this node's state was "
                     f"{ours.state_hash}, a replay of its journal gives {state_hash}. Nothing that "
                     "it says can be trusted: keep its folder for an inquiry and follow the runbook "
-                    "'state hashes differ' in cluster/README.md"
+                    "'State hashes differ' in cluster/RUNBOOKS.md"
                 )

@@ -35,7 +35,13 @@ from crc32c import crc32c
 from cluster.codec import CodecError, pack, unpack
 from cluster.disk import Disk, DiskFile
 from cluster.segment import JournalError
-from cluster.snapshot import SnapshotError, SnapshotStore, decode_snapshot, snapshot_name
+from cluster.snapshot import (
+    DamagedSnapshot,
+    SnapshotError,
+    SnapshotStore,
+    decode_snapshot,
+    snapshot_name,
+)
 
 SNAPSHOTS: Final = "snapshots"
 """Name of the folder of snapshots among the folders that files may belong to."""
@@ -101,15 +107,21 @@ class SnapshotSender:
         *,
         chunk_bytes: int = DEFAULT_CHUNK_BYTES,
         source: int | None = None,
+        first_index: Callable[[], int] = lambda: 0,
+        on_missing: Callable[[], None] = lambda: None,
     ) -> None:
         """`day_files()` lists the day files as they are now, by folder name. `source` names this
-        life of this node; None draws a name."""
+        life of this node; None draws a name. `first_index()` is the first entry that the journal
+        still has: an older snapshot is of no use. `on_missing()`: there is no snapshot to offer."""
         self._disk = disk
         self._snapshots = snapshots
         self._day_files = day_files
         self._send = send
         self._chunk_bytes = chunk_bytes
         self._source = secrets.randbits(63) if source is None else source
+        self._first_index = first_index
+        self._on_missing = on_missing
+        self._complaint = ""
         self._newest: tuple[int, int] | None = None
         self._listed: dict[int, _Offer] = {}
         self._requested_s = float("-inf")
@@ -118,40 +130,52 @@ class SnapshotSender:
         """Tell a peer what it should fetch. What is wrong with our files must not stop a leader:
         it is logged, and the peer waits for another leader, or for the next snapshot."""
         try:
-            index, snapshot_term = self._newest_good()
-        except SnapshotError as error:
-            logger.error("%s", error)
+            newest = self._newest_good()
         except OSError as error:
-            logger.error("no snapshot for node %d: %s", peer_id, error)
-        else:
-            self._send(
-                peer_id,
-                {
-                    "type": "snapshot_offer",
-                    "term": term,
-                    "source": self._source,
-                    "index": index,
-                    "snapshot_term": snapshot_term,
-                },
+            self._complain(f"no snapshot for node {peer_id}: {error}")
+            return
+        if newest is None:
+            self._complain(
+                f"node {peer_id} needs a snapshot and {self._snapshots.directory} has none that "
+                "the journal goes on from; one is taken now"
             )
+            self._on_missing()
+            return
+        self._complaint = ""
+        index, snapshot_term = newest
+        self._send(
+            peer_id,
+            {
+                "type": "snapshot_offer",
+                "term": term,
+                "source": self._source,
+                "index": index,
+                "snapshot_term": snapshot_term,
+            },
+        )
 
-    def _newest_good(self) -> tuple[int, int]:
-        """(index, term) of the newest snapshot whose header can be read."""
+    def _complain(self, text: str) -> None:
+        """Once: an offer is due with every heartbeat."""
+        if text != self._complaint:
+            self._complaint = text
+            logger.error("%s", text)
+
+    def _newest_good(self) -> tuple[int, int] | None:
+        """(index, term) of the newest snapshot whose header can be read; None if there is none."""
         indexes = self._snapshots.indexes()
         if self._newest is not None and indexes and self._newest[0] == indexes[-1]:
             return self._newest
         for index in reversed(indexes):
+            if index < self._first_index():
+                break
             try:
                 self._newest = (index, self._snapshots.header(index).term)
-            except SnapshotError as error:
+            except DamagedSnapshot as error:
                 logger.error("%s; it is put aside", error)
                 self._snapshots.put_aside(index)
             else:
                 return self._newest
-        raise SnapshotError(
-            f"{self._snapshots.directory}: a follower needs a snapshot, and there is none: take "
-            "one with `exchange snapshot`"
-        )
+        return None
 
     def requested(self, peer_id: int, message: Message, now_s: float) -> None:
         """Send the list, or a piece. What cannot be read is offered anew."""

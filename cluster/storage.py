@@ -16,8 +16,9 @@ from cluster.journal import Journal
 from cluster.replay import rebuild_advice
 from cluster.replica import Replica
 from cluster.segment import JournalError
-from cluster.snapshot import SnapshotStore
+from cluster.snapshot import Snapshot, SnapshotError, SnapshotStore
 from cluster.snapshot_transfer import install_received
+from cluster.voting import read_marker
 
 EVENTS = "events"
 
@@ -41,13 +42,18 @@ class NodeStorage:
     """Everything opened. `base` is the header of the snapshot that the state comes from, None for
     an empty start; `replica` is the state after it, and the journal goes on from there."""
 
-    def __init__(self, disk: Disk, folders: NodeFolders, *, segment_bytes: int) -> None:
-        """Raises JournalError (SnapshotError) with a sentence that says what to do, OSError."""
+    def __init__(
+        self, disk: Disk, folders: NodeFolders, *, segment_bytes: int, node_id: int | None = None
+    ) -> None:
+        """`node_id`: refuse the folder of another node. Raises JournalError (SnapshotError) with a
+        sentence that says what to do, OSError."""
         self.disk = disk
         self.folders = folders
         self.snapshots = SnapshotStore(disk, folders.snapshots)
         self.journal = Journal(folders.wal, segment_bytes=segment_bytes, disk=disk)
         try:
+            if node_id is not None:
+                read_marker(disk, folders.wal, node_id)  # before anything changes
             disk.make_directory(folders.snapshots)
             self.snapshots.remove_unfinished()
             self.installed = install_received(disk, folders.incoming, self.snapshots, folders.day)
@@ -56,7 +62,7 @@ class NodeStorage:
             disk.sync_directory(folders.snapshots)
             snapshot = self.snapshots.newest()
             self.base = None if snapshot is None else snapshot.header
-            self.replica = Replica() if snapshot is None else Replica.restore(snapshot.parts)
+            self.replica = Replica() if snapshot is None else _restore(snapshot)
             self._join_journal()
             self.events = EventStore(
                 folders.events, resume_at=self.replica.next_event_seq, disk=disk
@@ -106,3 +112,10 @@ class NodeStorage:
         """Close journal and events."""
         self.journal._destroy()
         self.events.close()
+
+
+def _restore(snapshot: Snapshot) -> Replica:
+    try:
+        return Replica.restore(snapshot.parts)
+    except ValueError as error:
+        raise SnapshotError(f"{snapshot.path}: {error}") from error

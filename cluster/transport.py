@@ -163,6 +163,9 @@ class PeerNetwork:
         except (OSError, TimeoutError) as error:
             self._complaints.about(peer_id, error)
             link.abort()
+            # uvloop drops a connection that is made at the very moment of the time-out, and does
+            # not tell its protocol.
+            link.connection_lost(None)
         else:
             if link.peer_id is None:
                 self._complaints.about(peer_id, link.lost_by)

@@ -119,9 +119,9 @@ def _register_files(cli: click.Group) -> None:
     def verify_command(folders: tuple[Path, ...], as_json: bool) -> int:
         """Check the journals and snapshots of nodes.
 
-        Each must be sound, and all of them must agree: checksums, no entry missing, the same entry at
-        the same index. DIR is the folder of a node, such as data/node-1. Exit 1 when something is
-        wrong.
+        Each must be sound, and all of them must agree: checksums, no entry missing, the same entry
+        at the same index. DIR is the folder of a node, such as data/node-1. Exit 1 when something
+        is wrong.
         """
         from cluster.verify import verify
 

@@ -220,7 +220,9 @@ class Member:
 
     def _open(self, runtime: _Runtime) -> None:
         """As cluster/node.py does it."""
-        storage = NodeStorage(self.disk, _FOLDERS, segment_bytes=SEGMENT_BYTES)
+        storage = NodeStorage(
+            self.disk, _FOLDERS, node_id=self.node_id, segment_bytes=SEGMENT_BYTES
+        )
         self.journal = storage.journal
         if storage.installed is not None:
             self.world.count("snapshots installed")

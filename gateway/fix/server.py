@@ -28,6 +28,8 @@ _CLOSE_PATIENCE_S = 2.0
 class Cluster(CommandQueue, Protocol):
     """The part of ClusterClient that the gateway needs."""
 
+    refusal: str
+
     async def start(self) -> None:
         """Connect; returns when the first leader has answered."""
 
@@ -175,10 +177,11 @@ class FixGateway:
     def _on_cluster_state(self, state: ConnectionState) -> None:
         logger.info("cluster: %s", state)
         if state is ConnectionState.REFUSED:
+            assert self._cluster is not None, "start() comes first"
             self._fail(
                 RuntimeError(
-                    f"another process runs as gateway {self.settings.gateway_id}; this one stops."
-                    " Give each gateway its own id"
+                    f"the cluster refuses gateway {self.settings.gateway_id}: "
+                    f"{self._cluster.refusal}. This process stops; each gateway needs its own id"
                 )
             )
 

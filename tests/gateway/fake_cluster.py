@@ -92,6 +92,8 @@ class FakeCluster:
 class FakeClusterClient:
     """What a gateway sees of the cluster."""
 
+    refusal = "another process has taken over"
+
     def __init__(
         self,
         cluster: FakeCluster,
