@@ -46,7 +46,7 @@ class ConnectionState(StrEnum):
 
     SEARCHING = "searching"  # no leader known; commands wait
     READY = "ready"  # connected to the leader, which has answered
-    REFUSED = "refused"  # another process took over this client_id; nothing will be sent any more
+    REFUSED = "refused"  # for good, `refusal` says why: another process has taken the name over
 
 
 class EventBatch(NamedTuple):
@@ -112,6 +112,8 @@ class ClusterClient:
         self._flush_scheduled = False
         self._leader: NodeLink | None = None
         self._leader_term = 0
+        self.refusal = ""
+        """Why the cluster refused us, once it has."""
         self._answered = 0
         self.last_event_seq = from_event_seq - 1
         self._queries: dict[int, tuple[NodeLink, asyncio.Future[Any]]] = {}
@@ -364,6 +366,7 @@ class ClusterClient:
         if term < self._leader_term:
             return  # an old leader, which does not know of us yet
         self._leader = None
+        self.refusal = text
         self._set_state(ConnectionState.REFUSED)
         logger.error("the cluster refused client %s: %s", self._client_id, text)
         if self._first_leader is not None and not self._first_leader.done():
