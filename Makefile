@@ -11,9 +11,11 @@ ARGS   ?=
 TRIALS ?= 20
 SEED   ?= 1
 SEEDS  ?= 2000
+SOAK_SECONDS ?= 1800
+CHAOS_SECONDS ?= 120
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench simulate mutation soak docker-test clean
+.PHONY: help install demo test check bench simulate mutation chaos soak docker-test clean
 
 help:  ## list the targets
 	@awk -F':[^#]*## +' '/^[a-z-]+:[^#]*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +45,7 @@ demo: $(VENV)/.runtime  ## a real exchange; its leader is killed (KEEP=1: stays 
 	$(BIN)/exchange demo $(if $(KEEP),--keep) $(ARGS)
 
 test: $(VENV)/.test  ## the whole suite that needs nothing but this machine
-	$(PYTEST) -m "not docker and not soak" $(ARGS)
+	$(PYTEST) -m "not docker and not chaos" $(ARGS)
 
 check: $(VENV)/.dev  ## ruff, mypy --strict, the layer rules: seconds
 	$(BIN)/ruff check .
@@ -62,8 +64,11 @@ simulate: $(VENV)/.runtime  ## the cluster under simulated faults (SEEDS=2000, S
 mutation: $(VENV)/.runtime  ## each safety rule taken out: is it noticed? (minutes)
 	$(BIN)/exchange simulate --mutations --seeds 10000
 
-soak: $(VENV)/.test  ## long tests: rolling restarts, random faults (minutes)
-	$(PYTEST) -m soak $(ARGS)
+chaos: $(VENV)/.test  ## processes, cables, disks broken under load (CHAOS_SECONDS=120)
+	CHAOS_SECONDS=$(CHAOS_SECONDS) $(PYTEST) -m chaos -v tests/chaos $(ARGS)
+
+soak: $(VENV)/.runtime  ## full load, no fault, no election (SOAK_SECONDS=1800)
+	$(BIN)/exchange bench soak --seconds $(SOAK_SECONDS) --json
 
 docker-test: $(VENV)/.test  ## containers: leader killed, paused, cut off (needs Docker)
 	$(PYTEST) -m docker tests/docker $(ARGS)

@@ -12,6 +12,7 @@ problems |= check_stopped(exchange, drill.ledgers)
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 
@@ -34,8 +35,9 @@ REPORTS_BEFORE = 100
 
 
 class Drill:
-    """Seeded traders on a running exchange. `gaps_ns` are the gaps that were measured so far,
-    `elections` the terms that began during the story, `problems` what the reconciliation found.
+    """Seeded traders on an exchange, and what happens to them. `faults` are counted so far, and
+    `gaps_ns` measured; `elections` are the terms that began during the story, `problems` what the
+    reconciliation found.
 
     `capture`: a receiver of the feed, whose trades and books are reconciled as well.
     """
@@ -61,6 +63,7 @@ class Drill:
             )
             for number in range(1, CLIENTS + 1)
         ]
+        self.faults = 0
         self.gaps_ns: list[int] = []
         self.elections = 0
         self.hash_equal = False
@@ -106,6 +109,17 @@ class Drill:
         target = (self.reports if since is None else since) + count
         await wait_for(lambda: self.reports >= target, "trading goes on", REPORTS_TIMEOUT_S)
 
+    def fault(self, do: Callable[[], None]) -> int:
+        """Do what breaks something; returns when, as time.perf_counter_ns()."""
+        self.faults += 1
+        fault_ns = time.perf_counter_ns()
+        do()
+        return fault_ns
+
+    async def strike(self, do: Callable[[], None], timeout_s: float = GAP_TIMEOUT_S) -> int:
+        """The fault, and the gap after it in ns: for faults that the exchange gets over alone."""
+        return await self.gap_after(self.fault(do), timeout_s)
+
     async def gap_after(self, fault_ns: int, timeout_s: float = GAP_TIMEOUT_S) -> int:
         """Wait for the first answer, at any client, to a request that was sent after the fault;
         returns the time from the fault to it in ns."""
@@ -143,19 +157,11 @@ class Drill:
 Story = Callable[[Drill], Awaitable[None]]
 
 
-async def run_drill(
-    exchange: LocalExchange,
-    story: Story,
-    *,
-    seed: int = 3,
-    rate_per_s: float = RATE_PER_S,
-    with_feed: bool = True,
-) -> Drill:
+async def run_drill(drill: Drill, story: Story) -> None:
     """Start the exchange, trade, let the story happen meanwhile, reconcile everything; whatever
     happens, the exchange is stopped. Raises LocalExchangeError, and what the story raises."""
     try:
-        await exchange.start()
-        drill = Drill(exchange, seed=seed, rate_per_s=rate_per_s, with_feed=with_feed)
+        await drill.exchange.start()
         async with drill:
             await drill.more_reports(REPORTS_BEFORE)
             first_term = await drill.term()
@@ -163,6 +169,5 @@ async def run_drill(
             drill.elections = await drill.term() - first_term
             await drill.reconcile()
     finally:
-        await exchange.stop()
+        await drill.exchange.stop()
     drill.reconcile_journals()
-    return drill

@@ -178,12 +178,16 @@ class LocalExchange:
     async def kill(self, name: str) -> None:
         """SIGKILL, and wait until it is gone."""
         self.signal(name, signal.SIGKILL)
-        await wait_for(lambda: self.pid(name) is None, f"{name} is gone", 5.0, poll_s=0.002)
+        await self.gone(name)
 
     async def terminate(self, name: str) -> None:
         """SIGTERM, and wait until it is gone."""
         self.signal(name, signal.SIGTERM)
-        await wait_for(lambda: self.pid(name) is None, f"{name} is gone", 10.0)
+        await self.gone(name)
+
+    async def gone(self, name: str) -> None:
+        """Wait until a process that was told to end has done so."""
+        await wait_for(lambda: self.pid(name) is None, f"{name} is gone", 10.0, poll_s=0.002)
 
     def command_line(self, name: str) -> list[str]:
         """How a process is started one by one."""
@@ -196,6 +200,10 @@ class LocalExchange:
         )
         self._children[name] = child
         return child
+
+    async def ended(self, name: str, timeout_s: float = 15.0) -> int:
+        """Wait until a process that was started one by one has ended; its exit code."""
+        return await asyncio.wait_for(self._children[name].wait(), timeout_s)
 
     async def restart(self, name: str) -> None:
         """Start a process again, and wait until it runs."""
@@ -272,6 +280,11 @@ class LocalExchange:
 
     async def stop(self) -> int:
         """Stop everything; returns the exit code of `exchange up`."""
+        for process in all_processes(self.config):
+            pid = self.pid(process.name)
+            if pid is not None:  # one that a fault has stopped would not hear of its end
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
         nodes = [name for name in self._children if name.startswith("node-")]
         await self._stop_children([name for name in self._children if name not in nodes])
         stopping_nodes = asyncio.create_task(self._stop_children(nodes))

@@ -16,7 +16,8 @@ from exchange.local import LocalExchange, new_local_exchange, wait_for
 
 def under_load(tmp_path: Path, story: Story, least_requests: int) -> None:
     """Trade, let the story happen meanwhile, then reconcile everything."""
-    drill = asyncio.run(run_drill(new_local_exchange(tmp_path), story))
+    drill = Drill(new_local_exchange(tmp_path))
+    asyncio.run(run_drill(drill, story))
     assert drill.problems == []
     assert drill.requests >= least_requests
 
