@@ -84,12 +84,14 @@ class Replica:
         self.last_client_ids = [frame.client_id for frame in batch.frames]
         self.last_gaps.clear()
         for frame in batch.frames:
-            for command in self._unseen_commands(frame):
-                if command[0] == MARK_STATE:
-                    self._mark(str(command[1]), log_index, self.next_event_seq + len(events))
-                else:
-                    events += self.state_machine.apply(command, now_ns)
-                self.applied_commands += 1
+            commands = self._unseen_commands(frame)
+            self.applied_commands += len(commands)
+            # A mark is alone in its frame (codec.check_commands).
+            if len(commands) == 1 and commands[0][0] == MARK_STATE:
+                mark_id = str(commands[0][1])
+                self._mark(mark_id, log_index, self.next_event_seq + len(events))
+            elif commands:
+                events += self.state_machine.apply_all(commands, now_ns)
         first_event_seq = self.next_event_seq
         self.next_event_seq += len(events)
         return AppliedBatch(log_index, term, now_ns, first_event_seq, events)

@@ -38,14 +38,15 @@ class BookOrder:
     """What the book needs to know of an order; the owner of orders derives its own class from it.
 
     `price` is the limit in 1/10,000. `leaves_qty` is what is still open; the book lowers it with
-    each execution. The private links are the book's own: an order rests while `_level` is set.
+    each execution. An order rests while the book has set `level`, the price level that it stands
+    in; the private links are the book's own.
     """
 
     __slots__ = (
-        "_level",
         "_next",
         "_prev",
         "leaves_qty",
+        "level",
         "order_reference_number",
         "price",
         "side",
@@ -56,14 +57,14 @@ class BookOrder:
         self.side = side
         self.price = price
         self.leaves_qty = leaves_qty
-        self._level: object | None = None
+        self.level: object | None = None
         self._prev: BookOrder | None = None
         self._next: BookOrder | None = None
 
     @property
     def is_resting(self) -> bool:
         """True while the order stands in a book."""
-        return self._level is not None
+        return self.level is not None
 
 
 class Executed(NamedTuple):

@@ -40,6 +40,9 @@ _ADDED: Final = int(Liquidity.ADDED)
 _REMOVED: Final = int(Liquidity.REMOVED)
 _NO_ORDER: Final = int(OrdStatus.REJECTED)
 
+_new: Final = Order.__new__
+_initialize: Final = Order.__init__
+
 
 def enter_order(state: ExchangeState, command: Command) -> list[Event]:
     """Carry out EnterOrder: OrderAccepted and what follows from it, or OrderRejected."""
@@ -62,10 +65,11 @@ def enter_order(state: ExchangeState, command: Command) -> list[Event]:
     if msg_seq_num > session.last_msg_seq_num:  # noqa: PLR1730  a call of max is three times that
         session.last_msg_seq_num = msg_seq_num
     # First of all: a client must not read the refusal of a copy as that of its live order.
-    if cl_ord_id in session.names:
+    names = session.names
+    if cl_ord_id in names:
         return [_entry_refused(command, RejectReason.DUPLICATE_CL_ORD_ID, cl_ord_id)]
-    session.names[cl_ord_id] = NAMES_NO_ORDER
-    if session.is_locked:
+    names[cl_ord_id] = NAMES_NO_ORDER
+    if session.cancel_on_disconnect and session.is_locked:
         return [_entry_refused(command, RejectReason.UNKNOWN_SESSION, session_name)]
     account = session.account
     if account_name not in ("", account.account):
@@ -76,7 +80,9 @@ def enter_order(state: ExchangeState, command: Command) -> list[Event]:
     if listing is None:
         return [_entry_refused(command, RejectReason.UNKNOWN_SYMBOL, symbol)]
     number = state.last_order_reference_number + 1
-    order = Order(
+    order = _new(Order)  # with the next call that of the class, at a third of the price
+    _initialize(
+        order,
         number,
         session.name,
         cl_ord_id,
@@ -94,7 +100,7 @@ def enter_order(state: ExchangeState, command: Command) -> list[Event]:
             return [_entry_refused(command, *refusal)]
 
     state.last_order_reference_number = number
-    session.names[cl_ord_id] = order
+    names[cl_ord_id] = order
     return _match_new_order(state, order, session, listing)
 
 
@@ -115,7 +121,7 @@ def _match_new_order(
     executions = listing.book.enter(order, order.order_type, order.time_in_force, collar_price)
     if executions:
         _report_executions(state, executions, listing, events)
-    if order.is_resting:
+    if order.level is not None:  # it rests; asking the property costs five times as much
         session.open_orders[order.order_id] = order
         events.append(reports.book_added(order, listing.stock_locate))
         return events
@@ -259,14 +265,15 @@ def _find_order_to_change(state: ExchangeState, command: Command) -> Order | Ref
     session = state.sessions.get(session_name)
     if session is None:
         return RejectReason.UNKNOWN_SESSION, session_name, ""
-    session.last_msg_seq_num = max(session.last_msg_seq_num, msg_seq_num)
+    if msg_seq_num > session.last_msg_seq_num:  # noqa: PLR1730
+        session.last_msg_seq_num = msg_seq_num
     names = session.names
     if cl_ord_id in names:
         return RejectReason.DUPLICATE_CL_ORD_ID, cl_ord_id, ""
     names[cl_ord_id] = NAMES_NO_ORDER
     order = names.get(orig_cl_ord_id, NAMES_NO_ORDER)
     if isinstance(order, Order):
-        return order if order.is_resting else (RejectReason.TOO_LATE, order.ord_status, "")
+        return order if order.level is not None else (RejectReason.TOO_LATE, order.ord_status, "")
     if order == NAMES_NO_ORDER:
         return RejectReason.UNKNOWN_ORDER, orig_cl_ord_id, ""
     return RejectReason.TOO_LATE, order, ""

@@ -43,6 +43,19 @@ _CANCELED: Final = int(ExecType.CANCELED)
 _REPLACED: Final = int(ExecType.REPLACED)
 
 
+def _steps(exec_type: int, is_done: bool) -> dict[int, int]:
+    """A part of the table, by the status before."""
+    return {
+        before: after
+        for (before, *step), after in _NEXT_STATUS.items()
+        if step == [exec_type, is_done]
+    }
+
+
+_AFTER_TRADE: Final = _steps(_TRADE, False)
+_AFTER_LAST_TRADE: Final = _steps(_TRADE, True)
+
+
 def next_status(order_id: int, status: int, exec_type: int, is_done: bool) -> int:
     """Return the OrdStatus after `exec_type`; asserts that the table knows the step."""
     after = _NEXT_STATUS.get((status, exec_type, is_done))
@@ -94,7 +107,7 @@ class Order(BookOrder):
         self.side = side
         self.price = price
         self.leaves_qty = quantity
-        self._level = None
+        self.level = None
         self._prev = None
         self._next = None
         self.order_id = order_reference_number
@@ -113,11 +126,15 @@ class Order(BookOrder):
         """Count a trade; `leaves_qty` is what the order had left right after it."""
         self.cum_qty += quantity
         self.cum_value += quantity * price
-        self.ord_status = next_status(self.order_id, self.ord_status, _TRADE, leaves_qty == 0)
+        steps = _AFTER_TRADE if leaves_qty else _AFTER_LAST_TRADE
+        after = steps.get(self.ord_status)
+        if after is None:
+            after = next_status(self.order_id, self.ord_status, _TRADE, leaves_qty == 0)  # says why
+        self.ord_status = after
 
     def record_cancel(self) -> None:
         """Close what is left; the order must be out of its book."""
-        assert not self.is_resting, f"order {self.order_id} is canceled but still in the book"
+        assert self.level is None, f"order {self.order_id} is canceled but still in the book"
         self.leaves_qty = 0
         self.ord_status = next_status(self.order_id, self.ord_status, _CANCELED, True)
 
@@ -172,6 +189,6 @@ def restore_orders(columns: Iterable[Iterable[Any]]) -> list[Order]:
             order.cum_value,
             order.ord_status,
         ) = fields
-        order._level = order._prev = order._next = None
+        order.level = order._prev = order._next = None
         orders.append(order)
     return orders

@@ -19,6 +19,8 @@ NAMES_NO_ORDER: Final = 0
 """Stands for a name that is used up but names no order: that of a cancel request, of a rejected
 request, or one that an accepted replace has superseded. (No closed order has the OrdStatus 0.)"""
 
+_FINAL: Final = (int(OrdStatus.FILLED), int(OrdStatus.CANCELED))
+
 
 class Session:
     """One trading session.
@@ -74,10 +76,9 @@ class Session:
         self.closed_orders.append(order)
         if len(self.closed_orders) > CLOSED_ORDERS_KEPT:
             forgotten = self.closed_orders.popleft()
-            assert forgotten.ord_status in (OrdStatus.FILLED, OrdStatus.CANCELED), (
-                f"order {forgotten.order_id} is remembered as closed with {forgotten.ord_status}"
-            )
-            self.names[forgotten.cl_ord_id] = int(forgotten.ord_status)
+            status = forgotten.ord_status
+            assert status in _FINAL, f"order {forgotten.order_id} is closed with status {status}"
+            self.names[forgotten.cl_ord_id] = status
 
     def digest_names(self) -> str:
         """Return a SHA-256 of every name in the order of first use, in hexadecimal.

@@ -58,13 +58,20 @@ class ExchangeStateMachine:
         ValueError for an unknown kind or a wrong number of fields, and AssertionError when the
         state turns out to be wrong: either is a bug, and the node must stop.
         """
+        return self.apply_all((command,), now_ns)
+
+    def apply_all(self, commands: Iterable[Command], now_ns: int) -> list[Event]:
+        """Carry out commands one after the other, all at one time, as `apply` does."""
         state = self.state
-        if now_ns > state.last_time_ns:  # noqa: PLR1730  a call of max is three times that
-            state.last_time_ns = now_ns
-        handler = HANDLERS.get(command[0])
-        if handler is None:
-            raise ValueError(f"no command has the kind {command[0]}: {command!r}")
-        return handler(state, command)
+        state.last_time_ns = max(state.last_time_ns, now_ns)
+        handler_of = HANDLERS.get
+        events: list[Event] = []
+        for command in commands:
+            handler = handler_of(command[0])
+            if handler is None:
+                raise ValueError(f"no command has the kind {command[0]}: {command!r}")
+            events += handler(state, command)
+        return events
 
     @property
     def last_time_ns(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from matching.order_book import MatchNumbers, OrderBook
@@ -21,6 +22,7 @@ allowed in every state: whoever wants to get out can."""
 _BASIS_POINTS: Final = 10_000
 
 
+@lru_cache(maxsize=4096)
 def price_band(price: int, band_bps: int) -> tuple[int, int]:
     """Return the lowest and the highest price within `band_bps` of `price`, both inclusive.
 

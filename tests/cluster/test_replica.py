@@ -109,7 +109,7 @@ def test_a_mark_notes_the_state_hash_at_its_place_in_the_log():
     one, two = Log(), Log()
     for log in (one, two):
         log.apply(opened(7))
-        log.apply(frame(7, 1, order(1), (MARK_STATE, "m"), order(2)))
+        log.apply(frame(7, 1, order(1)), frame(7, 2, (MARK_STATE, "m")), frame(7, 3, order(2)))
     assert one.replica.marks["m"] == two.replica.marks["m"]
     assert one.replica.marks["m"].state_hash != one.replica.state_machine.state_hash()
 

@@ -118,8 +118,8 @@ MISTAKES_OF_TRADING = (
     mistake(
         "a market order sweeps in the wrong order",
         "market_order_sweeps_levels_in_order",
-        "best_key = next(iter(self.levels), None)",
-        "best_key = next(reversed(self.levels), None)",
+        "self.levels[self.keys[0]]",
+        "self.levels[self.keys[-1]]",
     ),
     mistake(
         "a market order ignores its collar",
@@ -228,8 +228,8 @@ MISTAKES_OF_TRADING = (
     mistake(
         "prices are sorted as text",
         "prices_are_numbers",
-        "SortedDict()",
-        "SortedDict(str)",
+        "SortedList()",
+        "SortedList(key=str)",
     ),
     mistake(
         "quantities go through a float",

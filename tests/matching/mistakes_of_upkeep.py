@@ -121,7 +121,7 @@ MISTAKES_OF_UPKEEP = (
         "price_change_loses_priority",
         REPLACED,
         REPLACED.replace("return ", "result = ")
-        + "        level = order._level\n"
+        + "        level = order.level\n"
         + "        if level is not None and order._prev is not None:\n"
         + "            level.last = order._prev\n"
         + "            order._prev._next = None\n"

@@ -52,7 +52,7 @@ def test_seeded_commands_give_what_the_naive_book_gives(
 
 
 def test_thousands_of_levels_stay_in_price_order():
-    """More levels than a SortedDict keeps in one list, so that its lists split and join."""
+    """More levels than a SortedList keeps in one list, so that its lists split and join."""
     match_numbers = MatchNumbers()
     book: OrderBook[BookOrder] = OrderBook(match_numbers)
     prices = [1 + (7919 * n) % 5003 for n in range(5003)]

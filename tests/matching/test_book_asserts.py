@@ -145,7 +145,7 @@ def test_restoring_an_order_without_price_asserts(book):
 def test_invariants_notice_every_kind_of_damage(book):
     """check_invariants can fail: each single wrong value is found."""
     first, second, bid = book.find(1), book.find(2), book.find(3)
-    level = first._level
+    level = first.level
     book_side = book._asks
     damages = [
         (level, "quantity", 199),
@@ -162,7 +162,7 @@ def test_invariants_notice_every_kind_of_damage(book):
         (first, "_next", None),
         (first, "_next", first),
         (second, "_prev", None),
-        (second, "_level", bid._level),
+        (second, "level", bid.level),
         (book._match_numbers, "last", -1),
         (book, "_orders", {1: first, 3: bid}),
         (book, "_orders", {1: first, 2: second, 3: bid, 4: bid}),
@@ -189,4 +189,4 @@ def test_an_order_that_left_keeps_no_other_order_alive(book):
     book.cancel(first)
     enter(book, BookOrder(9, Side.BUY, 100_000, 100))
     for order in (first, second):
-        assert (order._level, order._prev, order._next) == (None, None, None)
+        assert (order.level, order._prev, order._next) == (None, None, None)

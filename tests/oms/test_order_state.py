@@ -84,6 +84,6 @@ def test_a_replace_that_leaves_nothing_is_a_bug():
 
 def test_an_order_that_rests_cannot_be_recorded_as_canceled():
     order = order_with(NEW)
-    order._level = object()
+    order.level = object()
     with pytest.raises(AssertionError, match="still in the book"):
         order.record_cancel()
