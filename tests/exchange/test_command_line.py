@@ -7,14 +7,30 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from cluster.codec import ClientFrame, encode_batch, pack_commands
+from cluster.disk import RealDisk
+from cluster.journal import Journal
+from cluster.snapshot_maker import make_snapshot
 from exchange.cli import cli
+from exchange.config import load
 from exchange.config_text import write_exchange_folder
-from exchange.local import free_base_port
+from exchange.local import LocalExchange, free_base_port, local_exchange
+from exchange.settings import reference_data
+from oms.commands import (
+    Command,
+    CommandKind,
+    EnterOrder,
+    LoadReferenceData,
+    OpenSession,
+    SetTradingState,
+)
+from oms.events import TradingState
 
 
 def verbs(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -50,6 +66,7 @@ def test_the_verbs_of_the_contract_are_there() -> None:
         ("demo",), ("status",), ("hash",), ("kill", "leader"), ("sessions",), ("tape",),
         ("verify",), ("market", "open"), ("market", "halt"), ("market", "resume"),
         ("market", "close"), ("bench", "throughput"), ("bench", "latency"), ("bench", "failover"),
+        ("snapshot",), ("replay",),
     } <= set(verbs(cli))  # fmt: skip
 
 
@@ -85,6 +102,10 @@ def test_a_wrong_config_ends_with_2_and_the_sentence(tmp_path: Path) -> None:
         ["up", "--config", "a", "--dir", "b"],
         ["verify"],
         ["market", "halt", "NOSUCH"],
+        ["snapshot", "--node", "4"],
+        ["replay"],
+        ["replay", "no-such-folder"],
+        ["replay", ".", "--at", "0"],
         ["bench", "failover", "--trials", "0"],
     ],
     ids=" ".join,
@@ -101,7 +122,9 @@ def nobody(tmp_path: Path) -> str:
     return str(write_exchange_folder(tmp_path / "down", base_port=free_base_port()))
 
 
-@pytest.mark.parametrize("words", [["status"], ["kill", "leader"], ["sessions"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["status"], ["kill", "leader"], ["sessions"], ["snapshot"]], ids=" ".join
+)
 def test_an_exchange_that_is_down_ends_with_3(nobody: str, words: list[str]) -> None:
     result = run(*words, "--config", nobody)
     assert result.returncode == 3
@@ -158,3 +181,142 @@ def test_no_verb_is_described_by_half_a_sentence(words: tuple[str, ...]) -> None
     verbs_part = result.output.partition("Commands:")[2]
     assert verbs_part
     assert "..." not in verbs_part
+
+
+# --- snapshots ------------------------------------------------------------------------------------
+
+
+EVENTS_OF_AN_ORDER = 2
+
+
+def node_folder(tmp_path: Path, *, trimmed: bool = False) -> Path:
+    """The folder of a stopped node. Log entries: 1 is empty, 2 loads the instruments, 3 opens
+    trading and a session, 4 to 6 enter an order each. There is a snapshot after 4."""
+    folder = tmp_path / "node-1"
+    config = load(write_exchange_folder(tmp_path / "x"))
+    instruments, accounts, sessions = reference_data(config)
+    orders = [
+        EnterOrder(
+            CommandKind.ENTER_ORDER, "CLIENT1", 2, "", str(n), "AAPL", 1, 2, 0, 100, 990_000 + n
+        )
+        for n in (100, 200, 300)
+    ]
+    entries: list[list[Command]] = [
+        [LoadReferenceData(CommandKind.LOAD_REFERENCE_DATA, instruments, accounts, sessions)],
+        [
+            SetTradingState(CommandKind.SET_TRADING_STATE, "", TradingState.TRADING, ""),
+            OpenSession(CommandKind.OPEN_SESSION, "CLIENT1", "fix-1", False, False),
+        ],
+        *([order] for order in orders),
+    ]
+    journal = Journal(folder / "wal", segment_bytes=1 << 16)
+    journal.add(b"\1", 1, 1)
+    for index, commands in enumerate(entries, start=2):
+        frame = ClientFrame("", 0, 0, pack_commands(commands))
+        journal.add(b"\0" + encode_batch(index, [frame]), index, 1)
+    journal.flush_sync()
+    (folder / "snapshots").mkdir()
+    make_snapshot(RealDisk(), folder / "wal", folder / "snapshots", 4, {}, [])
+    if trimmed:
+        while journal.trim(4):
+            pass
+    journal.setRaftCommitIndex(6)
+    journal._destroy()
+    return folder
+
+
+def shown(*words: str) -> Any:
+    """JSON of a verb that must succeed, in this process."""
+    result = CliRunner().invoke(cli, [*words, "--json"])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.output)
+
+
+def content(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_replay_shows_the_last_state_and_changes_nothing(tmp_path: Path) -> None:
+    folder = node_folder(tmp_path)
+    before = content(folder)
+    facts = shown("replay", str(folder))
+    assert (facts["log_index"], facts["term"], facts["time_ns"]) == (6, 1, 6)
+    assert (facts["snapshot_index"], facts["replayed_entries"]) == (4, 2)
+    assert facts["open_orders"] == 3
+    assert ["AAPL", 3, 0, 990_300, None] in facts["books"]
+    assert content(folder) == before
+    table = run("replay", str(folder))
+    assert table.returncode == 0
+    assert facts["state_hash"][:16] in table.stdout
+    assert "best bid" in table.stdout
+
+
+def test_replay_at_an_event_goes_as_far_as_that(tmp_path: Path) -> None:
+    folder = node_folder(tmp_path)
+    last_event = shown("replay", str(folder))["event_seq"]
+    for event, orders, snapshot_index in (
+        (last_event - EVENTS_OF_AN_ORDER, 2, 4),
+        (last_event - 2 * EVENTS_OF_AN_ORDER, 1, 4),
+        (1, 0, 0),
+    ):
+        facts = shown("replay", str(folder), "--at", str(event))
+        assert facts["event_seq"] >= event
+        assert (facts["open_orders"], facts["snapshot_index"]) == (orders, snapshot_index)
+    beyond = run("replay", str(folder), "--at", str(last_event + 1))
+    assert beyond.returncode == 1
+    assert f"committed is {last_event}, {last_event + 1} was asked for" in beyond.stderr
+
+
+def test_replay_of_what_is_not_there_any_more_ends_with_1_and_what_to_do(tmp_path: Path) -> None:
+    folder = node_folder(tmp_path, trimmed=True)
+    assert shown("replay", str(folder))["log_index"] == 6
+    result = run("replay", str(folder), "--at", "1")
+    assert result.returncode == 1
+    assert "begins with entry 4, and no snapshot reaches that far" in result.stderr
+    (path,) = (folder / "snapshots").iterdir()
+    path.write_bytes(path.read_bytes()[:-1])
+    damaged = run("replay", str(folder))
+    assert damaged.returncode == 1
+    assert f"{path}: damaged" in damaged.stderr
+    assert "Traceback" not in result.stderr + damaged.stderr
+
+
+def test_replay_of_a_folder_that_is_no_nodes_ends_with_2(tmp_path: Path) -> None:
+    result = run("replay", str(tmp_path))
+    assert result.returncode == 2
+    assert "there is no wal/ in it" in result.stderr
+
+
+def test_snapshots_of_a_running_exchange(tmp_path: Path) -> None:
+    async def verb(exchange: LocalExchange, *words: str) -> Any:
+        done = await asyncio.to_thread(
+            run, *words, "--json", "--config", str(exchange.config.source)
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    async def tour() -> tuple[int, str]:
+        async with local_exchange(tmp_path) as exchange:
+            await exchange.wait_until_level()
+            every = await verb(exchange, "snapshot")
+            assert [facts["node"] for facts in every] == [1, 2, 3]
+            for facts in every:
+                name = f"{facts['snapshot_index']:020d}.snapshot"
+                path = exchange.config.data_dir / f"node-{facts['node']}" / "snapshots" / name
+                assert path.stat().st_size == facts["snapshot_bytes"] > 0
+            await verb(exchange, "market", "halt")
+            await exchange.wait_until_level()
+            (again,) = await verb(exchange, "snapshot", "--node", "2")
+            assert again["node"] == 2
+            assert again["snapshot_index"] > every[1]["snapshot_index"]
+            running = shown("replay", str(exchange.config.data_dir / "node-2"))
+            assert running["snapshot_index"] == again["snapshot_index"]
+            hashes = await verb(exchange, "hash")
+            return hashes["nodes"][0]["event_seq"], hashes["nodes"][0]["state_hash"]
+
+    event_seq, state_hash = asyncio.run(tour())
+    folders = [str(tmp_path / "data" / f"node-{node}") for node in (1, 2, 3)]
+    for folder in folders:
+        facts = shown("replay", folder, "--at", str(event_seq))
+        assert (facts["event_seq"], facts["state_hash"]) == (event_seq, state_hash)
+    assert shown("verify", *folders)["ok"] is True
