@@ -27,6 +27,7 @@ from cluster.codec import (
     frame,
     opening_frame,
 )
+from cluster.event_store import EventStoreError
 from cluster.interface import AppliedBatch
 from cluster.replica import ClientRecord
 from cluster.runtime import Runtime
@@ -301,6 +302,22 @@ class ClientConnection(asyncio.Protocol):
                 f"{events.first_event_seq}; ask for a later one, or let another node lead"
             )
             return
+        try:
+            self._send_from_store(events, wanted)
+        except EventStoreError as error:  # whoever reads there must not stop a leader
+            logger.error("%s", error)
+            self._refuse(f"{error}; or let another node lead")
+            return
+        if self._next_event_seq >= events.next_event_seq:
+            self._live = True
+            self._port.unsubscribe(self)
+            self._port.subscribe(self)
+            self._write_events(0, self._next_event_seq - 1, self._current_answered(), [])
+        elif self._writable:
+            self._runtime.call_soon(self._catch_up)
+
+    def _send_from_store(self, events: Events, wanted: frozenset[str] | None) -> None:
+        """A piece of what the client has not seen. Raises EventStoreError."""
         budget = _CATCH_UP_EVENTS
         while self._writable and budget > 0 and self._next_event_seq < events.next_event_seq:
             before = self._next_event_seq
@@ -310,13 +327,6 @@ class ClientConnection(asyncio.Protocol):
                 if not self._writable:
                     break
             assert self._next_event_seq > before, f"the event store has no event {before}"
-        if self._next_event_seq >= events.next_event_seq:
-            self._live = True
-            self._port.unsubscribe(self)
-            self._port.subscribe(self)
-            self._write_events(0, self._next_event_seq - 1, self._current_answered(), [])
-        elif self._writable:
-            self._runtime.call_soon(self._catch_up)
 
     def _send_stored(self, batch: AppliedBatch, wanted: frozenset[str] | None) -> None:
         flat: list[Any] = []

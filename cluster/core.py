@@ -125,6 +125,7 @@ class NodeCore:
             self._day_files,
             self.raft.send_snapshot_message,
             chunk_bytes=settings.snapshot_chunk_bytes,
+            background=runtime.background,
             first_index=lambda: storage.journal.first_index,
             on_missing=self._snapshot_missing,
         )

@@ -180,7 +180,9 @@ class SnapshotKeeper:
         """Equal marks have equal hashes, or replaying the log does not lead to our state."""
         for mark_id, event_seq, log_index, state_hash in made.marks:
             ours = self._replica.marks.get(mark_id)
-            if ours is not None and ours.state_hash != state_hash:
+            if ours is None or ours.log_index != log_index:
+                continue  # forgotten, or the name was used again
+            if ours.state_hash != state_hash:
                 raise ReplicaDiverged(
                     f"at entry {log_index} (event {event_seq}) this node's state was "
                     f"{ours.state_hash}, a replay of its journal gives {state_hash}. Nothing that "

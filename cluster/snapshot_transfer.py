@@ -74,6 +74,16 @@ class Background(Protocol):
     ) -> None: ...
 
 
+def _at_once(work: Callable[[], T], done: Callable[[T | None, BaseException | None], None]) -> None:
+    """Not beside the loop: where a disk never lets anybody wait."""
+    try:
+        result = work()
+    except Exception as error:
+        done(None, error)
+    else:
+        done(result, None)
+
+
 class OfferedFile(NamedTuple):
     """A file of an offer: the folder it belongs to, its name there, how many bytes of it."""
 
@@ -107,11 +117,13 @@ class SnapshotSender:
         *,
         chunk_bytes: int = DEFAULT_CHUNK_BYTES,
         source: int | None = None,
+        background: Background = _at_once,
         first_index: Callable[[], int] = lambda: 0,
         on_missing: Callable[[], None] = lambda: None,
     ) -> None:
         """`day_files()` lists the day files as they are now, by folder name. `source` names this
-        life of this node; None draws a name. `first_index()` is the first entry that the journal
+        life of this node; None draws a name. `background(work, done)` runs what waits for the
+        disk beside the loop. `first_index()` is the first entry that the journal
         still has: an older snapshot is of no use. `on_missing()`: there is no snapshot to offer."""
         self._disk = disk
         self._snapshots = snapshots
@@ -119,6 +131,9 @@ class SnapshotSender:
         self._send = send
         self._chunk_bytes = chunk_bytes
         self._source = secrets.randbits(63) if source is None else source
+        self._background = background
+        self._reading: set[int] = set()
+        """Peers for which a piece is being read."""
         self._first_index = first_index
         self._on_missing = on_missing
         self._complaint = ""
@@ -182,14 +197,13 @@ class SnapshotSender:
         if message["source"] != self._source:
             return
         self._requested_s = now_s
-        try:
-            if message["file"] == LIST:
+        if message["file"] != LIST:
+            self._send_piece(peer_id, message)
+        elif message["index"] in self._snapshots.indexes():
+            try:
                 self._send_list(peer_id, message["index"])
-            else:
-                self._send_piece(peer_id, message)
-        except OSError as error:  # the oldest file of a day may go at any time
-            logger.warning("the snapshot for node %d is listed anew: %s", peer_id, error)
-            self._send_list_again(peer_id, message["index"])
+            except OSError as error:
+                self._complain(f"no snapshot for node {peer_id}: {error}")
 
     def _send_list(self, peer_id: int, index: int) -> None:
         path = self._snapshots.path(index)
@@ -211,29 +225,39 @@ class SnapshotSender:
             },
         )
 
-    def _send_list_again(self, peer_id: int, index: int) -> None:
-        self._listed.pop(peer_id, None)
-        if index in self._snapshots.indexes():
-            try:
-                self._send_list(peer_id, index)
-            except OSError as error:
-                logger.error("no snapshot for node %d: %s", peer_id, error)
-
     def _send_piece(self, peer_id: int, message: Message) -> None:
+        """Read it beside the loop: files of hours ago may be on the disk only."""
         offer = self._listed.get(peer_id)
-        if offer is None or offer.log_index != message["index"]:
+        if offer is None or offer.log_index != message["index"] or peer_id in self._reading:
             return
         number, offset = message["file"], message["offset"]
         if not (0 <= number < len(offer.files) and 0 <= offset < offer.files[number].size):
             return
         size = min(self._chunk_bytes, offer.files[number].size - offset)
-        file = self._disk.open(offer.paths[number])
-        try:
-            data = file.read_at(offset, size)
-        finally:
-            file.close()
-        place = {"source": self._source, "index": offer.log_index, "file": number, "offset": offset}
-        self._send(peer_id, {"type": "snapshot_chunk", "crc": crc32c(data), "data": data} | place)
+        path = offer.paths[number]
+
+        def read() -> bytes:
+            file = self._disk.open(path)
+            try:
+                return file.read_at(offset, size)
+            finally:
+                file.close()
+
+        def done(data: bytes | None, error: BaseException | None) -> None:
+            self._reading.discard(peer_id)
+            if data is None:  # the oldest file of a day may go at any time
+                logger.warning("the snapshot for node %d is listed anew: %s", peer_id, error)
+                self._listed.pop(peer_id, None)
+                if message["index"] in self._snapshots.indexes():
+                    self._send_list(peer_id, message["index"])
+                return
+            place = {key: message[key] for key in ("source", "index", "file", "offset")}
+            self._send(
+                peer_id, {"type": "snapshot_chunk", "crc": crc32c(data), "data": data} | place
+            )
+
+        self._reading.add(peer_id)
+        self._background(read, done)
 
     def is_busy(self, now_s: float) -> bool:
         """Whether a peer is fetching: a new snapshot would take the one that it fetches away."""

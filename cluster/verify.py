@@ -191,16 +191,16 @@ def _verify_node(disk: Disk, directory: Path) -> tuple[NodeReport, _Log]:
         what = f"entries {replay.missing[0]} to {replay.missing[-1]} are in none of the files"
         report.problems.append(Problem(str(directory), 0, what))
     if directory.name == "wal":
-        _verify_snapshots(disk, directory.parent / "snapshots", report)
+        _verify_snapshots(disk, directory.parent / "snapshots", replay, report)
     return report, _describe(report, replay)
 
 
-def _verify_snapshots(disk: Disk, directory: Path, report: NodeReport) -> None:
-    """Read every snapshot to its end."""
+def _verify_snapshots(disk: Disk, directory: Path, replay: LogReplay, report: NodeReport) -> None:
+    """Read every snapshot to its end, and see whether the journal goes on from one."""
     try:
         names = disk.list_directory(directory)
     except OSError:
-        return  # a node that never made the folder
+        names = []  # a node that never made the folder
     for name in names:
         index = snapshot_index(name)
         if index is None:
@@ -211,6 +211,9 @@ def _verify_snapshots(disk: Disk, directory: Path, report: NodeReport) -> None:
             Replica.restore(decode_snapshot(disk.read(path), path).parts)
         except (SnapshotError, OSError, ValueError) as error:
             report.problems.append(Problem(str(path), 0, str(error)))
+    if not report.problems and replay.first_index > max([1, *report.snapshots]):
+        what = f"the journal begins with entry {replay.first_index}, and no snapshot reaches it"
+        report.problems.append(Problem(str(directory), 0, what))
 
 
 def _scan(disk: Disk, path: Path, report: NodeReport, *, is_last: bool) -> SegmentScan | None:

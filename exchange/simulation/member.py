@@ -124,7 +124,8 @@ class _Runtime(Life):
                 error = raised
             self._member.world.after(0.0, self.guarded(lambda: self._tell(done, result, error)))
 
-        self._member.world.after(self._member.world.rng.uniform(0.001, 0.2), run)
+        rng = self._member.world.rng
+        self._member.world.after(rng.choice((0.001, 0.005, 0.2)) * rng.random(), run)
 
     def _tell(
         self,
