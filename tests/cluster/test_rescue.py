@@ -42,12 +42,12 @@ def node_folder(folder: Path, node_id: int, *, snapshot_after: int = 0) -> Path:
     (folders.events / "notes").write_text("whatever else a sink keeps")
     folders.snapshots.mkdir()
     if snapshot_after:
-        write_snapshot(folders, snapshot_after)
+        write_snapshot(folders, node_id, snapshot_after)
     return folder
 
 
-def write_snapshot(folders: NodeFolders, index: int) -> None:
-    storage = NodeStorage(DISK, folders, segment_bytes=1 << 14)
+def write_snapshot(folders: NodeFolders, node_id: int, index: int) -> None:
+    storage = NodeStorage(DISK, folders, node_id=node_id, segment_bytes=1 << 14)
     for command, at, term in STORY.entries[2 : index + 1]:
         storage.replica.apply(at, term, command[1:])
     command, _, term = STORY.entries[index]
@@ -78,7 +78,7 @@ def test_the_copy_is_another_voter_with_the_same_log_and_state(survivor: Path) -
     rescue(survivor, 2, target)
     assert contents_of(survivor) == before
     assert read_marker(DISK, target / "wal", 2)
-    storage = NodeStorage(DISK, NodeFolders(target, {}), segment_bytes=1 << 14)
+    storage = NodeStorage(DISK, NodeFolders(target, {}), node_id=2, segment_bytes=1 << 14)
     assert storage.journal[:] == STORY.entries[1 : ENTRIES + 1]
     assert storage.base_index == 30
     storage.close()
