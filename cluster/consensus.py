@@ -382,7 +382,6 @@ class Consensus:
             self._snapshot_offered(peer_id, message)
         elif kind == "snapshot_request":
             if self.is_leader and self._sender is not None and message["term"] == self.term:
-                self._core.heard_from(peer_id)
                 self._sender.requested(peer_id, message, self._time())
         elif kind == "snapshot_damaged":
             self._on_damaged(message["index"])
@@ -483,12 +482,16 @@ class Consensus:
             self._candidacy.adopt_term(peer_id, message["term"])
         if message["term"] == self.term:
             self._candidacy.heard_leader(peer_id)
+        reply = offer.reply
+        if reply["type"] == "next_node_idx":
+            reply = reply | {"term": self.term, "epoch": self._network.epoch(peer_id)}
+        self._network.send(peer_id, reply)
         if offer.wanted and self._receiver is not None:
             self._receiver.offered(peer_id, message, self._time())
-        elif offer.reply is not None:
-            stamped = {"term": self.term, "epoch": self._network.epoch(peer_id)}
-            is_position = offer.reply["type"] == "next_node_idx"
-            self._network.send(peer_id, offer.reply | stamped if is_position else offer.reply)
+
+    def needs_snapshot(self, index: int) -> bool:
+        """Whether a snapshot that was fetched is still of use."""
+        return not self.is_leader and index > self.commit_index
 
     # --- connections ---
 

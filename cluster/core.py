@@ -136,6 +136,7 @@ class NodeCore:
             self.raft.send_snapshot_message,
             runtime.background,
             on_snapshot_received,
+            is_needed=self.raft.needs_snapshot,
         )
         rank = sorted(settings.raft_addresses).index(settings.node_id)
         self.snapshots = SnapshotKeeper(
@@ -146,6 +147,7 @@ class NodeCore:
             after_bytes=settings.snapshot_after_bytes * (10 + rank) // 10,
             position=self._snapshot_position,
             flush_day_files=self._day_files,
+            on_taken=lambda: receiver.abandon_if_idle(runtime.time()),
             is_fetched=lambda: self._sender.is_busy(runtime.time()),
             on_fatal=on_fatal,
         )

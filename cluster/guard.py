@@ -156,10 +156,10 @@ def _refuse_previous(
 
 
 class Offer(NamedTuple):
-    """What to do with a snapshot that a peer offers: `reply` to it, or take it if `wanted`."""
+    """What to do with a snapshot that a peer offers: `reply` to it, and take it if `wanted`."""
 
     wanted: bool
-    reply: Message | None = None
+    reply: Message
 
 
 def check_snapshot_offer(
@@ -171,8 +171,12 @@ def check_snapshot_offer(
     A12: an older snapshot would roll our state back. Story: (1) a slow answer of ours makes the
     leader believe that we need entry 5, which it no longer has; (2) meanwhile we have applied up to
     100 and acknowledged it; (3) the snapshot after entry 50 replaces state and log: what we vouched
-    for is gone. So whatever we have applied, or hold with the same term, is answered with where our
-    log ends, and nothing is taken.
+    for is gone. So nothing is taken that we have applied, or hold with the same term; the answer
+    names the entry after it, which the leader has. (The end of our log would be no answer: with a
+    conflict between the two the leader would go back to the snapshot for ever.)
+
+    An offer that is wanted is answered as well, with nothing new, so that the leader knows that a
+    majority hears it.
 
     A18 and C2 as for append_entries.
     """
@@ -182,15 +186,14 @@ def check_snapshot_offer(
     if term == current_term and is_leader:
         raise SafetyViolation(f"A18: a second leader in term {term} offered a snapshot")
     index = message["index"]
-    if index > commit_index and log.term_at(index) != message["snapshot_term"]:
-        return Offer(True)
+    wanted = index > commit_index and log.term_at(index) != message["snapshot_term"]
     reply = {
         "type": "next_node_idx",
-        "next_node_idx": log.last_index + 1,
-        "reset": True,
+        "next_node_idx": max(commit_index, index) + 1,
+        "reset": not wanted,
         "success": False,
     }
-    return Offer(False, reply)
+    return Offer(wanted, reply)
 
 
 def log_fits_snapshot(log: Log, *, index: int, term: int, commit_index: int) -> bool:

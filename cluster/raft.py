@@ -293,11 +293,6 @@ class RaftCore(stock.SyncObj):  # type: ignore[misc]
         if message["success"] and next_indexes.get(peer, 0) < next_index:
             next_indexes[peer] = next_index
 
-    def heard_from(self, peer_id: int) -> None:
-        """On the leader: a peer is there and follows us, though it acknowledges nothing just now.
-        Without an answer from a majority a leader steps down."""
-        self._SyncObj__lastResponseTime[_Peer(str(peer_id))] = stock.monotonicTime()
-
     def step_down(self) -> None:
         """Stop leading, in the same term."""
         self._SyncObj__setState(_FOLLOWER)

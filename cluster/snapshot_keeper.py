@@ -46,6 +46,7 @@ class SnapshotKeeper:
         flush_day_files: Callable[[], object],
         is_fetched: Callable[[], bool],
         on_fatal: Callable[[BaseException], None],
+        on_taken: Callable[[], None] = lambda: None,
     ) -> None:
         """`flush_day_files()` hands all that is applied to the operating system, from where the
         maker syncs it. `is_fetched()` tells whether a peer is fetching one at the moment."""
@@ -58,6 +59,7 @@ class SnapshotKeeper:
         self._flush_day_files = flush_day_files
         self._is_fetched = is_fetched
         self._on_fatal = on_fatal
+        self._on_taken = on_taken
         self._begun_at_bytes = 0
         self._retry_s = float("-inf")
         journal = storage.journal
@@ -169,6 +171,7 @@ class SnapshotKeeper:
         self.last_index = made.index
         self._bytes_before = -self._begun_at_bytes
         self._trim()
+        self._on_taken()
         logger.info("snapshot after entry %d: %d bytes", made.index, made.size)
 
     def _trim(self) -> None:

@@ -276,15 +276,19 @@ class SnapshotReceiver:
         send: Send,
         background: Background,
         on_complete: Callable[[int], None],
+        *,
+        is_needed: Callable[[int], bool] = lambda _: True,
     ) -> None:
         """`directory` is where files arrive; `folders` are the names of those that may be sent.
-        `on_complete(index)` is called when a snapshot is ready to be put in place."""
+        `on_complete(index)` is called when a snapshot is ready to be put in place; not when it is
+        no longer needed by then."""
         self._disk = disk
         self._directory = directory
         self._folders = folders
         self._send = send
         self._background = background
         self._on_complete = on_complete
+        self._is_needed = is_needed
         self._source: int | None = None
         self._index = 0
         self._files: list[OfferedFile] = []
@@ -367,6 +371,24 @@ class SnapshotReceiver:
         else:
             self._ask(peer_id, now_s)
 
+    def abandon(self) -> None:
+        """Nothing is being fetched any more: give the space back."""
+        if self._busy or self._source is None:
+            return
+        self._drop_part()
+        self._source, self._files, self._whole = None, [], {}
+
+        def clear() -> None:
+            for name in self._disk.list_directory(self._directory):
+                self._disk.remove(self._directory / name)
+
+        self._run(clear, lambda: None)
+
+    def abandon_if_idle(self, now_s: float) -> None:
+        """The same, unless something was asked for a moment ago."""
+        if now_s - self._asked_s > _FETCHING_S:
+            self.abandon()
+
     def close(self) -> None:
         """Stop; what is whole is kept for the next time."""
         self._busy = self._closed = True
@@ -441,6 +463,10 @@ class SnapshotReceiver:
                     functools.partial(self._ask, peer_id, float("-inf")),
                 )
                 return
+        if not self._is_needed(self._index):
+            logger.info("the snapshot after entry %d is no longer needed", self._index)
+            self.abandon()
+            return
         index, files = self._index, self._files
 
         def complete() -> None:
