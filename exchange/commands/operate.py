@@ -157,11 +157,12 @@ def _add_rescue_verb(cli: click.Group) -> None:
         target: Path | None,
         yes: bool,
     ) -> None:
-        """After the loss of a majority of the disks: make a node of a survivor's copy.
+        """Make another node of a survivor's folder.
 
-        DIR is the folder of a surviving, stopped node. It is checked, and copied as the folder of
-        another node; nothing in it is changed, and no folder is overwritten. What only destroyed
-        disks had is lost. Read "Quorum lost for good" in cluster/RUNBOOKS.md first.
+        For the day when a majority of the disks is destroyed. DIR is the folder of a surviving,
+        stopped node. It is checked, and copied as the folder of another node; nothing in it is
+        changed, and no folder is overwritten. What only destroyed disks had is lost. Read "Quorum
+        lost for good" in cluster/RUNBOOKS.md first.
         """
         if node_id not in config.node_ids:
             raise click.UsageError(f"--as {node_id}: the nodes are {_listed(config.node_ids)}")
