@@ -125,7 +125,8 @@ class _Runtime(Life):
             self._member.world.after(0.0, self.guarded(lambda: self._tell(done, result, error)))
 
         rng = self._member.world.rng
-        self._member.world.after(rng.choice((0.001, 0.005, 0.2)) * rng.random(), run)
+        slow = rng.random() < 0.05
+        self._member.world.after((0.2 if slow else 0.002) * rng.random(), run)
 
     def _tell(
         self,
