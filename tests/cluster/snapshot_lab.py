@@ -39,14 +39,12 @@ class MemoryDisk(SimulatedDisk):
 
     def lose_power(self) -> None:
         """Both names of a rename have the same fate; a sync of one folder has kept both."""
-        waiting = {id(change) for change in self.unsynced_names}
-        fates: dict[int, bool] = {}
+        fates: dict[tuple[str, Any], bool] = {}
         for changes in self._renames:
-            fate = not all(id(change) in waiting for change in changes)
-            fate = fate or self.random.random() < 0.5
-            fates |= dict.fromkeys(map(id, changes), fate)
+            one_is_synced = any(change not in self.unsynced_names for change in changes)
+            fates |= dict.fromkeys(changes, one_is_synced or self.random.random() < 0.5)
         for change in self.unsynced_names:
-            if fates.get(id(change), self.random.random() < 0.5):
+            if fates.get(change, self.random.random() < 0.5):
                 name, file = change
                 if file is None:
                     self.synced_names.pop(name, None)
