@@ -142,7 +142,9 @@ class Machines:
         self._blocked.add((source, target))
 
     def unblock(self, source: int, target: int) -> None:
-        """The opposite of block()."""
+        """The opposite of block(), however often that was called."""
+        if (source, target) not in self._blocked:
+            return
         device = SWITCH if source == EDGE else "eth0"
         self._run_on(source, "ip", "neighbour", "delete", self.host(target), "dev", device)
         self._blocked.discard((source, target))

@@ -138,7 +138,8 @@ class Mix:
         for kind, node_id in plan:
             self.counts[kind] += 1
             fault_ns = drill.fault(lambda k=kind, n=node_id: self._kinds[k].strike(exchange, n))
-        if chooser.random() < 0.1:
+        with_gateway = chooser.random() < 0.1
+        if with_gateway:
             self.counts["gateway killed"] += 1
             drill.fault(lambda: exchange.signal("gateway-fix", signal.SIGKILL))
             await exchange.gone("gateway-fix")
@@ -149,8 +150,9 @@ class Mix:
         for kind, node_id in plan:
             await self._kinds[kind].repair(exchange, node_id)
         gap_ns = await drill.gap_after(fault_ns, GAP_TIMEOUT_S)
-        now = datetime.now(UTC).time()
-        print(f"{now} {plan} for {hold_s:.2f} s: gap {gap_ns / NS_PER_MS:.0f} ms")  # if it fails
+        what = f"{plan}{' and the gateway' if with_gateway else ''} for {hold_s:.2f} s"
+        # Seen when the test fails.
+        print(f"{datetime.now(UTC).time()} {what}: gap {gap_ns / NS_PER_MS:.0f} ms")
 
 
 def test_everything_at_random(
