@@ -116,18 +116,35 @@ def test_a_raft_message_that_lacks_a_field_is_refused():
             codec.decode_raft_message(msgpack.packb(message))
 
 
-OFFER = {
-    "type": "snapshot_offer",
+OFFER = {"type": "snapshot_offer", "term": 2, "source": 7, "index": 50, "snapshot_term": 1}
+REQUEST = {
+    "type": "snapshot_request",
     "term": 2,
+    "source": 7,
     "index": 50,
-    "snapshot_term": 1,
-    "files": (("snapshots", "00000000000000000050.snapshot", 9), ("events", "e", 1)),
+    "file": -1,
+    "offset": 0,
 }
-REQUEST = {"type": "snapshot_request", "index": 50, "file": 1, "offset": 0}
-CHUNK = REQUEST | {"type": "snapshot_chunk", "crc": 7, "data": b"x"}
+FILES = {
+    "type": "snapshot_files",
+    "source": 7,
+    "index": 50,
+    "files": (("events", "e", 1), ("snapshots", "00000000000000000050.snapshot", 9)),
+}
+CHUNK = {
+    "type": "snapshot_chunk",
+    "source": 7,
+    "index": 50,
+    "file": 1,
+    "offset": 0,
+    "crc": 7,
+    "data": b"x",
+}
+DAMAGED = {"type": "snapshot_damaged", "index": 50}
+SNAPSHOT_MESSAGES = [OFFER, REQUEST, FILES, CHUNK, DAMAGED]
 
 
-@pytest.mark.parametrize("message", [OFFER, OFFER | {"files": ()}, REQUEST, CHUNK])
+@pytest.mark.parametrize("message", [*SNAPSHOT_MESSAGES, FILES | {"files": ()}])
 def test_snapshot_messages_are_read_back_as_they_were_sent(message):
     assert codec.decode_raft_message(codec.pack(message)) == message
 
@@ -136,7 +153,7 @@ def test_snapshot_messages_are_read_back_as_they_were_sent(message):
     ("message", "change"),
     [
         *(
-            (OFFER, {"files": files})
+            (FILES, {"files": files})
             for files in (
                 "files",
                 {},
@@ -147,7 +164,7 @@ def test_snapshot_messages_are_read_back_as_they_were_sent(message):
                 (("events", b"e", 1),),
                 ((None, "e", 1),),
                 ("abc",),
-                (OFFER["files"][0], 7),
+                (FILES["files"][0], 7),
             )
         ),
         (OFFER, {"index": None}),
@@ -156,7 +173,10 @@ def test_snapshot_messages_are_read_back_as_they_were_sent(message):
         (OFFER, {"path": "/etc"}),
         (REQUEST, {"offset": 0.0}),
         (REQUEST, {"file": "1"}),
-        (REQUEST, {"term": 1}),
+        (REQUEST, {"source": None}),
+        (REQUEST, {"crc": 1}),
+        (DAMAGED, {"index": "50"}),
+        (DAMAGED, {"term": 1}),
         (CHUNK, {"data": "x"}),
         (CHUNK, {"crc": b"1234"}),
         (CHUNK, {"files": ()}),
@@ -167,7 +187,7 @@ def test_a_snapshot_message_of_another_shape_is_refused(message, change):
         codec.decode_raft_message(codec.pack(message | change))
 
 
-@pytest.mark.parametrize("message", [OFFER, REQUEST, CHUNK])
+@pytest.mark.parametrize("message", SNAPSHOT_MESSAGES)
 def test_a_snapshot_message_that_lacks_a_field_is_refused(message):
     for name in message:
         rest = {key: value for key, value in message.items() if key != name}
@@ -205,8 +225,8 @@ def test_hostile_bytes_raise_nothing_but_codec_errors(data):
 
 @settings(max_examples=200)
 @given(
-    st.sampled_from([OFFER, REQUEST, CHUNK]),
-    st.dictionaries(st.sampled_from([*OFFER, *CHUNK]), _VALUES, max_size=3),
+    st.sampled_from(SNAPSHOT_MESSAGES),
+    st.dictionaries(st.sampled_from([*OFFER, *FILES, *CHUNK]), _VALUES, max_size=2),
 )
 def test_a_hostile_snapshot_message_is_refused_or_has_the_types_of_its_kind(message, change):
     try:
@@ -220,4 +240,4 @@ def test_a_hostile_snapshot_message_is_refused_or_has_the_types_of_its_kind(mess
         assert tuple(map(type, file)) == (str, str, int)
 
 
-_KNOWN = {message["type"]: message for message in (OFFER, REQUEST, CHUNK)}
+_KNOWN = {message["type"]: message for message in SNAPSHOT_MESSAGES}

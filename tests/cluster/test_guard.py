@@ -167,9 +167,9 @@ def offer(index: int, snapshot_term: int, term: int = 3):
     return {
         "type": "snapshot_offer",
         "term": term,
+        "source": 9,
         "index": index,
         "snapshot_term": snapshot_term,
-        "files": (),
     }
 
 
@@ -179,10 +179,10 @@ def check_offer(message, log, *, term=3, commit=0, leader=False):
     )
 
 
-def has_log_up_to(last_index: int) -> guard.Offer:
+def goes_on_at(next_index: int) -> guard.Offer:
     reply = {
         "type": "next_node_idx",
-        "next_node_idx": last_index + 1,
+        "next_node_idx": next_index,
         "reset": True,
         "success": False,
     }
@@ -198,24 +198,29 @@ def has_log_up_to(last_index: int) -> guard.Offer:
     ],
     ids=["nothing", "ends before", "conflicts"],
 )
-def test_a_snapshot_of_what_the_log_does_not_hold_is_wanted(log, commit):
-    assert check_offer(offer(5, 3), log, commit=commit) == guard.Offer(True)
+def test_a_snapshot_of_what_the_log_does_not_hold_is_wanted_and_promises_nothing(log, commit):
+    decision = check_offer(offer(5, 3), log, commit=commit)
+    assert decision.wanted
+    assert decision.reply["type"] == "next_node_idx", "the leader hears that we are here"
+    assert not decision.reply["success"]
+    assert not decision.reply["reset"], "it goes on offering"
 
 
 @pytest.mark.parametrize("commit", [50, 51, 100])
 def test_a_snapshot_of_what_is_committed_never_rolls_the_state_back(commit):
     log = FakeLog(*[1] * 100)
-    assert check_offer(offer(50, 1), log, commit=commit) == has_log_up_to(100)
-    assert check_offer(offer(50, 3), log, commit=commit) == has_log_up_to(100), "whatever its term"
+    assert check_offer(offer(50, 1), log, commit=commit) == goes_on_at(commit + 1)
+    assert check_offer(offer(50, 3), log, commit=commit) == goes_on_at(commit + 1)
 
 
 def test_a_snapshot_of_an_entry_that_the_log_holds_is_not_needed():
-    """The entry is ours with the same term, so all before it are: nothing is thrown away."""
-    assert check_offer(offer(5, 2), FakeLog(1, 1, 1, 2, 2, 2), commit=3) == has_log_up_to(6)
+    """The entry is ours with the same term, so all before it are: nothing is thrown away. What
+    follows may be another story than the leader's."""
+    assert check_offer(offer(5, 2), FakeLog(1, 1, 1, 2, 2, 2, 2), commit=3) == goes_on_at(6)
 
 
-def test_a_trimmed_log_answers_an_old_offer_with_its_end():
-    assert check_offer(offer(5, 1), FakeLog(2, 2, first=30), commit=31) == has_log_up_to(31)
+def test_a_trimmed_log_answers_an_old_offer_with_the_first_entry_that_is_not_sure():
+    assert check_offer(offer(5, 1), FakeLog(2, 2, 2, first=30), commit=31) == goes_on_at(32)
 
 
 def test_an_offer_of_a_lower_term_is_answered_with_the_higher_term():
