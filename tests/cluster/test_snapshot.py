@@ -220,6 +220,14 @@ def test_a_damaged_header_is_noticed_by_who_reads_the_header_alone():
             store.header(7)
 
 
+def test_a_file_that_is_cut_off_within_its_header_is_noticed_too():
+    for length in range(41):
+        disk = MemoryDisk()
+        disk.put(FILE, golden_bytes()[:length])
+        with pytest.raises(SnapshotError, match=str(FILE)):
+            SnapshotStore(disk, FILE.parent).header(7)
+
+
 def test_a_damaged_one_is_passed_over_for_the_one_before_it(caplog):
     disk = MemoryDisk()
     store = store_with(disk, 5, 9)
@@ -239,6 +247,53 @@ def test_when_all_are_damaged_none_is_taken():
     damage(disk, store, 9)
     with pytest.raises(SnapshotError, match=r"00005\.snapshot: damaged"):
         store.newest()
+
+
+def test_two_good_ones_are_kept_and_a_damaged_one_is_put_aside():
+    disk = MemoryDisk()
+    store = store_with(disk, 5, 9)
+    damage(disk, store, 9)
+    damaged = disk.read(store.path(9))
+    store.write(header_of(12), parts_of(12))
+    assert store.indexes() == [5, 12]
+    assert disk.read(SNAPSHOTS / "00000000000000000009.damaged") == damaged
+    damage(disk, store, 12)
+    store.write(header_of(15), parts_of(15))
+    assert sorted(disk.files(SNAPSHOTS)) == [
+        snapshot_name(5),
+        "00000000000000000012.damaged",
+        snapshot_name(15),
+    ], "one of the damaged ones is enough for an inquiry"
+
+
+def test_one_of_a_newer_program_is_neither_good_nor_put_aside_nor_passed_over():
+    disk = MemoryDisk()
+    store = store_with(disk, 5, 9)
+    newer = disk.read(store.path(9))[:8] + b"\2\0\0\0" + disk.read(store.path(9))[12:-32]
+    newer += hashlib.sha256(newer).digest()
+    disk.set_content(store.path(9).as_posix(), newer)
+    assert not store.is_good(9)
+    store.prune()
+    assert store.indexes() == [5, 9]
+    with pytest.raises(SnapshotError, match="start the program that wrote it, or a newer one"):
+        store.newest()
+
+
+@pytest.mark.parametrize(
+    "failure", [OSError(errno.EIO, "no"), FileNotFoundError("pruned by the maker meanwhile")]
+)
+def test_one_that_cannot_be_read_just_now_is_not_put_aside(failure, monkeypatch):
+    disk = MemoryDisk()
+    store = store_with(disk, 5, 9)
+
+    def read(path: Path) -> bytes:
+        raise failure
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "read", read)
+        assert not store.is_good(9)
+    assert store.indexes() == [5, 9]
+    assert store.is_good(9)
 
 
 @pytest.mark.parametrize(
