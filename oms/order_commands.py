@@ -36,6 +36,7 @@ from oms.trading_state import Listing
 # Plain integers: events carry them, and looking a member up costs more than what it is for.
 _MARKET: Final = int(OrderType.MARKET)
 _BUY: Final = int(Side.BUY)
+_USER: Final = int(CancelReason.USER)
 _ADDED: Final = int(Liquidity.ADDED)
 _REMOVED: Final = int(Liquidity.REMOVED)
 _NO_ORDER: Final = int(OrdStatus.REJECTED)
@@ -169,10 +170,12 @@ def _refusal_of_replace(
         price,
     )
     changed.cum_qty = order.cum_qty
+    listing, account = state.listings[order.symbol], state.accounts[order.account]
+    if quantity > order.cum_qty and is_plain_order(changed, listing, account):
+        return None
     only_reduces = price == order.price and quantity < order.quantity
-    checks = REDUCE_CHECKS if only_reduces else REPLACE_CHECKS
     return first_refusal(
-        checks, changed, state.listings[order.symbol], state.accounts[order.account]
+        REDUCE_CHECKS if only_reduces else REPLACE_CHECKS, changed, listing, account
     )
 
 
@@ -216,9 +219,11 @@ def cancel_order(state: ExchangeState, command: Command) -> list[Event]:
     _, _, _, cl_ord_id, orig_cl_ord_id, symbol, side = command
     order = _find_order_to_change(state, command)
     if isinstance(order, Order):
-        refusal = _mismatch(("symbol", symbol, order.symbol), ("side", side, order.side))
+        refusal = None
+        if symbol != order.symbol or side != order.side:
+            refusal = _mismatch(("symbol", symbol, order.symbol), ("side", side, order.side))
         if refusal is None:
-            return cancel_open_order(state, order, cl_ord_id, orig_cl_ord_id, CancelReason.USER)
+            return cancel_open_order(state, order, cl_ord_id, orig_cl_ord_id, _USER)
     else:
         refusal = order
     return [_change_refused(state, command, CancelRejectedResponseTo.CANCEL, refusal)]
@@ -229,15 +234,16 @@ def cancel_open_order(
     order: Order,
     cl_ord_id: str,
     orig_cl_ord_id: str,
-    reason: CancelReason,
+    reason: int,
 ) -> list[Event]:
-    """Take a live order out; the names are those of the OrderCanceled event."""
+    """Take a live order out; the names are those of the OrderCanceled event, `reason` is a
+    CancelReason."""
     listing = state.listings[order.symbol]
     canceled_qty = listing.book.cancel(order)
     order.record_cancel()
     state.sessions[order.owner].close(order)
     return [
-        reports.order_canceled(order, cl_ord_id, orig_cl_ord_id, canceled_qty, int(reason)),
+        reports.order_canceled(order, cl_ord_id, orig_cl_ord_id, canceled_qty, reason),
         reports.book_deleted(listing.stock_locate, order.order_reference_number),
     ]
 

@@ -95,8 +95,27 @@ def order_canceled(
 ) -> Event:
     """OrderCanceled, after Order.record_cancel. `cl_ord_id` is the request's, or the order's when
     nobody asked; then `orig_cl_ord_id` is ""."""
-    state = _order_state(_CANCELED, order, 0)
-    return (*state[:2], cl_ord_id, *state[3:], orig_cl_ord_id, canceled_qty, reason)
+    return (
+        _CANCELED,
+        order.owner,
+        cl_ord_id,
+        order.order_id,
+        order.account,
+        order.symbol,
+        order.side,
+        order.order_type,
+        order.time_in_force,
+        order.quantity,
+        order.price,
+        order.cum_qty,
+        0,
+        order.cum_value,
+        order.ord_status,
+        order.order_reference_number,
+        orig_cl_ord_id,
+        canceled_qty,
+        reason,
+    )
 
 
 def order_replaced(order: Order, leaves_qty: int, orig_cl_ord_id: str) -> Event:

@@ -13,6 +13,7 @@ from oms.state import ExchangeState
 _SESSION_OPENED: Final = int(EventKind.SESSION_OPENED)
 _SESSION_CLOSED: Final = int(EventKind.SESSION_CLOSED)
 _SESSION_REFUSED: Final = int(EventKind.SESSION_REFUSED)
+_CANCELED_WITH_IT: Final = int(CancelReason.SESSION_CLOSED)
 
 
 def open_session(state: ExchangeState, command: Command) -> list[Event]:
@@ -58,6 +59,6 @@ def _end_session(state: ExchangeState, session: Session) -> list[Event]:
     session.is_open = False
     orders = list(session.open_orders.values()) if session.cancel_on_disconnect else []
     for order in orders:
-        events += cancel_open_order(state, order, order.cl_ord_id, "", CancelReason.SESSION_CLOSED)
+        events += cancel_open_order(state, order, order.cl_ord_id, "", _CANCELED_WITH_IT)
     events.append((_SESSION_CLOSED, session.name, session.gateway_id, len(orders)))
     return events
