@@ -627,6 +627,40 @@ def test_a_leader_whose_day_file_goes_while_it_is_fetched_lists_what_it_has():
     assert lab.installed == [100]
 
 
+def test_what_is_not_wanted_any_more_is_removed_before_the_rest_is_fetched():
+    lab = Lab()
+    while not piece_under_way(lab, "itch"):
+        lab.step()
+    oldest = min(lab.leader.day["events"])
+    assert f"events@{oldest}" in lab.disk.list_directory(INCOMING)
+    del lab.leader.day["events"][oldest]
+    lab.leader.take_snapshot(150)
+    lab.wire.clear()
+    lab.settle_until_listed()
+    while not piece_under_way(lab, "snapshots"):
+        lab.step()
+    assert f"events@{oldest}" not in lab.disk.list_directory(INCOMING)
+    lab.finish()
+    assert lab.content() == lab.leader.listed[-1][1]
+
+
+def test_a_day_file_and_then_the_snapshot_that_go_do_not_stop_the_leader(monkeypatch):
+    lab = Lab()
+    while not piece_under_way(lab, "events"):
+        lab.step()
+    lab.leader.disk.remove(Path("leader/events") / min(lab.leader.day["events"]))
+    lab.wire.clear()
+
+    def gone(path: Path) -> int:
+        raise FileNotFoundError(path)  # pruned by the maker since its name was listed
+
+    request = {"type": "snapshot_request", "source": 1, "index": 100, "file": 0, "offset": 0}
+    with monkeypatch.context() as patch:
+        patch.setattr(lab.leader.disk, "file_size", gone)
+        lab.leader.sender.requested(FOLLOWER, request, lab.now_s)
+    assert lab.wire == []
+
+
 def test_a_leader_that_begins_a_new_life_is_another_source():
     for steps in range(5, 40):
         lab = Lab()
