@@ -162,6 +162,8 @@ class SnapshotStore:
     def __init__(self, disk: Disk, directory: Path) -> None:
         self.directory = directory
         self._disk = disk
+        self.kept: list[int] = []
+        """Log entries of the good snapshots when the last one was written, oldest first."""
 
     def indexes(self) -> list[int]:
         """Log indexes of the snapshots in the folder, oldest first; none of them checked."""
@@ -196,19 +198,20 @@ class SnapshotStore:
             file.close()
         self._disk.rename(temporary, path)
         self._disk.sync_directory(self.directory)
-        self.prune()
+        self.kept = self.prune()
         return size
 
-    def prune(self) -> None:
-        """Keep the newest two that are good; remove older ones and what was left half-written.
-        Reads them whole: not for the event loop."""
+    def prune(self) -> list[int]:
+        """Keep the newest two that are good, and return their log entries, older first; remove
+        older ones and what was left half-written. Reads them whole: not for the event loop."""
         self.remove_unfinished()
-        good = 0
+        good: list[int] = []
         for index in reversed(self.indexes()):
-            if good == KEPT:
+            if len(good) == KEPT:
                 self._disk.remove(self.path(index))
             elif self.is_good(index):
-                good += 1
+                good.insert(0, index)
+        return good
 
     def remove_unfinished(self) -> None:
         """Remove what was left half-written."""

@@ -108,7 +108,8 @@ class SnapshotKeeper:
     def take_at_once(self) -> None:
         """A follower needs a snapshot and there is none for it: begin one, unless one is on its way
         or cannot be."""
-        if not self.is_running and self._position() > self.last_index:
+        waits = self._closed or self._runtime.time() < self._retry_s
+        if not waits and not self.is_running and self._position() > self.last_index:
             self.take()
 
     def check(self, index: int) -> None:
@@ -170,14 +171,17 @@ class SnapshotKeeper:
         self.last_made = made
         self.last_index = made.index
         self._bytes_before = -self._begun_at_bytes
-        self._trim()
+        if len(made.kept) > 1:
+            self._trim(made.kept[-2])
         self._on_taken()
         logger.info("snapshot after entry %d: %d bytes", made.index, made.size)
 
-    def _trim(self) -> None:
-        """A little at a time, so that trading does not wait for it."""
-        if not self._closed and self._storage.trim():
-            self._runtime.call_later(_TRIM_EVERY_S, self._trim)
+    def _trim(self, first_index: int) -> None:
+        """Forget the entries that the older of two good snapshots includes, a little at a time, so
+        that trading does not wait for it. What lies between the two is kept, for followers that are
+        a little behind, and in case the newer one is damaged."""
+        if not self._closed and self._storage.journal.trim(first_index):
+            self._runtime.call_later(_TRIM_EVERY_S, lambda: self._trim(first_index))
 
     def _compare(self, made: SnapshotMade) -> None:
         """Equal marks have equal hashes, or replaying the log does not lead to our state."""

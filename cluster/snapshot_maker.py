@@ -14,6 +14,7 @@ synced before the snapshot counts, since nobody makes those files anew once the 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -41,7 +42,8 @@ _NICENESS: Final = 10
 @dataclass(slots=True)
 class SnapshotMade:
     """A snapshot that is durable. `marks` are (mark id, event_seq, log index, state hash) of the
-    state that it was made of."""
+    state that it was made of; `kept` are the log entries of the good snapshots that are there now,
+    oldest first."""
 
     index: int
     size: int
@@ -49,6 +51,7 @@ class SnapshotMade:
     state_hash: str
     seconds: float
     marks: list[tuple[str, int, int, str]]
+    kept: list[int]
 
 
 def make_snapshot(
@@ -88,6 +91,7 @@ def make_snapshot(
         header.state_hash,
         round(time.monotonic() - started_s, 3),
         marks,
+        snapshots.kept,
     )
 
 
@@ -149,6 +153,8 @@ def _main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sync", type=Path, action="append", default=[])
     options = parser.parse_args(arguments)
     os.nice(_NICENESS)
+    with contextlib.suppress(OSError):  # out of memory: let it be this process, not the node
+        Path("/proc/self/oom_score_adj").write_text("1000")
     _end_with_parent()
     derivations: dict[str, Derivation] = {}
     if options.derivations:

@@ -199,13 +199,17 @@ class SnapshotSender:
         self._requested_s = now_s
         if message["file"] != LIST:
             self._send_piece(peer_id, message)
-        elif message["index"] in self._snapshots.indexes():
-            try:
-                self._send_list(peer_id, message["index"])
-            except OSError as error:
-                self._complain(f"no snapshot for node {peer_id}: {error}")
+        else:
+            self._send_list(peer_id, message["index"])
 
     def _send_list(self, peer_id: int, index: int) -> None:
+        try:
+            if index in self._snapshots.indexes():
+                self._list(peer_id, index)
+        except OSError as error:
+            self._complain(f"no snapshot for node {peer_id}: {error}")
+
+    def _list(self, peer_id: int, index: int) -> None:
         path = self._snapshots.path(index)
         files: list[OfferedFile] = []
         paths: list[Path] = []
@@ -248,8 +252,7 @@ class SnapshotSender:
             if data is None:  # the oldest file of a day may go at any time
                 logger.warning("the snapshot for node %d is listed anew: %s", peer_id, error)
                 self._listed.pop(peer_id, None)
-                if message["index"] in self._snapshots.indexes():
-                    self._send_list(peer_id, message["index"])
+                self._send_list(peer_id, message["index"])
                 return
             place = {key: message[key] for key in ("source", "index", "file", "offset")}
             self._send(
@@ -302,6 +305,8 @@ class SnapshotReceiver:
         self._offset = 0
         self._term = 0
         self._asked_s = float("-inf")
+        self._seen_s = float("-inf")
+        """When the sender was last heard."""
         self._busy = False
         """The disk is at work: nothing is asked for until it is done."""
         self._closed = False
@@ -311,7 +316,7 @@ class SnapshotReceiver:
 
     def offered(self, peer_id: int, message: Message, now_s: float) -> None:
         """Begin, or go on."""
-        self._term = message["term"]
+        self._term, self._seen_s = message["term"], now_s
         if self._busy:
             return
         if message["source"] != self._source:
@@ -353,6 +358,7 @@ class SnapshotReceiver:
 
     def received(self, peer_id: int, message: Message, now_s: float) -> None:
         """Take a piece and ask for the next one. Raises OSError."""
+        self._seen_s = now_s
         place = (message["source"], message["index"], message["file"], message["offset"])
         if self._busy or not self._files:
             return
@@ -373,7 +379,7 @@ class SnapshotReceiver:
 
     def abandon(self) -> None:
         """Nothing is being fetched any more: give the space back."""
-        if self._busy or self._source is None:
+        if self._busy:
             return
         self._drop_part()
         self._source, self._files, self._whole = None, [], {}
@@ -386,7 +392,7 @@ class SnapshotReceiver:
 
     def abandon_if_idle(self, now_s: float) -> None:
         """The same, unless something was asked for a moment ago."""
-        if now_s - self._asked_s > _FETCHING_S:
+        if now_s - max(self._asked_s, self._seen_s) > _FETCHING_S:
             self.abandon()
 
     def close(self) -> None:
@@ -437,7 +443,7 @@ class SnapshotReceiver:
 
         def then() -> None:
             self._whole = arrived
-            self._ask(peer_id, float("-inf"))
+            self._ask(peer_id, self._seen_s)
 
         self._run(work, then)
 
@@ -460,7 +466,7 @@ class SnapshotReceiver:
                 self._number = number
                 self._run(
                     functools.partial(self._open_part, file),
-                    functools.partial(self._ask, peer_id, float("-inf")),
+                    functools.partial(self._ask, peer_id, self._seen_s),
                 )
                 return
         if not self._is_needed(self._index):

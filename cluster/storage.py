@@ -101,13 +101,6 @@ class NodeStorage:
             logger.info("the journal begins anew with entry %d", base.log_index)
             journal.rebase(base.entry, base.log_index, base.term)
 
-    def trim(self) -> bool:
-        """Forget some of the entries that the older of two snapshots includes; returns whether
-        there are more. What lies between the two is kept, for followers that are a little behind,
-        and in case the newer one is damaged."""
-        indexes = self.snapshots.indexes()
-        return len(indexes) > 1 and self.journal.trim(indexes[-2])
-
     def close(self) -> None:
         """Close journal and events."""
         self.journal._destroy()
