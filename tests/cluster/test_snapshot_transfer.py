@@ -13,14 +13,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from snapshot_lab import NODE, SNAPSHOTS, MemoryDisk, header_of
+from test_storage import expected, facts, open_storage, write_journal, write_snapshots
 
 from cluster.codec import CodecError, decode_raft_message, pack
 from cluster.segment import JournalError
 from cluster.snapshot import SnapshotStore, snapshot_name
 from cluster.snapshot_transfer import (
     MARKER,
+    OfferedFile,
     SnapshotReceiver,
     SnapshotSender,
+    _encode_marker,
     install_received,
 )
 from cluster.snapshot_transfer import (
@@ -726,6 +729,37 @@ def test_a_damaged_marker_is_refused_with_what_to_do():
         f"{INCOMING / MARKER}: damaged; remove the folder {INCOMING} and start the node again: "
         "what was being fetched is fetched once more"
     )
+
+
+@pytest.mark.parametrize("last", [0, 12, 30])
+def test_power_loss_at_any_call_of_a_start_on_what_arrived_changes_nothing(last: int):
+    """The whole start of a node: files put in place, snapshot read, journal begun anew or kept."""
+    made = MemoryDisk()
+    write_journal(made, last, committed=last)
+    other = MemoryDisk()
+    write_snapshots(other, 20)
+    snapshot = OfferedFile(SNAPSHOT_FOLDER, snapshot_name(20), 1)
+    events = OfferedFile("events", "events-00000000000000000001.evt", 1)
+    made.put(INCOMING / snapshot.arrives_as, other.read(SNAPSHOTS / snapshot.name))
+    made.put(INCOMING / events.arrives_as, b"which nobody can read: it is removed")
+    made.put(INCOMING / MARKER, _encode_marker(20, [events, snapshot]))
+    what = expected(20, range(1, last + 1) if last > 20 else range(20, 21))
+    call, ended = 0, False
+    while not ended:
+        for seed in range(8):
+            disk = made.again(seed)
+            disk.fail_in = call
+            try:
+                storage = open_storage(disk)
+                ended = True
+            except PowerLoss:
+                disk.lose_power()
+                storage = open_storage(disk)
+            assert facts(storage) == what
+            assert storage.snapshots.indexes() == [20]
+            assert MARKER not in disk.list_directory(INCOMING)
+        call += 1
+    assert call > 10
 
 
 class Transfer(RuleBasedStateMachine):
