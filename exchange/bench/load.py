@@ -99,22 +99,31 @@ def _next_request(
     return request, new_order_single(name, symbol, side, QUANTITY, price_text)
 
 
-class LoadSession(asyncio.Protocol):
-    """A FIX session that keeps `window` requests unanswered until its plan or the time is over."""
+class WindowSession(asyncio.Protocol):
+    """A FIX session that keeps `window` requests unanswered. Where the requests come from, and what
+    becomes of the answers, is for those to say who derive from it."""
 
-    def __init__(self, comp_id: str, planned: list[PlannedRequest], window: int) -> None:
+    def __init__(self, comp_id: str, window: int) -> None:
         self.comp_id = comp_id
         self.logged_on = asyncio.Event()
         self.all_answered = asyncio.Event()
-        self.sent_ns = array("q")
-        self.answered_ns = array("q")
+        self.sent = 0
+        self.answered = 0
         self.lost_connection = False
-        self._planned = planned
         self._window = window
-        self._received: list[bytes] = []
         self._rest = b""
         self._transport: asyncio.Transport | None = None
         self._running = False
+
+    def next_frames(self, count: int) -> list[bytes]:
+        """The next requests, fewer than `count` only at the end; they are sent now."""
+        raise NotImplementedError
+
+    def received(self, data: bytes) -> None:
+        """Whatever came, as it came, the answer to the Logon included."""
+
+    def answers(self, messages: bytes, count: int) -> None:
+        """Whole messages, `count` answers among them, the next ones in the order of requests."""
 
     async def connect(self, address: Address) -> None:
         """Connect and log on."""
@@ -130,7 +139,7 @@ class LoadSession(asyncio.Protocol):
     def stop(self) -> None:
         """Send nothing more; answers still come in."""
         self._running = False
-        if len(self.answered_ns) >= len(self.sent_ns):
+        if self.answered >= self.sent:
             self.all_answered.set()
 
     def close(self) -> None:
@@ -151,9 +160,9 @@ class LoadSession(asyncio.Protocol):
         self.all_answered.set()
 
     def data_received(self, data: bytes) -> None:
-        self._received.append(data)
+        self.received(data)
         if not self.logged_on.is_set():
-            self.logged_on.set()  # whether it was a Logon is for ledger() to see
+            self.logged_on.set()
             return
         data = self._rest + data
         last = data.rfind(b"\x0110=")
@@ -168,30 +177,55 @@ class LoadSession(asyncio.Protocol):
         self._rest = data[end:]
         count = len(_ANSWER.findall(data, 0, end))
         if count:
-            self.answered_ns.extend([time.perf_counter_ns()] * count)
+            self.answered += count
+            self.answers(data[:end], count)
             if self._running:
                 self._send(count)
-            elif len(self.answered_ns) >= len(self.sent_ns):
+            elif self.answered >= self.sent:
                 self.all_answered.set()
 
     def _send(self, count: int) -> None:
-        first = len(self.sent_ns)
-        frames = [planned.frame for planned in self._planned[first : first + count]]
+        frames = self.next_frames(count)
         if not frames:
             self.stop()
             return
         assert self._transport is not None
         self._transport.write(b"".join(frames))
+        self.sent += len(frames)
+
+
+class LoadSession(WindowSession):
+    """Works off a plan, and keeps everything for a reconciliation afterwards."""
+
+    def __init__(self, comp_id: str, planned: list[PlannedRequest], window: int) -> None:
+        super().__init__(comp_id, window)
+        self.sent_ns = array("q")
+        self.answered_ns = array("q")
+        self._planned = planned
+        self._received: list[bytes] = []
+
+    def next_frames(self, count: int) -> list[bytes]:
+        """The next of the plan."""
+        frames = [planned.frame for planned in self._planned[self.sent : self.sent + count]]
         self.sent_ns.extend([time.perf_counter_ns()] * len(frames))
+        return frames
+
+    def received(self, data: bytes) -> None:
+        """Keep it; whether the first message was a Logon is for ledger() to see."""
+        self._received.append(data)
+
+    def answers(self, messages: bytes, count: int) -> None:
+        """Note when they came."""
+        self.answered_ns.extend([time.perf_counter_ns()] * count)
 
     @property
     def has_more(self) -> bool:
         """True while the plan is not used up."""
-        return len(self.sent_ns) < len(self._planned)
+        return self.sent < len(self._planned)
 
     def mix(self) -> Counter[str]:
         """How many requests of each MsgType were sent."""
-        return Counter(p.request.msg_type for p in self._planned[: len(self.sent_ns)])
+        return Counter(p.request.msg_type for p in self._planned[: self.sent])
 
     def ledger(self) -> Ledger:
         """What was sent and received, for reconciliation."""

@@ -148,6 +148,43 @@ def _register_bench(cli: click.Group) -> None:
 
         return _finish(run_failover(trials, fault, durability, say), "failover", as_json)
 
+    @verb(bench, "soak", "exchange bench soak --seconds 1800 --json")
+    @click.option("--seconds", type=click.FloatRange(1, 86_400), default=60.0, show_default=True)
+    @click.option("--clients", type=click.IntRange(1, 9), default=4, show_default=True)
+    @click.option(
+        "--window",
+        type=click.IntRange(1, 5_000),
+        default=100,
+        show_default=True,
+        help="Requests that each client has unanswered.",
+    )
+    @click.option(
+        "--dir",
+        "folder",
+        type=click.Path(path_type=Path, file_okay=False, exists=True),
+        help="Where to make the data folder.  [default: the system's temporary folder]",
+    )
+    @durability
+    @json_option
+    def soak(
+        seconds: float,
+        clients: int,
+        window: int,
+        folder: Path | None,
+        durability: str,
+        as_json: bool,
+    ) -> int:
+        """Full load without any fault: no election may happen.
+
+        Tells the memory of each process and the size of its files at the begin and at
+        the end; each order is canceled again, so the books do not grow.
+        Exit 1 after an election, or when anything was lost, doubled or unequal.
+        """
+        from exchange.bench.soak import Load, run_soak
+
+        load = Load(seconds, clients, window, durability)
+        return _finish(run_soak(load, folder, say), "soak", as_json)
+
 
 def _finish(run: Coroutine[Any, Any, dict[str, Any]], title: str, as_json: bool) -> int:
     """Run a measurement and print it; exit code 1 when something was lost, doubled or unequal."""
