@@ -66,6 +66,7 @@ def test_the_verbs_of_the_contract_are_there() -> None:
         ("demo",), ("status",), ("hash",), ("kill", "leader"), ("sessions",), ("tape",),
         ("verify",), ("market", "open"), ("market", "halt"), ("market", "resume"),
         ("market", "close"), ("bench", "throughput"), ("bench", "latency"), ("bench", "failover"),
+        ("bench", "soak"),
         ("snapshot",), ("replay",),
     } <= set(verbs(cli))  # fmt: skip
 
