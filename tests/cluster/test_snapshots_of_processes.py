@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -31,9 +32,11 @@ def cluster(tmp_path: Path):
 
 async def trimmed(cluster: LocalCluster, node: int, beyond: int = 1) -> int:
     """Wait until a node's journal begins behind `beyond`; where it begins."""
+    deadline_s = time.monotonic() + 60
     while (first := (await cluster.answers(node))["first_log_index"]) <= beyond:
+        assert time.monotonic() < deadline_s, f"node {node} has not trimmed its journal"
         await asyncio.sleep(0.05)
-    return first
+    return int(first)
 
 
 def snapshots_of(cluster: LocalCluster, node: int) -> list[int]:
