@@ -13,7 +13,7 @@ from cluster.interface import Derivation
 from cluster.replay import Entry, recover
 from cluster.replica import Replica
 from cluster.segment import JournalError
-from cluster.snapshot import Snapshot, SnapshotStore
+from cluster.snapshot import Snapshot, SnapshotStore, restore
 from matching.order_book import OrderBook
 from matching.types import Side
 from oms.order_state import Order
@@ -48,7 +48,8 @@ def rebuild(
     same place. Raises JournalError when snapshots and journal do not reach that far."""
     entries, committed = _read_journal(disk, wal_dir)
     wanted = committed if upto_index is None else upto_index
-    snapshot = snapshots.newest(upto_event_seq)
+    # Entries without events may follow the one that is wanted: not a snapshot of those.
+    snapshot = snapshots.newest(None if upto_event_seq is None else upto_event_seq - 1)
     replica, base = _restore(snapshot, derivations)
     rebuilt = Rebuilt(replica, base, base[1], 0)
     if entries and entries[0][1] > base[1] + 1:
@@ -98,7 +99,7 @@ def _restore(
         if name not in header.derived:
             raise JournalError(f"{snapshot.path}: holds nothing for {name!r}: made without it")
         derivation.restore(header.derived[name])
-    return Replica.restore(snapshot.parts), (header.entry, header.log_index, header.term)
+    return restore(snapshot), (header.entry, header.log_index, header.term)
 
 
 def _apply(replica: Replica, derivations: dict[str, Derivation], entry: Entry) -> None:

@@ -2,7 +2,7 @@
 
     file    magic 8s | format version u32 | header frame | frames of the state ... | end
     frame   length u32 | crc32c u32 (over the msgpack) | msgpack
-    end     length u32, 0 | sha256, 32 bytes, over everything before it
+    end     length u32, 0 | sha256, 32 bytes, over everything before it (in every version)
 
 All integers are little-endian. The header is a SnapshotHeader as a msgpack array; the frames after
 it are the parts of cluster.replica.Replica.snapshot_parts. A file is written under a temporary
@@ -26,6 +26,7 @@ from crc32c import crc32c
 
 from cluster.codec import CodecError, pack, unpack
 from cluster.disk import Disk
+from cluster.replica import Replica
 from cluster.segment import TEMPORARY_SUFFIX, JournalError
 
 MAGIC: Final = b"EXCHSNP\n"
@@ -119,14 +120,14 @@ def decode_snapshot(data: bytes, path: Path) -> Snapshot:
     magic, version = _PREFIX.unpack_from(data)
     if magic != MAGIC:
         raise _damaged(path, f"begins with {magic!r} instead of {MAGIC!r}")
+    body = memoryview(data)[:-_HASH_BYTES]
+    if hashlib.sha256(body).digest() != data[-_HASH_BYTES:]:
+        raise _damaged(path, "sha256 is not the one at its end")
     if version != FORMAT_VERSION:
         raise SnapshotError(
             f"{path}: format version {version}, this program reads {FORMAT_VERSION}: "
             "start the program that wrote it, or a newer one, on this folder"
         )
-    body = memoryview(data)[:-_HASH_BYTES]
-    if hashlib.sha256(body).digest() != data[-_HASH_BYTES:]:
-        raise _damaged(path, "sha256 is not the one at its end")
     frames = _frames(data, path)
     fields = next(frames, ())
     if len(fields) != len(SnapshotHeader._fields):
@@ -154,6 +155,14 @@ def _frames(data: bytes, path: Path) -> Iterator[Any]:
 
 def _damaged(path: Path, what: str) -> DamagedSnapshot:
     return DamagedSnapshot(f"{path}: damaged: {what}")
+
+
+def restore(snapshot: Snapshot) -> Replica:
+    """The state that a snapshot holds. Raises SnapshotError when it is of a newer program."""
+    try:
+        return Replica.restore(snapshot.parts)
+    except ValueError as error:
+        raise SnapshotError(f"{snapshot.path}: {error}") from error
 
 
 class SnapshotStore:

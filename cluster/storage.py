@@ -16,7 +16,7 @@ from cluster.journal import Journal
 from cluster.replay import rebuild_advice
 from cluster.replica import Replica
 from cluster.segment import JournalError
-from cluster.snapshot import Snapshot, SnapshotError, SnapshotStore
+from cluster.snapshot import SnapshotStore, restore
 from cluster.snapshot_transfer import install_received
 from cluster.voting import read_marker
 
@@ -62,7 +62,7 @@ class NodeStorage:
             disk.sync_directory(folders.snapshots)
             snapshot = self.snapshots.newest()
             self.base = None if snapshot is None else snapshot.header
-            self.replica = Replica() if snapshot is None else _restore(snapshot)
+            self.replica = Replica() if snapshot is None else restore(snapshot)
             self._join_journal()
             self.events = EventStore(
                 folders.events, resume_at=self.replica.next_event_seq, disk=disk
@@ -105,10 +105,3 @@ class NodeStorage:
         """Close journal and events."""
         self.journal._destroy()
         self.events.close()
-
-
-def _restore(snapshot: Snapshot) -> Replica:
-    try:
-        return Replica.restore(snapshot.parts)
-    except ValueError as error:
-        raise SnapshotError(f"{snapshot.path}: {error}") from error

@@ -17,7 +17,6 @@ from typing import Any
 
 from cluster.disk import Disk, RealDisk
 from cluster.replay import LogReplay, ReplayError
-from cluster.replica import Replica
 from cluster.segment import (
     EMPTY,
     Record,
@@ -27,7 +26,7 @@ from cluster.segment import (
     scan_segment,
     segment_number,
 )
-from cluster.snapshot import SnapshotError, decode_snapshot, snapshot_index
+from cluster.snapshot import SnapshotError, decode_snapshot, restore, snapshot_index
 
 _DIGEST_BYTES = 16
 
@@ -208,8 +207,11 @@ def _verify_snapshots(disk: Disk, directory: Path, replay: LogReplay, report: No
         report.snapshots.append(index)
         path = directory / name
         try:
-            Replica.restore(decode_snapshot(disk.read(path), path).parts)
-        except (SnapshotError, OSError, ValueError) as error:
+            snapshot = decode_snapshot(disk.read(path), path)
+            restore(snapshot)
+            if snapshot.header.log_index != index:
+                raise SnapshotError(f"{path}: it is of entry {snapshot.header.log_index}")
+        except (SnapshotError, OSError) as error:
             report.problems.append(Problem(str(path), 0, str(error)))
     if not report.problems and replay.first_index > max([1, *report.snapshots]):
         what = f"the journal begins with entry {replay.first_index}, and no snapshot reaches it"

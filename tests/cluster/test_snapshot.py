@@ -400,3 +400,15 @@ def test_a_write_that_fails_leaves_the_old_one_or_the_new_one(code, call):
     store.write(header_of(12), parts_of(12))
     assert newest_whole(disk) == 12
     assert len(disk.files(SNAPSHOTS)) == 2
+
+
+@pytest.mark.parametrize("offset", [8, 9, 10, 11])
+def test_a_flipped_bit_in_the_version_is_damage_and_no_newer_program(offset: int):
+    disk = MemoryDisk()
+    store = store_with(disk, 5, 9)
+    content = bytearray(disk.read(store.path(9)))
+    content[offset] ^= 4
+    disk.set_content(store.path(9).as_posix(), bytes(content))
+    newest = store.newest()
+    assert newest is not None
+    assert newest.header.log_index == 5

@@ -374,8 +374,32 @@ def test_at_an_event_the_state_is_the_one_after_the_entry_that_brought_it(
         assert STORY.next_event_seqs[index - 1] <= event < STORY.next_event_seqs[index]
         assert everything(rebuilt.replica) == STORY.live[index]
         assert rebuilt.base_index == max(
-            at for at in (0, *snapshots) if STORY.next_event_seqs[at] - 1 <= event
+            at for at in (0, *snapshots) if STORY.next_event_seqs[at] - 1 < event
         )
+
+
+def test_where_an_event_is_found_does_not_depend_on_where_snapshots_are():
+    """Entry 24 brings no event: the snapshot after it is beyond the entry that is asked for."""
+    event = STORY.next_event_seqs[24] - 1
+    wanted = next(at for at in range(LENGTH) if STORY.next_event_seqs[at] > event)
+    for snapshots in ((), (24,)):
+        disk = disk_with(*snapshots)
+        store = SnapshotStore(disk, SNAPSHOTS)
+        assert rebuild(disk, FOLDERS.wal, store, {}, upto_event_seq=event).entry[1] == wanted
+
+
+def test_a_state_of_a_newer_program_is_refused_with_the_name_of_its_file():
+    disk = MemoryDisk()
+    write_journal(disk, 30, committed=30)
+    write_snapshots(disk, 20)
+    store = SnapshotStore(disk, SNAPSHOTS)
+    snapshot = store.load(20)
+    first, *rest = snapshot.parts
+    store.write(snapshot.header, [(2, *first[1:]), *rest])
+    with pytest.raises(SnapshotError, match=rf"{store.path(20)}: .*version 2"):
+        open_storage(disk)
+    with pytest.raises(SnapshotError, match="version 2"):
+        rebuild(disk, FOLDERS.wal, store, {})
 
 
 def test_without_a_place_it_goes_as_far_as_entries_are_known_to_be_committed():

@@ -7,9 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from snapshot_lab import Story
 
+from cluster.disk import RealDisk
 from cluster.journal import Journal, JournalError
 from cluster.segment import MARK_BYTES
+from cluster.snapshot import snapshot_name
+from cluster.snapshot_maker import make_snapshot
 from cluster.verify import VerifyReport, verify
 
 SEGMENT_BYTES = 1024
@@ -232,3 +236,16 @@ def test_a_lost_last_mark_is_a_torn_tail_of_nothing(tmp_path: Path) -> None:
     report = verify([node])
     assert report.ok
     assert (report.nodes[0].entries, report.nodes[0].torn_tail_bytes) == (4, 0)
+
+
+def test_a_snapshot_under_the_name_of_another_entry_is_found(tmp_path: Path):
+    story = Story(1, 20)
+    journal = Journal(tmp_path / "wal")
+    story.write(journal, 1, 20)
+    journal._destroy()
+    snapshots = tmp_path / "snapshots"
+    snapshots.mkdir()
+    make_snapshot(RealDisk(), tmp_path / "wal", snapshots, 15, {}, [])
+    assert verify([tmp_path]).ok
+    (snapshots / snapshot_name(15)).rename(snapshots / snapshot_name(16))
+    assert "it is of entry 15" in verify([tmp_path]).problems[0].what
