@@ -12,7 +12,7 @@ TRIALS ?= 20
 SEED   ?= 1
 SEEDS  ?= 2000
 SOAK_SECONDS ?= 1800
-CHAOS_SECONDS ?= 120
+CHAOS_SECONDS ?= 90
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check bench simulate mutation chaos soak docker-test clean
@@ -64,7 +64,7 @@ simulate: $(VENV)/.runtime  ## the cluster under simulated faults (SEEDS=2000, S
 mutation: $(VENV)/.runtime  ## each safety rule taken out: is it noticed? (minutes)
 	$(BIN)/exchange simulate --mutations --seeds 10000
 
-chaos: $(VENV)/.test  ## processes, cables, disks broken under load (CHAOS_SECONDS=120)
+chaos: $(VENV)/.test  ## processes, cables, disks broken under load (CHAOS_SECONDS=90)
 	CHAOS_SECONDS=$(CHAOS_SECONDS) $(PYTEST) -m chaos -v tests/chaos $(ARGS)
 
 soak: $(VENV)/.runtime  ## full load, no fault, no election (SOAK_SECONDS=1800)

@@ -1,9 +1,10 @@
 """Machines of their own for the nodes of an exchange, whose cables can be pulled.
 
 A machine is a Linux network namespace. One of them, the edge, holds gateway, market data, clients
-and this very process; a bridge in it is the switch that all the others are plugged into:
+and this very process. All are plugged into a switch, a bridge in a namespace without addresses:
 
-    edge: 10.77.0.100, bridge "switch" -- port "node-1" === eth0, 10.77.0.1, the machine of node 1
+    machine 1 (node 1): eth0, 10.77.0.1 ===== port "m1" \\
+    edge: eth0, 10.77.0.100 ================= port "m0" -- bridge "switch"
 
 Nothing of the host's own network is touched, and nothing has to be cleaned up: the namespaces have
 no names, and the kernel removes them with the last process in them, however it ended.
@@ -36,7 +37,8 @@ EDGE = 0
 """The machine on which everything runs that is no node."""
 NETWORK = "10.77.0"
 EDGE_HOST_NUMBER = 100
-SWITCH = "switch"
+SWITCH = -1
+BRIDGE = "switch"
 NOBODY = "02:00:00:00:00:ff"
 """An Ethernet address that no interface has."""
 TOOLS = ("ip", "ss", "nsenter")
@@ -70,38 +72,35 @@ class Machines:
     """The edge and one machine per node; made by `machines()`. Node ids begin with 1."""
 
     def __init__(self, namespaces: dict[int, int]) -> None:
-        """`namespaces`: a descriptor for each machine, EDGE among them. Raises NoMachines."""
+        """`namespaces`: a descriptor for each machine, EDGE and SWITCH. Raises NoMachines."""
         self._namespaces = namespaces
         self._blocked: set[tuple[int, int]] = set()
-        self._waiting: set[tuple[int, str, str]] | None = None
         self._unplugged: set[int] = set()
-        _run("ip", "link", "set", "lo", "up")
-        _run("ip", "link", "add", SWITCH, "type", "bridge", "mcast_snooping", "0")
-        self._give_address(EDGE, SWITCH)
-        for machine in self.nodes:
-            _run(
-                *("ip", "link", "add", self.port(machine), "type", "veth"),
+        self._waiting: set[tuple[int, str, str]] | None = None
+        bridge = ("type", "bridge", "mcast_snooping", "0")
+        self._run_on(SWITCH, "ip", "link", "add", BRIDGE, "up", *bridge)
+        for machine in (*self.nodes, EDGE):
+            self._run_on(
+                SWITCH,
+                *("ip", "link", "add", self.port(machine), "up", "master", BRIDGE, "type", "veth"),
                 *("peer", "name", "eth0", "netns", self._path(machine)),
             )
-            _run("ip", "link", "set", self.port(machine), "master", SWITCH, "up")
+            address = f"{self.host(machine)}/24"
             self._run_on(machine, "ip", "link", "set", "lo", "up")
-            self._give_address(machine, "eth0")
-
-    def _give_address(self, machine: int, interface: str) -> None:
-        self._run_on(machine, "ip", "address", "add", f"{self.host(machine)}/24", "dev", interface)
-        self._run_on(machine, "ip", "link", "set", interface, "up")
-        # Multicast takes the interface of its route, as on a machine with a default route.
-        self._run_on(machine, "ip", "route", "add", "224.0.0.0/4", "dev", interface)
+            self._run_on(machine, "ip", "address", "add", address, "dev", "eth0")
+            self._run_on(machine, "ip", "link", "set", "eth0", "up")
+            # Multicast takes the interface of its route, as on a machine with a default route.
+            self._run_on(machine, "ip", "route", "add", "224.0.0.0/4", "dev", "eth0")
 
     @property
     def nodes(self) -> list[int]:
         """Every machine but the edge."""
-        return [machine for machine in self._namespaces if machine != EDGE]
+        return [machine for machine in self._namespaces if machine > EDGE]
 
     @staticmethod
     def port(machine: int) -> str:
         """Name of the port of the switch that a machine is plugged into."""
-        return f"node-{machine}"
+        return f"m{machine}"
 
     @staticmethod
     def host(machine: int) -> str:
@@ -122,22 +121,21 @@ class Machines:
 
     def unplug(self, machine: int) -> None:
         """Nothing gets to this machine or away from it any more; its interface stays up."""
-        _run("ip", "link", "set", self.port(machine), "nomaster")
+        self._run_on(SWITCH, "ip", "link", "set", self.port(machine), "nomaster")
         self._unplugged.add(machine)
 
     def plug_in(self, machine: int) -> None:
         """The opposite of unplug()."""
-        _run("ip", "link", "set", self.port(machine), "master", SWITCH)
+        self._run_on(SWITCH, "ip", "link", "set", self.port(machine), "master", BRIDGE)
         self._unplugged.discard(machine)
         self._waiting = None
 
     def block(self, source: int, target: int) -> None:
         """What `source` sends to `target` (unicast) gets lost; the other direction stays."""
-        device = SWITCH if source == EDGE else "eth0"
         self._run_on(
             source,
             *("ip", "neighbour", "replace", self.host(target), "lladdr", NOBODY),
-            *("dev", device, "nud", "permanent"),
+            *("dev", "eth0", "nud", "permanent"),
         )
         self._blocked.add((source, target))
 
@@ -145,8 +143,7 @@ class Machines:
         """The opposite of block(), however often that was called."""
         if (source, target) not in self._blocked:
             return
-        device = SWITCH if source == EDGE else "eth0"
-        self._run_on(source, "ip", "neighbour", "delete", self.host(target), "dev", device)
+        self._run_on(source, "ip", "neighbour", "delete", self.host(target), "dev", "eth0")
         self._blocked.discard((source, target))
         self._waiting = None
 
@@ -167,7 +164,7 @@ class Machines:
         the latest repair. TCP sends again after pauses that double, so a healed network is as good
         as before only after a while."""
         waiting = set()
-        for machine in self._namespaces:
+        for machine in (EDGE, *self.nodes):
             lines = self._run_on(machine, "ss", "-HtinO", "state", "established").splitlines()
             waiting |= {
                 (machine, line.split()[2], line.split()[3])  # local and peer address
@@ -204,7 +201,7 @@ def machines(count: int = 3) -> Iterator[Machines]:
         stack.callback(os.close, home)
         stack.callback(_call, "setns", home, CLONE_NEWNET)
         namespaces: dict[int, int] = {}
-        for machine in (*range(1, count + 1), EDGE):  # the edge last: there we stay
+        for machine in (SWITCH, *range(1, count + 1), EDGE):  # the edge last: there we stay
             _call("unshare", CLONE_NEWNET)
             namespaces[machine] = _namespace_of_this_thread()
             stack.callback(os.close, namespaces[machine])

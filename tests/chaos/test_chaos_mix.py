@@ -1,4 +1,4 @@
-"""Everything at random, for CHAOS_SECONDS (120) with CHAOS_SEED: one or two faults at a time.
+"""Everything at random, for CHAOS_SECONDS (90) with CHAOS_SEED: one or two faults at a time.
 
 The seed repeats the sequence of faults; how the processes get on with it is up to the machine.
 """
@@ -27,7 +27,7 @@ from exchange.machines import EDGE, Machines, missing
 
 pytestmark = pytest.mark.chaos
 
-SECONDS = float(os.environ.get("CHAOS_SECONDS", "120"))
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "90"))
 SEED = int(os.environ.get("CHAOS_SEED", str(time.time_ns() % 1_000_000)))
 LONGEST_HOLD_S = 2.0
 GAP_TIMEOUT_S = 30.0

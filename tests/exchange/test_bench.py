@@ -209,6 +209,7 @@ def test_failover_measures_a_gap_and_loses_nothing(fault: str) -> None:
     facts = bench("failover", "--trials", "2", "--fault", fault)
     assert facts["trials"] == len(facts["gaps_ms"]) == 2
     assert 0 < facts["gap_ms"]["p50"] <= facts["gap_ms"]["max"]
+    assert facts["elections"] >= 2, "the fault did nothing to the leader"
     assert (facts["lost"], facts["duplicated"], facts["hash_equal"]) == (0, 0, True)
     assert (facts["fault"], facts["problems"]) == (fault, [])
 
