@@ -36,6 +36,7 @@ from typing import Final, NamedTuple, Protocol
 from crc32c import crc32c
 
 from cluster.disk import Disk, DiskFile
+from cluster.segment import JournalError
 
 FORMAT_VERSION: Final = 2
 SEGMENT_BYTES: Final = 64 << 20
@@ -57,6 +58,10 @@ logger = logging.getLogger(__name__)
 
 class DayFileError(ValueError):
     """A file is damaged, of a newer version or does not belong here: which one, where and what."""
+
+
+class NewerDayFile(DayFileError, JournalError):
+    """What a newer program wrote is sound, and must not be thrown away."""
 
 
 class FileKind(NamedTuple):
@@ -250,6 +255,8 @@ class DayFiles:
                 continue
             try:
                 segment = self._scan(name, first, end)
+            except NewerDayFile:
+                raise
             except DayFileError as error:
                 problems.append(str(error))
             else:
@@ -355,6 +362,12 @@ def _check_header(
     _, version, found_first, found_label, crc = _HEADER.unpack(header)
     if crc32c(header[: -_CRC.size]) != crc:
         raise DayFileError(f"{path}: the checksum of the header is wrong")
+    if version > FORMAT_VERSION:
+        raise NewerDayFile(
+            f"{path}: format version {version}, this program knows versions up to "
+            f"{FORMAT_VERSION}: it was written by a newer program; start that one, or a newer one, "
+            "on this folder. Nothing was changed"
+        )
     if version != FORMAT_VERSION:
         raise DayFileError(f"{path}: format version {version}, not {FORMAT_VERSION}")
     if first is not None and found_first != first:

@@ -61,7 +61,11 @@ class Node:
             {name: sink.day_files()[0] for name, sink in self._sinks.items()},
         )
         storage = NodeStorage(
-            RealDisk(), folders, node_id=self.node_id, segment_bytes=self.settings.segment_bytes
+            RealDisk(),
+            folders,
+            segment_bytes=self.settings.segment_bytes,
+            day_files_bytes=self.settings.day_files_bytes,
+            node_id=self.node_id,
         )
         self.events = storage.events
         for name, sink in self._sinks.items():

@@ -64,6 +64,8 @@ class NodeSettings:
     segment_bytes: int = 64 << 20
     snapshot_after_bytes: int = 128 << 20
     """A snapshot is taken when the journal has grown by so much since the last one."""
+    day_files_bytes: int = 16 << 30
+    """Events that are kept on disk, at most; the oldest go first."""
     snapshot_chunk_bytes: int = 256 << 10
     """Size of the pieces in which a snapshot goes to another node."""
     reference_data: tuple[tuple[tuple[object, ...], ...], ...] = field(default=((), (), ()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from cluster.day_files import MAX_BYTES
 from cluster.disk import Disk
 from cluster.event_store import EventStore
 from cluster.guard import SafetyViolation, log_fits_snapshot
@@ -43,10 +44,17 @@ class NodeStorage:
     an empty start; `replica` is the state after it, and the journal goes on from there."""
 
     def __init__(
-        self, disk: Disk, folders: NodeFolders, *, segment_bytes: int, node_id: int | None = None
+        self,
+        disk: Disk,
+        folders: NodeFolders,
+        *,
+        segment_bytes: int,
+        day_files_bytes: int = MAX_BYTES,
+        node_id: int | None = None,
     ) -> None:
-        """`node_id`: refuse the folder of another node. Raises JournalError (SnapshotError) with a
-        sentence that says what to do, OSError."""
+        """`day_files_bytes`: how much is kept of the day's events. `node_id`: refuse the folder of
+        another node. Raises JournalError (SnapshotError) with a sentence that says what to do,
+        OSError."""
         self.disk = disk
         self.folders = folders
         self.snapshots = SnapshotStore(disk, folders.snapshots)
@@ -65,7 +73,10 @@ class NodeStorage:
             self.replica = Replica() if snapshot is None else restore(snapshot)
             self._join_journal()
             self.events = EventStore(
-                folders.events, resume_at=self.replica.next_event_seq, disk=disk
+                folders.events,
+                resume_at=self.replica.next_event_seq,
+                disk=disk,
+                max_bytes=day_files_bytes,
             )
         except BaseException:
             self.journal._destroy()

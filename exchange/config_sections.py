@@ -123,6 +123,12 @@ class Cluster:
         "A node takes a snapshot when its journal has grown by so much since the last one. "
         "A restart replays up to so much; memory and disk hold up to three times as much.",
     )
+    day_files_bytes: int = key(
+        16 << 30,
+        integer(1 << 28, 1 << 44, 16 << 30),
+        "Events, and as much again of ITCH messages, that a node keeps on disk; the oldest "
+        "go first, and who asks for those is refused.",
+    )
     opening_state: TradingState = key(
         TradingState.TRADING,
         choice(TradingState, {**OPENING_STATES}),

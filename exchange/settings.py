@@ -103,6 +103,7 @@ def node_settings(config: Config, node_id: int) -> NodeSettings:
         max_pending_bytes=cluster.max_pending_bytes,
         segment_bytes=cluster.segment_bytes,
         snapshot_after_bytes=cluster.snapshot_after_bytes,
+        day_files_bytes=cluster.day_files_bytes,
         reference_data=reference_data(config),
         opening_state=int(cluster.opening_state),
         tls=tls_settings(config, node_name(node_id)),
@@ -157,6 +158,7 @@ def feed_settings(config: Config, node_id: int) -> FeedSettings:
         max_payload=marketdata.max_payload,
         heartbeat_ms=marketdata.heartbeat_ms,
         memory_bytes=marketdata.memory_bytes,
+        store_bytes=config.cluster.day_files_bytes,
     )
 
 

@@ -69,6 +69,7 @@ class ItchPublisher:
             settings.store_dir,
             settings.session,
             settings.memory_bytes,
+            max_bytes=settings.store_bytes,
             resume_at=self.feed.next_sequence_number,
         )
         self._timer = self._loop.call_later(self._interval_s, self._on_timer)

@@ -63,6 +63,8 @@ class FeedSettings:
     heartbeat_ms: int = 1_000
     memory_bytes: int = 8 << 20
     """Recent messages kept in memory for re-requests; older ones are read from the file."""
+    store_bytes: int = 16 << 30
+    """Messages kept in files, at most; the oldest go first."""
 
     def __post_init__(self) -> None:
         moldudp64.session_field(self.session)
