@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from crc32c import crc32c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from cluster.day_files import BLOCK_BYTES
 from cluster.disk import RealDisk, RealDiskFile
 from cluster.event_store import EVENT_FILES, EventStore, EventStoreError
 from cluster.interface import AppliedBatch
+from cluster.segment import JournalError
 from oms.events import BookAdded, EventKind, OrderStatusReported
 
 
@@ -360,6 +362,21 @@ def test_a_missing_file_is_told_and_what_comes_behind_it_is_kept(
     assert list(store.read_from(first)) == expected(batches, first, None)
     assert [path.name for path in sorted(tmp_path.iterdir())] == names[5:]
     store.close()
+
+
+def test_what_a_newer_program_wrote_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    store = EventStore(tmp_path, block_bytes=1, segment_bytes=200)
+    filled(store, [3] * 10)
+    store.close()
+    newest = max(tmp_path.iterdir())
+    header = bytearray(newest.read_bytes()[:40])
+    header[8] += 1
+    header[36:] = crc32c(header[:36]).to_bytes(4, "little")
+    newest.write_bytes(header + newest.read_bytes()[40:])
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(JournalError, match="written by a newer program"):
+        EventStore(tmp_path, resume_at=31)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_what_the_files_lack_in_front_of_the_snapshot_makes_all_of_them_useless(
