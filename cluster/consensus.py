@@ -125,14 +125,15 @@ class Consensus:
 
     async def _replay(self) -> None:
         known = min(self.journal.recovered_commit_index, self.journal.last_index)
-        started_s, reported_s = self._time(), self._time()
+        started_s, reported_s, begun_at = self._time(), self._time(), self.applied_index
         while self.applied_index < known:
             self._core.apply_recovered(min(self.applied_index + _REPLAY_ENTRIES_PER_TURN, known))
             if self._time() - reported_s > 1:
                 reported_s = self._time()
                 logger.info("replay: log entry %d of %d", self.applied_index, known)
             await asyncio.sleep(0)
-        logger.info("replayed %d log entries in %.2f s", known, self._time() - started_s)
+        replayed = max(0, self.applied_index - begun_at)
+        logger.info("replayed %d log entries in %.2f s", replayed, self._time() - started_s)
 
     async def close(self) -> None:
         """Leave the cluster; the others elect a new leader if this was it."""

@@ -143,9 +143,6 @@ def test_a_journal_keeps_what_it_promised_whenever_the_power_goes(
     assert opened > 1000, "the run is too tame to prove anything"
 
 
-@pytest.mark.xfail(
-    strict=True, raises=Broken, reason="SegmentWriter.resume does not sync the directory"
-)
 def test_a_name_that_was_not_synced_when_the_process_was_killed_is_synced_by_the_next_one(
     tmp_path: Path,
 ) -> None:
