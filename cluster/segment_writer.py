@@ -43,8 +43,8 @@ class SegmentWriter:
         found is durable on return: after a crash of the process alone it may have been in the
         kernel's memory only.
         """
-        # A name that is not synced yet (killed between rename and sync) would go with the power, and
-        # everything that is promised from here on with it.
+        # A name that is not synced yet (killed between rename and sync) would go with the power,
+        # and everything that is promised from here on with it.
         self._disk.sync_directory(self._directory)
         self._segments = segments
         last = segments[-1]
