@@ -148,6 +148,21 @@ def _register_bench(cli: click.Group) -> None:
 
         return _finish(run_failover(trials, fault, durability, say), "failover", as_json)
 
+    @verb(bench, "recovery", "exchange bench recovery --orders 1000000 --commands 1000000 --json")
+    @click.option("--orders", type=click.IntRange(1), default=100_000, show_default=True)
+    @click.option("--commands", type=click.IntRange(1), default=100_000, show_default=True)
+    @durability
+    @json_option
+    def recovery(orders: int, commands: int, durability: str, as_json: bool) -> int:
+        """How a node comes back with many open orders.
+
+        Loads a snapshot of --orders open orders, replays --commands of the journal after
+        it, and watches whether matching pauses while the next snapshot is taken.
+        """
+        from exchange.bench.recovery import run_recovery
+
+        return _finish(run_recovery(orders, commands, durability, say), "recovery", as_json)
+
     @verb(bench, "soak", "exchange bench soak --seconds 1800 --json")
     @click.option("--seconds", type=click.FloatRange(1, 86_400), default=60.0, show_default=True)
     @click.option("--clients", type=click.IntRange(1, 9), default=4, show_default=True)

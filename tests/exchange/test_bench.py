@@ -238,3 +238,15 @@ def test_a_soak_tells_what_has_grown() -> None:
     for growth in ("memory_bytes", "journal_bytes", "disk_bytes"):
         assert all(found["end"] > 0 for found in facts[growth].values())
         assert {"node-1", "node-2", "node-3"} <= facts[growth].keys()
+
+
+def test_recovery_measures_load_replay_and_pause() -> None:
+    facts = bench("recovery", "--orders", "400", "--commands", "600")
+    assert (facts["open_orders"], facts["commands"]) == (400, 600)
+    assert min(facts["snapshot_bytes"], facts["bytes_per_open_order"], facts["load_s"]) > 0
+    assert facts["restart_s"] > facts["restart_detail_s"]["load"] > 0
+    assert facts["replay_commands_per_s"] > 0
+    assert facts["memory_peak_bytes"] > facts["snapshot_bytes"]
+    assert facts["pause_ms"].keys() == facts["ack_us"].keys() == {"without", "during"}
+    assert facts["ack_us"]["during"]["max"] >= facts["ack_us"]["during"]["p50"] > 0
+    assert (facts["lost"], facts["duplicated"], facts["problems"]) == (0, 0, [])
