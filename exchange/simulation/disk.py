@@ -17,7 +17,12 @@ class PowerLoss(Exception):
 class _File:
     """Bytes as the running system sees them, bytes that are synced, and the writes in between."""
 
+    __slots__ = ("ends", "seen", "synced", "unsynced")
+
     def __init__(self) -> None:
+        self.ends = (0, 0)
+        """How far it had been filled by the sync before the last one that added something, and by
+        that one."""
         self.seen = bytearray()
         self.synced = bytearray()
         self.unsynced: list[tuple[int, bytes]] = []
@@ -31,12 +36,28 @@ class _File:
         self.unsynced.append((size, b""))
 
     def sync(self) -> None:
-        self.synced = bytearray(self.seen)
+        end = self.ends[1]
+        for offset, data in self.unsynced:
+            if data:
+                _put(self.synced, offset, data)
+                if any(data):
+                    end = max(end, offset + len(data))
+            else:
+                _resize(self.synced, offset)
+        if end > self.ends[1]:
+            self.ends = self.ends[1], end
+        self.unsynced.clear()
+
+    def replace(self, content: bytes | bytearray) -> None:
+        """All of it is other bytes now, synced."""
+        self.seen, self.synced = bytearray(content), bytearray(content)
         self.unsynced.clear()
 
     def lose_power(self, random: Random) -> None:
         """Each sector of each unsynced write is there, is not, or is there in part."""
-        found = bytearray(self.synced)
+        if not self.unsynced:
+            return
+        found = self.synced
         for offset, data in self.unsynced:
             if not data:
                 if random.random() < 0.5:
@@ -52,8 +73,7 @@ class _File:
                 elif fate == "sectors" and random.random() < 0.5:
                     _put(found, offset + at, part[: random.randrange(length)])
                 at += length
-        self.seen = found
-        self.sync()
+        self.replace(found)
 
 
 def _resize(content: bytearray, size: int) -> None:
@@ -62,8 +82,10 @@ def _resize(content: bytearray, size: int) -> None:
 
 
 def _put(content: bytearray, offset: int, data: bytes) -> None:
-    content.extend(bytes(max(0, offset + len(data) - len(content))))
-    content[offset : offset + len(data)] = data
+    end = offset + len(data)
+    if end > len(content):
+        content.extend(bytes(end - len(content)))
+    content[offset:end] = data
 
 
 class _Handle:
@@ -74,11 +96,18 @@ class _Handle:
 
     def write_at(self, offset: int, data: bytes) -> None:
         assert self._open
-        self._disk.step("write", lambda: self._file.write(offset, data))
+        failure = self._disk.begin("write")
+        if failure is None or isinstance(failure, PowerLoss):
+            self._file.write(offset, data)
+        if failure is not None:
+            raise failure
 
     def sync_data(self) -> None:
         assert self._open
-        self._disk.step("sync", self._file.sync)
+        failure = self._disk.begin("sync")
+        if failure is not None:
+            raise failure
+        self._file.sync()
 
     def allocate(self, size: int) -> None:
         assert self._open
@@ -105,36 +134,47 @@ class _Lock:
         self._disk.locked = False
 
 
+_Change = tuple[str, "_File | None"]
+"""A name, and what it is the name of from now on."""
+
+
 class SimulatedDisk:
     """Implements cluster.disk.Disk. Files have their whole path as name; one lock for all.
 
-    `calls` lists what was done. `fail_in` counts down with every call that changes something; the
-    one that finds 0 raises `failure` instead of doing it (or, for PowerLoss, after or before it).
+    `calls` lists what was done. `fail_in` counts down with every call that changes something (with
+    every one named `failing_call`, if that is set); the one that finds 0 raises `failure` instead
+    of doing it (or, for PowerLoss, after or before it).
     """
 
     def __init__(self, random: Random) -> None:
         self.random = random
         self.names: dict[str, _File] = {}
         self.synced_names: dict[str, _File] = {}
-        self.unsynced_names: list[tuple[str, _File | None]] = []
+        self.unsynced_names: list[_Change] = []
+        self._rename_pairs: list[tuple[_Change, _Change]] = []
         self.locked = False
         self.calls: list[str] = []
         self.fail_in: int | None = None
+        self.failing_call: str | None = None
         self.failure: Exception = PowerLoss()
 
     # --- the outside ------------------------------------------------------------------------------
 
     def lose_power(self) -> None:
         """What is left on the disk afterwards becomes all there is."""
-        for name, file in self.unsynced_names:
-            if self.random.random() < 0.5:
-                _set(self.synced_names, name, file)
+        fates = {id(change): self.random.random() < 0.5 for change in self.unsynced_names}
+        for new, old in self._rename_pairs:  # as a whole, or not at all if neither is synced
+            fates[id(new)] = fates[id(old)] = id(old) not in fates or fates.get(id(new), True)
+        for change in self.unsynced_names:
+            if fates[id(change)]:
+                _set(self.synced_names, *change)
         self.unsynced_names.clear()
+        self._rename_pairs.clear()
         for file in self.synced_names.values():
             file.lose_power(self.random)
         self.names = dict(self.synced_names)
         self.locked = False
-        self.fail_in = None
+        self.heal()
 
     def content(self, name: str) -> bytes:
         """Bytes of a file."""
@@ -142,9 +182,7 @@ class SimulatedDisk:
 
     def set_content(self, name: str, content: bytes) -> None:
         """Damage a file."""
-        file = self.names[name]
-        file.seen = bytearray(content)
-        file.sync()
+        self.names[name].replace(content)
 
     def copy(self) -> SimulatedDisk:
         """The same bytes, all synced, unlocked."""
@@ -155,23 +193,43 @@ class SimulatedDisk:
         other.synced_names = dict(other.names)
         return other
 
-    def step(self, call: str, action: Callable[[], None]) -> None:
-        """Do something, unless it is time to fail."""
+    def flip_bit(self, directory: Path, suffix: str) -> str | None:
+        """Flip one bit of what filled a file before its last sync, so that something may be synced
+        that vouches for it. Returns the file's name, None if there is no such bit."""
+        names = [(directory / name).as_posix() for name in self.list_directory(directory)]
+        names = [name for name in names if name.endswith(suffix) and self.names[name].ends[0]]
+        if not names:
+            return None
+        name = self.random.choice(names)
+        file = self.names[name]
+        content = file.synced
+        content[self.random.randrange(file.ends[0])] ^= 1 << self.random.randrange(8)
+        file.replace(content)
+        return name
+
+    def heal(self) -> None:
+        """Nothing fails any more."""
+        self.fail_in = self.failing_call = None
+
+    def begin(self, call: str) -> Exception | None:
+        """Note a call that is about to change something; with what it has to fail, if it has to."""
         self.calls.append(call)
-        if self.fail_in is None:
-            action()
-            return
+        if self.fail_in is None or self.failing_call not in (None, call):
+            return None
         self.fail_in -= 1
         if self.fail_in >= 0:
-            action()
-            return
-        if isinstance(self.failure, PowerLoss):
-            # a sync that was cut short has not synced, a write may still be lost: both may be done
-            if call != "sync":
-                action()
-            raise self.failure
+            return None
         self.fail_in = 0
-        raise self.failure
+        return self.failure
+
+    def step(self, call: str, action: Callable[[], None]) -> None:
+        """Do something, unless it is time to fail."""
+        failure = self.begin(call)
+        # a sync that was cut short has not synced, a write may still be lost: both may be done
+        if failure is None or (isinstance(failure, PowerLoss) and call != "sync"):
+            action()
+        if failure is not None:
+            raise failure
 
     # --- cluster.disk.Disk ------------------------------------------------------------------------
 
@@ -199,6 +257,7 @@ class SimulatedDisk:
         def rename() -> None:
             self._name(target.as_posix(), self.names[source.as_posix()])
             self._name(source.as_posix(), None)
+            self._rename_pairs.append((self.unsynced_names[-2], self.unsynced_names[-1]))
 
         self.step("rename", rename)
 

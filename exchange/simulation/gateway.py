@@ -18,6 +18,7 @@ from oms.commands import CancelOrder, CommandKind, EnterOrder, OpenSession
 from oms.events import EventKind
 
 _SYMBOLS = ("AAPL", "MSFT")
+_PENDING_MAX = 20
 _ANSWERS = (EventKind.ORDER_ACCEPTED, EventKind.ORDER_REJECTED)
 
 
@@ -41,12 +42,12 @@ class Pipe:
         rng = self.world.rng
         arrival_s = max(self._last_arrival_s, self.world.now_s + 0.0002 + 0.0005 * rng.random())
         self._last_arrival_s = arrival_s
+        self.world.after(arrival_s - self.world.now_s, other.arrive, data)
 
-        def arrive() -> None:
-            if other.open:
-                other.life.guarded(lambda: other.receive(data))()
-
-        self.world.after(arrival_s - self.world.now_s, arrive)
+    def arrive(self, data: bytes) -> None:
+        """Bytes from the other end, for the process at this one."""
+        if self.open:
+            self.life.run(self.receive, data)
 
     def receive(self, data: bytes) -> None:
         """Bytes from the other end."""
@@ -58,10 +59,7 @@ class Pipe:
         for end in (self, self.other):
             if end is not None and end.open:
                 end.open = False
-                lost = end.life.guarded(
-                    lambda end=end: end.protocol.connection_lost(None)  # type: ignore[misc]
-                )
-                self.world.after(0.0002, lost)
+                self.world.after(0.0002, end.protocol.connection_lost, None, life=end.life)
 
     def close(self) -> None:
         """End the connection once what was written has arrived."""
@@ -83,14 +81,19 @@ class Pipe:
 class Gateway:
     """One client of the cluster with a session of its own."""
 
-    def __init__(self, world: World, members: list[Member], session: str) -> None:
+    def __init__(
+        self, world: World, members: list[Member], session: str, orders_max: int = 3
+    ) -> None:
+        """Enters up to `orders_max` at a time."""
         self.world = world
         self.session = session
         self.trading = True
         self.sent = 0
         self.answers: dict[str, int] = {}
         self.last_answer_s = 0.0
-        self.rate_s = world.rng.uniform(0.005, 0.05)
+        self.pause_s = world.rng.uniform(0.005, 0.05)
+        """Mean time between two moments at which it trades."""
+        self._orders_max = orders_max
         self._members = members
         self._open_orders: list[str] = []
         self._lives = 0
@@ -103,7 +106,6 @@ class Gateway:
         self._lives += 1
         self.life = Life(self.world)
         self._last_event_seq = 0
-        self._seen: dict[int, None] = {}
         self._open_orders.clear()
         self.client = ClusterClient(
             f"gateway-{self.session}",
@@ -116,7 +118,7 @@ class Gateway:
         self.client.attach(self.life.call_soon)
         self._pipes: dict[int, Pipe] = {}
         self.life.call_soon(self._dial)
-        self.life.call_later(self.rate_s, self._trade)
+        self.life.call_later(self.pause_s, self._trade)
 
     def crash(self) -> None:
         """The process is killed and started again at once."""
@@ -161,8 +163,8 @@ class Gateway:
             raise Violation(f"{self.session}: refused although nobody took its name over")
 
     def _trade(self) -> None:
-        self.life.call_later(self.rate_s * (0.5 + self.world.rng.random()), self._trade)
-        if self.client.pending > 200 or not self.trading:
+        self.life.call_later(self.pause_s * (0.5 + self.world.rng.random()), self._trade)
+        if self.client.pending > _PENDING_MAX or not self.trading:
             return
         rng = self.world.rng
         if not self.sent:
@@ -171,7 +173,7 @@ class Gateway:
                     CommandKind.OPEN_SESSION, self.session, f"gateway-{self.session}", False, False
                 )
             )
-        for _ in range(rng.randrange(1, 4)):
+        for _ in range(rng.randint(1, self._orders_max)):
             if self._open_orders and rng.random() < 0.3:
                 self._cancel()
             else:
@@ -217,10 +219,9 @@ class Gateway:
 
     def _on_batch(self, batch: EventBatch) -> None:
         for event_seq, event in batch.events:
-            if event_seq in self._seen or event_seq <= self._last_event_seq:
+            if event_seq <= self._last_event_seq:
                 raise Violation(f"{self.session}: event {event_seq} came twice or out of order")
             self._last_event_seq = event_seq
-            self._seen[event_seq] = None
             if event[1] != self.session:
                 raise Violation(f"{self.session}: got an event of {event[1]}")
             if event[0] in _ANSWERS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,19 +13,19 @@ from cluster.core import NodeCore
 from cluster.event_store import EventStore, EventStoreError
 from cluster.guard import SafetyViolation
 from cluster.interface import AppliedBatch
-from cluster.journal import Journal, JournalError
+from cluster.journal import FlushJob, Journal, JournalError
 from cluster.runtime import FlushDone
+from cluster.segment import SUFFIX
 from cluster.settings import Address, NodeSettings
 from cluster.snapshot_maker import SnapshotMade, make_snapshot
 from cluster.storage import NodeFolders, NodeStorage
+from cluster.voting import FILE_NAME
 from exchange.simulation.disk import PowerLoss, SimulatedDisk
 from exchange.simulation.network import Fabric, SimulatedNetwork
 from exchange.simulation.world import EPOCH_NS, Life, SimulatedFlusher, Violation, World
 from oms.reference_data import Account, Instrument, SessionDefinition
 
 T = TypeVar("T")
-SEGMENT_BYTES = 32 << 10
-CHUNK_BYTES = 4 << 10
 SESSIONS = ("CLIENT1", "CLIENT2", "CLIENT3")
 REFERENCE_DATA = (
     tuple(
@@ -39,9 +40,18 @@ _FOLDERS = NodeFolders(_DIRECTORY, {})
 _NOWHERE = Address("simulated", 0)
 
 
-def settings_of(
-    node_id: int, members: tuple[int, ...], snapshot_after_bytes: int = 1 << 30
-) -> NodeSettings:
+@dataclass(frozen=True, slots=True)
+class MemberOptions:
+    """What the nodes of a run are set to; drawn per seed."""
+
+    heartbeat_ms: int = 10
+    suspect_after_ms: int = 60
+    segment_bytes: int = 32 << 10
+    snapshot_after_bytes: int = 1 << 30
+    snapshot_chunk_bytes: int = 4 << 10
+
+
+def settings_of(node_id: int, members: tuple[int, ...], options: MemberOptions) -> NodeSettings:
     """Settings as a live node has them; the addresses are never used."""
     addresses = dict.fromkeys(members, _NOWHERE)
     return NodeSettings(
@@ -52,9 +62,11 @@ def settings_of(
         client_bind=_NOWHERE,
         http_bind=_NOWHERE,
         data_dir=_DIRECTORY,
-        segment_bytes=SEGMENT_BYTES,
-        snapshot_after_bytes=snapshot_after_bytes,
-        snapshot_chunk_bytes=CHUNK_BYTES,
+        heartbeat_ms=options.heartbeat_ms,
+        suspect_after_ms=options.suspect_after_ms,
+        segment_bytes=options.segment_bytes,
+        snapshot_after_bytes=options.snapshot_after_bytes,
+        snapshot_chunk_bytes=options.snapshot_chunk_bytes,
         gateway_grace_ms=2_000,
         reference_data=REFERENCE_DATA,
     )
@@ -66,14 +78,23 @@ class Watch:
     def applied(self, member: Member, batch: AppliedBatch) -> None:
         """A batch was applied."""
 
-    def sent(self, member: Member, message: dict[str, Any]) -> None:
+    def committed(self, member: Member, index: int) -> None:
+        """The member's commit index, again and again."""
+
+    def sent(self, member: Member, peer_id: int, message: dict[str, Any]) -> None:
         """A raft message left."""
+
+    def flushed(self, member: Member, job: FlushJob) -> None:
+        """A flush is on the disk."""
+
+    def crashed(self, member: Member, unfinished: FlushJob | None) -> None:
+        """The process ended; of a flush that was under way any part may be on the disk."""
 
     def wiped(self, member: Member) -> None:
         """The member's disk is empty."""
 
-    def flushed(self, member: Member, durable_index: int) -> None:
-        """A flush is on the disk, and with it the member's log up to `durable_index`."""
+    def started(self, member: Member, storage: NodeStorage, *, interrupted: bool) -> None:
+        """The member has read its disk. `interrupted`: not for the first time since it ended."""
 
 
 class _Job:
@@ -102,7 +123,7 @@ class _Runtime(Life):
             done,
             self._member.flush_latency_s,
             lambda: self._member.disk_hangs,
-            lambda durable_index: self._member.watch.flushed(self._member, durable_index),
+            lambda job: self._member.watch.flushed(self._member, job),
         )
         return self.disk_thread
 
@@ -120,9 +141,12 @@ class _Runtime(Life):
             error: BaseException | None = None
             try:
                 result = work()
+            except PowerLoss:
+                self._member._power_lost()
+                return
             except Exception as raised:
                 error = raised
-            self._member.world.after(0.0, self.guarded(lambda: self._tell(done, result, error)))
+            self._member.world.after(0.0, self._tell, done, result, error, life=self)
 
         rng = self._member.world.rng
         slow = rng.random() < 0.05
@@ -154,7 +178,7 @@ class _Runtime(Life):
         send = self.end_of_wire.send
 
         def watched_send(peer_id: int, message: dict[str, Any]) -> None:
-            member.watch.sent(member, message | {"to": peer_id})
+            member.watch.sent(member, peer_id, message)
             send(peer_id, message)
 
         self.end_of_wire.send = watched_send  # type: ignore[method-assign]
@@ -171,7 +195,7 @@ class Member:
         world: World,
         fabric: Fabric,
         watch: Watch,
-        snapshot_after_bytes: int = 1 << 30,
+        options: MemberOptions,
     ) -> None:
         self.node_id = node_id
         self.world = world
@@ -187,12 +211,29 @@ class Member:
         self.journal: Journal | None = None
         self.runtime: _Runtime | None = None
         self.lives = 0
-        self._settings = settings_of(node_id, members, snapshot_after_bytes)
+        self.is_starting = False
+        """Applying what it knows to be committed, before it meets the others."""
+        self.flipped = ""
+        """A file in which a bit flipped while the node was down."""
+        self.settings = settings_of(node_id, members, options)
+        self._was_interrupted = False
 
     @property
     def is_up(self) -> bool:
         """Whether the process runs."""
         return self.core is not None
+
+    @property
+    def is_voter(self) -> bool:
+        """Whether it may vote, or may once it is up again (cluster/voting.py)."""
+        if self.core is not None:
+            return self.core.raft.may_vote
+        return (_FOLDERS.wal / FILE_NAME).as_posix() in self.disk.names
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether it leads and takes orders."""
+        return self.core is not None and self.core.is_ready
 
     def flush_latency_s(self) -> float:
         """How long the next flush takes."""
@@ -212,26 +253,55 @@ class Member:
         runtime = self.runtime = _Runtime(self)
         try:
             self._open(runtime)
-        except (JournalError, EventStoreError, OSError):
+        except PowerLoss:
+            self._power_lost()
+        except (JournalError, EventStoreError, OSError) as error:
+            if self.flipped:
+                self._damage_noticed(error)
+                return
             if self.disk.fail_in is None:
                 raise
-            self.world.count("starts on a full disk")
+            self.world.note("node %d cannot start: %s", self.node_id, error)
+            self.world.count("starts on a bad disk")
             self._end()
             self.disk.locked = False
-            self.world.after(0.2, lambda: None if self.is_up else self.start())
+            self.start_after(0.2)
+
+    def _damage_noticed(self, error: Exception) -> None:
+        """A file with a flipped bit is named, and the operator does what the text says."""
+        if self.flipped not in str(error):
+            raise Violation(f"node {self.node_id}: a bit flipped in {self.flipped}: {error}")
+        self.world.count("flipped bits noticed")
+        self._end()
+        self.wipe()
+        self.start_after(0.01)
+
+    def start_after(self, delay_s: float) -> None:
+        """Start later, unless somebody else does before."""
+        self.world.after(delay_s, lambda: None if self.is_up else self.start())
 
     def _open(self, runtime: _Runtime) -> None:
         """As cluster/node.py does it."""
+        was_interrupted, self._was_interrupted = self._was_interrupted, True
         storage = NodeStorage(
-            self.disk, _FOLDERS, node_id=self.node_id, segment_bytes=SEGMENT_BYTES
+            self.disk,
+            _FOLDERS,
+            node_id=self.node_id,
+            segment_bytes=self.settings.segment_bytes,
         )
+        self._was_interrupted = False
+        if self.flipped:
+            raise Violation(
+                f"node {self.node_id} does not see a bit that flipped in {self.flipped}"
+            )
         self.journal = storage.journal
         if storage.installed is not None:
             self.world.count("snapshots installed")
-        self.watch.flushed(self, self.journal.last_index)
+        self.watch.started(self, storage, interrupted=was_interrupted)
+        self._watch_commits(self.journal)
         self._watch_events(storage.events)
         core = NodeCore(
-            self._settings,
+            self.settings,
             {},
             storage,
             runtime,
@@ -244,11 +314,25 @@ class Member:
         self.port = ClientPort(core, storage.events, _no_answer, _NOWHERE, runtime)
         core.clients = self.port
         self.core = core
+        self.is_starting = True
         _run(core.start())
+        self.is_starting = False
         self.world.note(
-            f"node {self.node_id} started on the snapshot after {storage.base_index}, "
-            f"log {self.journal.first_index} to {self.journal.last_index}"
+            "node %d started on the snapshot after %d, log %d to %d",
+            self.node_id,
+            storage.base_index,
+            self.journal.first_index,
+            self.journal.last_index,
         )
+
+    def _watch_commits(self, journal: Journal) -> None:
+        note = journal.setRaftCommitIndex
+
+        def watched(raftCommitIndex: int) -> None:
+            note(raftCommitIndex)
+            self.watch.committed(self, raftCommitIndex)
+
+        journal.setRaftCommitIndex = watched  # type: ignore[method-assign]
 
     def _watch_events(self, events: EventStore) -> None:
         append = events.append
@@ -264,15 +348,15 @@ class Member:
             self.disk, _FOLDERS.wal, _FOLDERS.snapshots, index, {}, [_FOLDERS.events]
         )
         self.world.count("snapshots taken")
-        self.world.note(f"node {self.node_id} took the snapshot after {index}")
+        self.world.note("node %d took the snapshot after %d", self.node_id, index)
         return made
 
     def _snapshot_received(self, index: int) -> None:
         """Close and start again, as the process around a live node does."""
-        self.world.note(f"node {self.node_id} received the snapshot after {index}")
+        self.world.note("node %d received the snapshot after %d", self.node_id, index)
         self._end()
         self.disk.locked = False
-        self.world.after(0.001, lambda: None if self.is_up else self.start())
+        self.start_after(0.001)
 
     def crash(self, *, power_loss: bool) -> None:
         """SIGKILL, or the power goes: then unsynced writes may be lost, torn or reordered."""
@@ -292,15 +376,26 @@ class Member:
             self.disk.lose_power()
         self.disk.locked = False
         self.world.count("power losses" if power_loss else "kills")
-        self.world.note(f"node {self.node_id} crashed{' (power)' if power_loss else ''}")
+        self.world.note("node %d crashed%s", self.node_id, " (power)" if power_loss else "")
 
     def wipe(self) -> None:
         """The disk is lost, and replaced by an empty one."""
         self.crash(power_loss=False)
-        self.disk = SimulatedDisk(random.Random(self.world.rng.random()))
         self.watch.wiped(self)
+        self.flipped = ""
+        self.disk = SimulatedDisk(random.Random(self.world.rng.random()))
         self.world.count("disks lost")
-        self.world.note(f"node {self.node_id} lost its disk")
+        self.world.note("node %d lost its disk", self.node_id)
+
+    def flip_bit(self) -> None:
+        """One bit of the journal, of what was acknowledged, is another one from now on. Only while
+        the node is down."""
+        assert not self.is_up
+        name = self.disk.flip_bit(_FOLDERS.wal, SUFFIX)
+        if name is not None:
+            self.flipped = name
+            self.world.count("flipped bits")
+            self.world.note("node %d: a bit flipped in %s", self.node_id, name)
 
     def _interrupt(self, work: Callable[[], object], calls: int) -> bool:
         """Something with the disk was under way: any part of it may have happened. Whether it was
@@ -312,11 +407,13 @@ class Member:
         except PowerLoss:
             return True
         finally:
-            self.disk.fail_in = None
+            self.disk.heal()
         return False
 
     def _end(self) -> None:
         assert self.runtime is not None
+        if self.runtime.disk_thread is not None:
+            self.watch.crashed(self, self.runtime.disk_thread.unfinished)
         self.runtime.end()
         self.fabric.leave(self.node_id)
         if self.port is not None:
@@ -327,13 +424,24 @@ class Member:
 
     def _fatal(self, error: BaseException) -> None:
         """The node stopped itself. A broken disk may do that; nothing else ever may."""
+        if isinstance(error, PowerLoss):
+            self._power_lost()
+            return
         if not isinstance(error, OSError) and not isinstance(error.__cause__, OSError):
             kind = "safety rule" if isinstance(error, SafetyViolation) else "bug"
             raise Violation(f"node {self.node_id} stopped, {kind}: {error!r}") from error
+        self.world.note("node %d stopped: %s", self.node_id, error)
         self.world.count("disk failures")
         self._end()
-        self.disk.fail_in = None
         self.disk.lose_power()
+
+    def _power_lost(self) -> None:
+        """In the middle of a call to the disk."""
+        self.world.note("node %d lost its power in a call to the disk", self.node_id)
+        self.world.count("power losses in a call")
+        self._end()
+        self.disk.lose_power()
+        self.start_after(0.05)
 
 
 def _no_answer(sink: str, request: Any) -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import heapq
 import random
+from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from cluster.journal import FlushJob, Journal
 from cluster.runtime import FlushDone
@@ -13,6 +15,7 @@ Callback = Callable[[], None]
 
 EPOCH_NS = 1_800_000_000_000_000_000
 """Wall clock at virtual time 0."""
+_TRACE_LINES = 2_000
 
 
 class Violation(BaseException):
@@ -20,16 +23,26 @@ class Violation(BaseException):
 
 
 class Call:
-    """A call that is due at some time; cancel() makes it nothing."""
+    """A call that is due at some time; cancel() makes it nothing. With a `life` it is a call of
+    that process: not made once it is dead, made later while it is paused."""
 
-    __slots__ = ("callback",)
+    __slots__ = ("arguments", "callback", "life")
 
-    def __init__(self, callback: Callback) -> None:
-        self.callback: Callback | None = callback
+    def __init__(
+        self, callback: Callable[..., None], arguments: tuple[Any, ...], life: Life | None
+    ) -> None:
+        self.callback: Callable[..., None] | None = callback
+        self.arguments = arguments
+        self.life = life
 
     def cancel(self) -> None:
         """Do not call it."""
         self.callback = None
+
+    def make(self) -> None:
+        """Call it, unless it was cancelled."""
+        if self.callback is not None:
+            self.callback(*self.arguments)
 
 
 class World:
@@ -40,8 +53,8 @@ class World:
         self.rng = random.Random(seed)
         self.now_s = 0.0
         self.steps = 0
-        self.trace: list[str] = []
         self.statistics: dict[str, int] = {}
+        self._trace: deque[tuple[float, str, tuple[Any, ...]]] = deque(maxlen=_TRACE_LINES)
         self._calls: list[tuple[float, int, Call]] = []
         self._count = 0
 
@@ -49,31 +62,47 @@ class World:
         """Virtual seconds since the start."""
         return self.now_s
 
-    def after(self, delay_s: float, callback: Callback) -> Call:
+    def after(
+        self,
+        delay_s: float,
+        callback: Callable[..., None],
+        *arguments: Any,
+        life: Life | None = None,
+    ) -> Call:
         """Call after a delay; calls of the same time happen in the order of asking."""
         self._count += 1
-        call = Call(callback)
+        call = Call(callback, arguments, life)
         heapq.heappush(self._calls, (self.now_s + delay_s, self._count, call))
         return call
 
-    def run_until(self, end_s: float, check: Callback | None = None) -> None:
-        """Let everything happen that is due up to a time; `check` after each step."""
-        calls = self._calls
+    def run_until(self, end_s: float, done: Callable[[], bool] | None = None) -> None:
+        """Let everything happen that is due up to a time, or until `done()` after a step."""
+        calls, pop = self._calls, heapq.heappop
         while calls and calls[0][0] <= end_s:
-            due_s, _, call = heapq.heappop(calls)
-            self.now_s = max(self.now_s, due_s)
-            if call.callback is not None:
-                self.steps += 1
-                call.callback()
-                if check is not None:
-                    check()
+            self.now_s, _, call = pop(calls)
+            if call.callback is None:
+                continue
+            self.steps += 1
+            life = call.life
+            if life is None:
+                call.callback(*call.arguments)
+            elif life.alive:
+                if life.is_paused:
+                    life.defer(call)
+                else:
+                    call.callback(*call.arguments)
+            if done is not None and done():
+                return
         self.now_s = max(self.now_s, end_s)
 
-    def note(self, text: str) -> None:
-        """One line of the trace that a failing seed prints."""
-        self.trace.append(f"{self.now_s:9.4f} s  {text}")
-        if len(self.trace) > 2_000:
-            del self.trace[:1_000]
+    def note(self, text: str, *values: Any) -> None:
+        """One line of the trace that a failing seed prints: text % values, formatted only then."""
+        self._trace.append((self.now_s, text, values))
+
+    @property
+    def trace(self) -> list[str]:
+        """The last notes, with their times."""
+        return [f"{at_s:9.4f} s  {text % values}" for at_s, text, values in self._trace]
 
     def count(self, what: str, number: int = 1) -> None:
         """Statistics: a run in which nothing happened must be seen."""
@@ -87,8 +116,9 @@ class Life:
     def __init__(self, world: World) -> None:
         self._world = world
         self.alive = True
+        self.is_paused = False
         self._paused_until_s = 0.0
-        self._deferred: list[Callback] = []
+        self._deferred: deque[Call] = deque()
         self.time = world.time
 
     def end(self) -> None:
@@ -98,39 +128,38 @@ class Life:
     def pause(self, seconds: float) -> None:
         """The process does not run for a while (SIGSTOP, a stolen CPU)."""
         self._paused_until_s = max(self._paused_until_s, self._world.now_s + seconds)
+        if not self.is_paused:
+            self.is_paused = True
+            self._world.after(self._paused_until_s - self._world.now_s, self._resume)
 
-    def guarded(self, callback: Callback) -> Callback:
-        """The call as this process would see it: not at all once dead, later while paused."""
+    def defer(self, call: Call) -> None:
+        """Keep a call that came due during a pause."""
+        self._deferred.append(call)
 
-        def run() -> None:
-            if not self.alive:
-                return
-            if self._deferred or self._world.now_s < self._paused_until_s:
-                if not self._deferred:
-                    self._world.after(self._paused_until_s - self._world.now_s, self._resume)
-                self._deferred.append(callback)
-                return
-            callback()
-
-        return run
+    def run(self, callback: Callable[..., None], *arguments: Any) -> None:
+        """Call now, as this process would be called: not at all once dead, later while paused."""
+        if self.is_paused:
+            self._deferred.append(Call(callback, arguments, self))
+        elif self.alive:
+            callback(*arguments)
 
     def _resume(self) -> None:
         """Catch up with everything that was due meanwhile, in its order."""
         if self.alive and self._world.now_s < self._paused_until_s:
             self._world.after(self._paused_until_s - self._world.now_s, self._resume)
             return
-        deferred, self._deferred = self._deferred, []
-        for callback in deferred:
-            if self.alive:
-                callback()
+        while self._deferred and self.alive and self._world.now_s >= self._paused_until_s:
+            self._world.steps += 1
+            self._deferred.popleft().make()
+        self.is_paused = False
 
-    def call_soon(self, callback: Callback) -> object:
+    def call_soon(self, callback: Callback) -> Call:
         """On the next turn of the loop."""
-        return self._world.after(0.0, self.guarded(callback))
+        return self._world.after(0.0, callback, life=self)
 
     def call_later(self, delay_s: float, callback: Callback) -> Call:
         """After a delay."""
-        return self._world.after(delay_s, self.guarded(callback))
+        return self._world.after(delay_s, callback, life=self)
 
 
 class SimulatedFlusher:
@@ -144,8 +173,9 @@ class SimulatedFlusher:
         done: FlushDone,
         latency_s: Callable[[], float],
         hangs: Callable[[], bool],
-        flushed: Callable[[int], None],
+        flushed: Callable[[FlushJob], None],
     ) -> None:
+        """`flushed(job)` is called when it is on the disk, before the process knows."""
         self._world = world
         self._life = life
         self._journal = journal
@@ -154,10 +184,12 @@ class SimulatedFlusher:
         self._hangs = hangs
         self._flushed = flushed
         self.running: FlushJob | None = None
+        self.unfinished: FlushJob | None = None
+        """A job of which any part may be on the disk: the running one, or one that failed."""
 
     def submit(self, job: FlushJob) -> None:
         """Write and sync later, then tell."""
-        self.running = job
+        self.running = self.unfinished = job
         self._world.after(self._latency_s(), self._finish)
 
     def _finish(self) -> None:
@@ -175,8 +207,9 @@ class SimulatedFlusher:
         except Exception as raised:
             error = raised
         else:
-            self._flushed(job.durable_index)
-        self._world.after(0.0, self._life.guarded(lambda: self._done(job, error)))
+            self.unfinished = None
+            self._flushed(job)
+        self._world.after(0.0, self._done, job, error, life=self._life)
 
     def close(self) -> None:
         """Nothing more will be written."""

@@ -31,8 +31,9 @@ from cluster.snapshot_transfer import SnapshotReceiver, SnapshotSender
 from cluster.storage import NodeFolders, NodeStorage
 from cluster.verify import verify
 from exchange.simulation.disk import PowerLoss
-from exchange.simulation.network import Faults
-from exchange.simulation.run import Run
+from exchange.simulation.member import MemberOptions
+from exchange.simulation.options import calm_options
+from exchange.simulation.run import Run, as_it_was
 
 FOLDERS = NodeFolders(NODE, {})
 EVENT = (1, "CLIENT1", "o1", 0)
@@ -461,34 +462,27 @@ def test_a_leader_keeps_leading_while_its_only_peer_fetches():
     """Two of three are up; one of them is far behind. It answers nothing but snapshot requests, and
     pysyncobj steps down when it hears no next_node_idx: five elections a second, and the transfer
     takes four times as long."""
-    run = Run(7)
-    run.stop_faults()
-    run.fabric.faults = Faults(delay_s=0.0005, jitter_s=0.0002)
-    for member in run.members:
-        member.slow_for_good_s = 0.0
-        member.crash(power_loss=False)
-        member._settings = dataclasses.replace(
-            member._settings, snapshot_after_bytes=2_000, snapshot_chunk_bytes=512
-        )
-        member.start()
-    world = run.world
-    world.run_until(2.0)
-    leader = next(member for member in run.members if member.core and member.core.is_ready)
-    away, gone = [member for member in run.members if member is not leader]
-    away.crash(power_loss=False)
-    last_index = away.journal.last_index
-    while leader.journal.first_index <= last_index:
-        world.run_until(world.now_s + 0.05)
-    gone.crash(power_loss=False)
-    for gateway in run.gateways:
-        gateway.trading = False
-    world.run_until(world.now_s + 0.5)
-    term = leader.core.term
-    away.start()
-    while away.core is None or away.journal.first_index <= last_index:
-        world.run_until(world.now_s + 0.05)
-        assert world.now_s < 60.0
-    assert leader.core.term - term <= 3
+    nodes = MemberOptions(snapshot_after_bytes=2_000, snapshot_chunk_bytes=512)
+    with as_it_was():
+        run = Run(7, dataclasses.replace(calm_options(), nodes=nodes))
+        world = run.world
+        world.run_until(2.0)
+        leader = next(member for member in run.members if member.core and member.core.is_ready)
+        away, gone = [member for member in run.members if member is not leader]
+        away.crash(power_loss=False)
+        last_index = away.journal.last_index
+        while leader.journal.first_index <= last_index:
+            world.run_until(world.now_s + 0.05)
+        gone.crash(power_loss=False)
+        for gateway in run.gateways:
+            gateway.trading = False
+        world.run_until(world.now_s + 0.5)
+        term = leader.core.term
+        away.start()
+        while away.core is None or away.journal.first_index <= last_index:
+            world.run_until(world.now_s + 0.05)
+            assert world.now_s < 60.0
+        assert leader.core.term - term <= 3
 
 
 # --- what stops a node although nothing is wrong with it ------------------------------------------
