@@ -14,13 +14,12 @@ from typing import Any, Final
 
 from cluster import guard
 from cluster.candidacy import Candidacy
-from cluster.codec import CodecError
 from cluster.disk_gate import DiskGate
 from cluster.journal import Journal
 from cluster.raft import RaftCore
 from cluster.runtime import Runtime
 from cluster.settings import Durability, NodeSettings
-from cluster.snapshot_transfer import SnapshotReceiver, SnapshotSender
+from cluster.snapshot_link import SnapshotLink
 
 _REPLAY_ENTRIES_PER_TURN: Final = 500
 
@@ -100,10 +99,14 @@ class Consensus:
             schedule_tick=self.schedule_tick,
             rng=rng or random.Random(),
         )
-        self._sender: SnapshotSender | None = None
-        self._receiver: SnapshotReceiver | None = None
-        self._offered_s: dict[int, float] = {}
-        self._on_damaged: Callable[[int], None] = lambda _: None
+        self.snapshots = SnapshotLink(
+            journal,
+            self._core,
+            self._candidacy,
+            runtime,
+            heartbeat_s=settings.heartbeat_ms / 1000,
+        )
+        """How snapshots go to peers and come from them; its parts are set before start()."""
 
     # --- life ---
 
@@ -119,6 +122,7 @@ class Consensus:
             on_disconnected=self._disconnected,
         )
         self._gate.network = self._candidacy.network = self._network
+        self.snapshots.network = self._network
         await self._network.start()
         self._beat_due_s = self._time()
         self._beat()
@@ -140,8 +144,7 @@ class Consensus:
         self._closed = True
         if hasattr(self, "_network"):
             await self._network.close()
-        if self._receiver is not None:
-            self._receiver.close()
+        self.snapshots.receiver.close()
         self._gate.close(flush=not self._failed)
         self._core.destroy()
 
@@ -360,6 +363,10 @@ class Consensus:
             message = message | {"next_node_idx": capped}
         return message | {"term": self.term, "epoch": epoch}
 
+    def _offer_snapshot(self, peer_id: int) -> None:
+        """Called by pysyncobj in the place of entries that the journal no longer has."""
+        self.snapshots.offer(peer_id)
+
     # --- messages in ---
 
     def _received(self, peer_id: int, epoch: int, message: dict[str, Any]) -> None:
@@ -379,17 +386,8 @@ class Consensus:
         elif kind == "next_node_idx":
             if guard.acknowledgement_counts(message, current_term=self.term, epoch=epoch):
                 self._acknowledged(peer_id, message)
-        elif kind == "snapshot_offer":
-            self._snapshot_offered(peer_id, message)
-        elif kind == "snapshot_request":
-            if self.is_leader and self._sender is not None and message["term"] == self.term:
-                self._sender.requested(peer_id, message, self._time())
-        elif kind == "snapshot_damaged":
-            self._on_damaged(message["index"])
-        elif kind in ("snapshot_files", "snapshot_chunk"):
-            if peer_id == self.leader_id:
-                self._candidacy.heard_leader(peer_id)
-                self._take_snapshot(peer_id, message)
+        elif kind.startswith("snapshot_"):
+            self.snapshots.handle(peer_id, message)
         elif kind == "higher_term":
             outdating = guard.outdate_leader(
                 message, current_term=self.term, is_leader=self.is_leader
@@ -433,66 +431,6 @@ class Consensus:
             self._gate.hold_acknowledgement(peer_id, waits)
         if counts is not None:
             self._core.acknowledged(peer_id, counts)
-
-    # --- snapshots ---
-
-    def exchange_snapshots(
-        self,
-        sender: SnapshotSender,
-        receiver: SnapshotReceiver,
-        *,
-        on_damaged: Callable[[int], None],
-    ) -> None:
-        """How snapshots go to peers and come from them; set before start(). `on_damaged(index)`: a
-        peer found one of ours damaged, though each piece arrived as it was sent."""
-        self._sender, self._receiver, self._on_damaged = sender, receiver, on_damaged
-
-    def send_snapshot_message(self, peer_id: int, message: dict[str, Any]) -> None:
-        """Where sender and receiver put their messages."""
-        self._network.send(peer_id, message)
-
-    def _offer_snapshot(self, peer_id: int) -> None:
-        """Called by pysyncobj in the place of entries that the journal no longer has, after every
-        commit: an offer goes out in the place of heartbeats only."""
-        now_s = self._time()
-        due_s = self._offered_s.get(peer_id, float("-inf")) + self._settings.heartbeat_ms / 1000
-        if self._sender is not None and now_s >= due_s and not self._backlog(peer_id):
-            self._offered_s[peer_id] = now_s
-            self._sender.offer(peer_id, self.term)
-
-    def _take_snapshot(self, peer_id: int, message: dict[str, Any]) -> None:
-        if self._receiver is None:
-            return
-        try:
-            if message["type"] == "snapshot_files":
-                self._receiver.listed(peer_id, message, self._time())
-            else:
-                self._receiver.received(peer_id, message, self._time())
-        except CodecError as error:
-            logger.error("node %d: not taken: %s", peer_id, error)
-
-    def _snapshot_offered(self, peer_id: int, message: dict[str, Any]) -> None:
-        offer = guard.check_snapshot_offer(
-            message,
-            self.journal,
-            current_term=self.term,
-            commit_index=self.commit_index,
-            is_leader=self.is_leader,
-        )
-        if message["term"] > self.term:
-            self._candidacy.adopt_term(peer_id, message["term"])
-        if message["term"] == self.term:
-            self._candidacy.heard_leader(peer_id)
-        reply = offer.reply
-        if reply["type"] == "next_node_idx":
-            reply = reply | {"term": self.term, "epoch": self._network.epoch(peer_id)}
-        self._network.send(peer_id, reply)
-        if offer.wanted and self._receiver is not None:
-            self._receiver.offered(peer_id, message, self._time())
-
-    def needs_snapshot(self, index: int) -> bool:
-        """Whether a snapshot that was fetched is still of use."""
-        return not self.is_leader and index > self.commit_index
 
     # --- connections ---
 

@@ -25,7 +25,8 @@ from cluster.runtime import Runtime, Timer
 from cluster.sequencer import Sequencer
 from cluster.settings import NodeSettings
 from cluster.snapshot_keeper import MakeSnapshot, SnapshotKeeper
-from cluster.snapshot_transfer import SnapshotReceiver, SnapshotSender
+from cluster.snapshot_receiver import SnapshotReceiver
+from cluster.snapshot_transfer import SnapshotSender
 from cluster.storage import EVENTS, NodeStorage
 from cluster.voting import read_marker, write_marker
 from oms.commands import Command, CommandKind, GatewayLost, LoadReferenceData, SetTradingState
@@ -123,7 +124,7 @@ class NodeCore:
             disk,
             storage.snapshots,
             self._day_files,
-            self.raft.send_snapshot_message,
+            self.raft.snapshots.send,
             chunk_bytes=settings.snapshot_chunk_bytes,
             background=runtime.background,
             first_index=lambda: storage.journal.first_index,
@@ -133,10 +134,10 @@ class NodeCore:
             disk,
             storage.folders.incoming,
             frozenset(storage.folders.day),
-            self.raft.send_snapshot_message,
+            self.raft.snapshots.send,
             runtime.background,
             on_snapshot_received,
-            is_needed=self.raft.needs_snapshot,
+            is_needed=self.raft.snapshots.is_needed,
         )
         rank = sorted(settings.raft_addresses).index(settings.node_id)
         self.snapshots = SnapshotKeeper(
@@ -151,7 +152,9 @@ class NodeCore:
             is_fetched=lambda: self._sender.is_busy(runtime.time()),
             on_fatal=on_fatal,
         )
-        self.raft.exchange_snapshots(self._sender, receiver, on_damaged=self.snapshots.check)
+        link = self.raft.snapshots
+        link.sender, link.receiver = self._sender, receiver
+        link.on_damaged = self.snapshots.check
         self._storage = storage
         self._sinks = sinks
         self._runtime = runtime

@@ -38,7 +38,7 @@ from cluster.rebuild import rebuild
 from cluster.replay import Entry, recover
 from cluster.segment import TEMPORARY_SUFFIX
 from cluster.snapshot import SnapshotStore
-from cluster.snapshot_transfer import MARKER
+from cluster.snapshot_install import MARKER
 from cluster.storage import NodeFolders, NodeStorage
 from cluster.verify import verify
 

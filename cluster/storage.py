@@ -18,7 +18,7 @@ from cluster.replay import rebuild_advice
 from cluster.replica import Replica
 from cluster.segment import JournalError
 from cluster.snapshot import SnapshotStore, restore
-from cluster.snapshot_transfer import install_received
+from cluster.snapshot_install import install_received
 from cluster.voting import read_marker
 
 EVENTS = "events"

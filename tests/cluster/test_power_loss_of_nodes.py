@@ -326,8 +326,8 @@ def test_a_node_starts_again_with_all_it_promised_whenever_the_power_goes(
         ("write", "sync_data"),  # snapshots
         ("write", "sync_directory"),
         ("work", "sync_data"),  # files of a snapshot that is being received
-        ("_write_synced", "sync_data"),
-        ("_write_synced", "sync_directory"),
+        ("write_synced", "sync_data"),
+        ("write_synced", "sync_directory"),
     ],
     ids="-".join,
 )

@@ -13,7 +13,7 @@ from cluster.disk import RealDisk
 from cluster.journal import Journal
 from cluster.rescue import TERM_STEP, RescueError, check_target, inspect, make_member, stopped
 from cluster.snapshot import SnapshotHeader, SnapshotStore
-from cluster.snapshot_transfer import MARKER
+from cluster.snapshot_install import MARKER
 from cluster.storage import NodeFolders, NodeStorage
 from cluster.verify import verify
 from cluster.voting import FILE_NAME, read_marker, write_marker

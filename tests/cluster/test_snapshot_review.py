@@ -27,7 +27,8 @@ from cluster.settings import Address
 from cluster.snapshot import SnapshotStore
 from cluster.snapshot_keeper import ReplicaDiverged, SnapshotKeeper
 from cluster.snapshot_maker import SnapshotMade, make_snapshot
-from cluster.snapshot_transfer import SnapshotReceiver, SnapshotSender
+from cluster.snapshot_receiver import SnapshotReceiver
+from cluster.snapshot_transfer import SnapshotSender
 from cluster.storage import NodeFolders, NodeStorage
 from cluster.verify import verify
 from exchange.simulation.disk import PowerLoss

@@ -11,7 +11,7 @@ from transfer_lab import DAY, FOLLOWER, INCOMING, Lab, piece_under_way, total_by
 
 from cluster.codec import CodecError
 from cluster.snapshot import SnapshotStore, snapshot_name
-from cluster.snapshot_transfer import MARKER
+from cluster.snapshot_install import MARKER
 
 # --- the whole way --------------------------------------------------------------------------------
 

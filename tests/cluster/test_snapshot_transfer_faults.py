@@ -14,7 +14,7 @@ from transfer_lab import DAY, FOLLOWER, INCOMING, Lab, piece_under_way, total_by
 
 from cluster.segment import JournalError
 from cluster.snapshot import snapshot_name
-from cluster.snapshot_transfer import MARKER, OfferedFile, _encode_marker
+from cluster.snapshot_install import MARKER, OfferedFile, encode_marker
 from exchange.simulation.disk import PowerLoss
 
 
@@ -191,7 +191,7 @@ def test_power_loss_at_any_call_of_a_start_on_what_arrived_changes_nothing(last:
     events = OfferedFile("events", "events-00000000000000000001.evt", 1)
     made.put(INCOMING / snapshot.arrives_as, other.read(SNAPSHOTS / snapshot.name))
     made.put(INCOMING / events.arrives_as, b"which nobody can read: it is removed")
-    made.put(INCOMING / MARKER, _encode_marker(20, [events, snapshot]))
+    made.put(INCOMING / MARKER, encode_marker(20, [events, snapshot]))
     what = expected(20, range(1, last + 1) if last > 20 else range(20, 21))
     call, ended = 0, False
     while not ended:

@@ -11,7 +11,9 @@ from snapshot_lab import NODE, SNAPSHOTS, MemoryDisk, header_of
 
 from cluster.codec import decode_raft_message, pack
 from cluster.snapshot import SnapshotStore, snapshot_name
-from cluster.snapshot_transfer import SnapshotReceiver, SnapshotSender, install_received
+from cluster.snapshot_install import install_received
+from cluster.snapshot_receiver import SnapshotReceiver
+from cluster.snapshot_transfer import SnapshotSender
 from exchange.simulation.disk import PowerLoss
 
 CHUNK = 400
