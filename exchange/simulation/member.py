@@ -434,6 +434,9 @@ class Member:
         self.world.count("disk failures")
         self._end()
         self.disk.lose_power()
+        # Whoever operates it starts it again, also when a node that was paused for long finds out
+        # only after everything else was healed.
+        self.start_after(0.5)
 
     def _power_lost(self) -> None:
         """In the middle of a call to the disk."""
