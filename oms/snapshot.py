@@ -23,20 +23,21 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import sys
+from array import array
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
-from matching.types import Side
-from oms.order_state import ORDER_COLUMNS, Order, restore_orders
+from oms.order_state import ORDER_COLUMNS, Order, order_columns, restore_orders
 from oms.reference_data import Account, Instrument
 from oms.sessions import Session
 from oms.state import ExchangeState
 from oms.trading_state import Listing
 
 SNAPSHOT_VERSION: Final = 1
-ROWS_PER_PART: Final = 10_000
+ROWS_PER_PART: Final = 2_000
+"""Orders or names. So many orders stay in the processor's cache while their columns are made."""
 
 Part: TypeAlias = tuple[Any, ...]
 """One piece of a snapshot: see above, the functions below are the format."""
@@ -44,7 +45,10 @@ Part: TypeAlias = tuple[Any, ...]
 _AN_ORDER: Final = 1
 """Meaning of a name. (As an OrdStatus this is no forgotten order's: it would be open.)"""
 
-_BOOK_SIDES: Final = (Side.BUY, Side.SELL)
+_HASHED_TOGETHER: Final = 2_000
+"""Orders whose columns go into the hash one after the other: another number is another hash."""
+
+_SYMBOL: Final = ORDER_COLUMNS.index("symbol")
 
 
 def snapshot_parts(state: ExchangeState) -> Iterator[Part]:
@@ -59,11 +63,11 @@ def snapshot_parts(state: ExchangeState) -> Iterator[Part]:
             for each in state.sessions.values()
         ),
     )
-    places = {symbol: place for place, symbol in enumerate(state.listings)}
+    symbols = _places(state.listings)
     for listing in state.listings.values():
-        yield from _orders_parts(listing.book, places)
+        yield from _orders_parts(listing.book, symbols)
     for session in state.sessions.values():
-        yield from _orders_parts(session.closed_orders, places)
+        yield from _orders_parts(session.closed_orders, symbols)
         yield from _names_parts(session.names)
 
 
@@ -89,22 +93,50 @@ def restore_parts(parts: Iterable[Part]) -> ExchangeState:
 def hash_state(state: ExchangeState) -> str:
     """Return a SHA-256 of all that a snapshot holds, in hexadecimal, the same on every machine.
 
-    The canonical text is ascii(): it names every int, str, bool and tuple in one way, escapes all
-    but ASCII (repr would follow the Unicode tables of the Python at hand), and runs in C. The
-    names of a day are by far the most of it; they come as digests that grow with them.
+    What there is few of goes in as ascii() text, which names every int, str, bool and tuple in one
+    way and escapes all but ASCII (repr would follow the Unicode tables of the Python at hand).
+    Orders, of which there may be a million while matching waits, go in as columns of bytes; the
+    names of a day come as digests that grow with them.
     """
     digest = hashlib.sha256()
-    digest.update(ascii((SNAPSHOT_VERSION, _counters(state), _account_rows(state))).encode("ascii"))
+
+    def add(*values: Any) -> None:
+        digest.update(ascii(values).encode("ascii"))
+
+    add(SNAPSHOT_VERSION, _counters(state), _account_rows(state))
+    symbols, owners = _places(state.listings), _places(state.sessions)
     for listing in state.listings.values():
-        row = (*_listing_head(listing), *(_resting_rows(listing, side) for side in _BOOK_SIDES))
-        digest.update(ascii(row).encode("ascii"))
+        add(*_listing_head(listing), len(listing.book))
+        _digest_orders(digest, listing.book, symbols, owners)
     for session in state.sessions.values():
-        closed = tuple(_order_row(order) for order in session.closed_orders)
-        row = (*_session_head(session), session.digest_names(), closed)
-        digest.update(ascii(row).encode("ascii"))
-        # The rows tell which orders have a name; of all other names, what became of them.
+        names = session.digest_names()
+        add(*_session_head(session), len(session.closed_orders), len(session.names), names)
+        _digest_orders(digest, session.closed_orders, symbols, owners)
+        # The columns tell which orders have a name; of all other names, what became of them.
         digest.update(_meanings(session.names))
     return digest.hexdigest()
+
+
+def _digest_orders(
+    digest: hashlib._Hash, orders: Iterable[Order], symbols: dict[str, int], owners: dict[str, int]
+) -> None:
+    orders = iter(orders)
+    while piece := list(islice(orders, _HASHED_TOGETHER)):
+        names = [order.cl_ord_id for order in piece]
+        columns = _columns(piece, symbols)
+        columns.append([owners[order.owner] for order in piece])
+        columns.append(list(map(len, names)))
+        for column in columns:
+            numbers = array("Q", column)
+            if sys.byteorder == "big":
+                numbers.byteswap()
+            digest.update(numbers.tobytes())
+        # Any text at all may be a name, also one that UTF-8 does not have.
+        digest.update("".join(names).encode("utf-8", "surrogatepass"))
+
+
+def _places(names: Iterable[str]) -> dict[str, int]:
+    return {name: place for place, name in enumerate(names)}
 
 
 def _counters(state: ExchangeState) -> tuple[int, int, int, bool, bool]:
@@ -147,15 +179,17 @@ def _meanings(names: dict[str, Order | int]) -> bytes:
     return bytes([value if type(value) is int else _AN_ORDER for value in names.values()])
 
 
-def _orders_parts(orders: Iterable[Order], places: dict[str, int]) -> Iterator[Part]:
+def _columns(orders: list[Order], symbols: dict[str, int]) -> list[list[int]]:
+    """Columns of orders with their symbols as places in `symbols`."""
+    columns = order_columns(orders)
+    columns[_SYMBOL] = [symbols[symbol] for symbol in columns[_SYMBOL]]
+    return columns
+
+
+def _orders_parts(orders: Iterable[Order], symbols: dict[str, int]) -> Iterator[Part]:
     orders = iter(orders)
     while piece := list(islice(orders, ROWS_PER_PART)):
-        columns = {field: map(attrgetter(field), piece) for field in ORDER_COLUMNS}
-        columns["symbol"] = map(places.__getitem__, columns["symbol"])
-        # A command may have brought members of an enumeration; whoever reads this finds integers.
-        for field in ("side", "order_type", "time_in_force"):
-            columns[field] = map(int, columns[field])
-        yield tuple(map(tuple, columns.values()))
+        yield tuple(map(tuple, _columns(piece, symbols)))
 
 
 def _names_parts(names: dict[str, Order | int]) -> Iterator[Part]:
@@ -163,29 +197,6 @@ def _names_parts(names: dict[str, Order | int]) -> Iterator[Part]:
     while piece := dict(islice(items, ROWS_PER_PART)):
         order_ids = tuple(value.order_id for value in piece.values() if isinstance(value, Order))
         yield tuple(piece), _meanings(piece), order_ids
-
-
-def _order_row(order: Order) -> tuple[Any, ...]:
-    return (
-        order.order_id,
-        order.order_reference_number,
-        order.owner,
-        order.cl_ord_id,
-        order.symbol,
-        int(order.side),
-        int(order.order_type),
-        int(order.time_in_force),
-        order.quantity,
-        order.price,
-        order.leaves_qty,
-        order.cum_qty,
-        order.cum_value,
-        int(order.ord_status),
-    )
-
-
-def _resting_rows(listing: Listing, side: Side) -> tuple[tuple[Any, ...], ...]:
-    return tuple(_order_row(order) for order in listing.book.orders(side))
 
 
 # --- the way back ---------------------------------------------------------------------------------

@@ -372,4 +372,4 @@ class TestSnapshot:
         assert machine.state_hash() == KNOWN_HASH
 
 
-KNOWN_HASH = "e2eded3a8182b9d60fa2d2c7f4714192c17ed63311049b8077a894cacdea847a"
+KNOWN_HASH = "f2610f50c9b9b55168f16c07f219b8ef4c2be78fc9404b441f18775a4d492827"
