@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -153,6 +154,7 @@ def _main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sync", type=Path, action="append", default=[])
     options = parser.parse_args(arguments)
     os.nice(_NICENESS)
+    gc.disable()  # what a replay makes is needed until the end; looking for garbage is a quarter
     with contextlib.suppress(OSError):  # out of memory: let it be this process, not the node
         Path("/proc/self/oom_score_adj").write_text("1000")
     _end_with_parent()

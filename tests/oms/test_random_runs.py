@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -282,6 +283,22 @@ def test_different_histories_have_different_hashes():
         before = after
         hashes.add(machine.state_hash())
     assert len(hashes) == changed > 300
+
+
+def test_commands_leave_nothing_for_the_garbage_collector():
+    """A node relies on it: it never looks for garbage among old objects."""
+    machine, script = ExchangeStateMachine(), commands(401, 2_000, 0.02)
+    gc.collect()
+    gc.disable()
+    try:
+        for now_ns, command in enumerate(script):
+            machine.apply(command, now_ns)
+        assert machine.state.match_numbers.last > 300
+        assert gc.collect() == 0
+        del machine
+        assert gc.collect() > 0, "orders that rest are linked in both directions"
+    finally:
+        gc.enable()
 
 
 RUN = """
