@@ -17,6 +17,7 @@ from cluster.journal import FlushJob, Journal, JournalError
 from cluster.runtime import FlushDone
 from cluster.segment import SUFFIX
 from cluster.settings import Address, NodeSettings
+from cluster.snapshot import SnapshotStore, snapshot_name
 from cluster.snapshot_maker import SnapshotMade, make_snapshot
 from cluster.storage import NodeFolders, NodeStorage
 from cluster.voting import FILE_NAME
@@ -396,6 +397,18 @@ class Member:
             self.flipped = name
             self.world.count("flipped bits")
             self.world.note("node %d: a bit flipped in %s", self.node_id, name)
+
+    def damage_snapshot(self) -> None:
+        """One bit of the newer of two snapshots is another one from now on."""
+        indexes = SnapshotStore(self.disk, _FOLDERS.snapshots).indexes()
+        if len(indexes) < 2:
+            return
+        name = (_FOLDERS.snapshots / snapshot_name(indexes[-1])).as_posix()
+        content = bytearray(self.disk.content(name))
+        content[self.world.rng.randrange(len(content))] ^= 1 << self.world.rng.randrange(8)
+        self.disk.set_content(name, bytes(content))
+        self.world.count("snapshots damaged")
+        self.world.note("node %d: a bit flipped in %s", self.node_id, name)
 
     def _interrupt(self, work: Callable[[], object], calls: int) -> bool:
         """Something with the disk was under way: any part of it may have happened. Whether it was

@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from cluster import core, guard, segment, snapshot, storage
+from cluster import core, guard, segment, snapshot, snapshot_receiver, storage
 from cluster.candidacy import Candidacy
 from cluster.codec import ClientFrame, unpack_commands
 from cluster.guard import Delivery, VoteCount
@@ -147,6 +147,13 @@ GUARD = (
         guard,
         "cap_acknowledgement",
         lambda _: lambda message, **__: (message, None),
+    ),
+    Mutation(
+        "A3",
+        "a snapshot that cannot be read counts as received",
+        snapshot_receiver,
+        "check_received",
+        always(None),
     ),
     Mutation(
         "A9 - A11, begin anew",

@@ -8,6 +8,8 @@ too long. It returns whether it came to its end. Whatever it did is undone after
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Callable, Generator
 
 from exchange.simulation.faults import Nemesis
@@ -181,6 +183,51 @@ def _a_vote_that_comes_twice(nemesis: Nemesis) -> Steps:
     return True
 
 
+def _left_behind(nemesis: Nemesis) -> Steps:
+    """Snapshots (A3, A9 - A12). (1) A node is away while all others take two snapshots and forget
+    what it needs; the newer one of the leader may be damaged; (2) the node comes back and fetches
+    one; (3) in the middle of that something else goes wrong."""
+    rng, checks, leader = nemesis.world.rng, nemesis.checks, nemesis.leader
+    if leader is None or leader.core is None:
+        return False
+    away, *rest = _shuffled(nemesis, nemesis.others(leader))
+    present = [leader, *rest]
+    nemesis.cut([away], present)
+    for _ in range(2):
+        enough = checks.newest_committed + 2
+        yield functools.partial(lambda enough: checks.newest_committed > enough, enough)
+        for member in present:
+            _take_snapshot(member)
+        yield lambda: not any(m.core is not None and m.core.snapshots.is_running for m in present)
+    needed = _last_index(away)
+    yield lambda: all(_first_index(member) > needed for member in present)
+    if rng.random() < 0.3:
+        leader.damage_snapshot()
+    nemesis.fabric.blocked.clear()
+    _connect_anew(nemesis, [away], present)
+    yield lambda: away.core is None or away.core.raft.snapshots.receiver.bytes_received > 0
+    match rng.choice(("leader dies", "power loss", "snapshot", "transfer", "nothing")):
+        case "leader dies":
+            leader.crash(power_loss=rng.random() < 0.5)
+            leader.start_after(0.1)
+        case "power loss":
+            away.crash(power_loss=True)
+            away.start_after(0.05)
+        case "snapshot":
+            _take_snapshot(leader)
+        case "transfer":
+            nemesis.transfer(leader)
+    yield lambda: away.core is not None and _first_index(away) > needed
+    return True
+
+
+def _take_snapshot(member: Member) -> None:
+    if member.core is not None:
+        with contextlib.suppress(ValueError):  # one is under way, or nothing is new
+            member.core.snapshots.take()
+
+
+LEFT_BEHIND = "left behind"
 PLOTS: dict[str, Plot] = dict(
     zip(
         PLOT_NAMES,
@@ -195,6 +242,7 @@ PLOTS: dict[str, Plot] = dict(
         strict=True,
     )
 )
+PLOTS[LEFT_BEHIND] = _left_behind
 
 
 def _connect_anew(nemesis: Nemesis, some: list[Member], others: list[Member]) -> None:
@@ -206,6 +254,10 @@ def _connect_anew(nemesis: Nemesis, some: list[Member], others: list[Member]) ->
 
 def _shuffled(nemesis: Nemesis, members: list[Member]) -> list[Member]:
     return nemesis.world.rng.sample(members, len(members))
+
+
+def _first_index(member: Member) -> int:
+    return 1 << 62 if member.core is None else member.core.raft.journal.first_index
 
 
 def _last_index(member: Member) -> int:
@@ -232,14 +284,20 @@ class PlotRunner:
         """Begin one by chance; False if this run has none."""
         if not self._weights or self._steps is not None:
             return False
+        self.begin_with(self._nemesis.world.rng.choices(PLOT_NAMES, self._weights)[0])
+        return True
+
+    def begin_with(self, name: str) -> None:
+        """Begin this one, unless another is under way."""
+        if self._steps is not None:
+            return
         world = self._nemesis.world
-        self._name = world.rng.choices(PLOT_NAMES, self._weights)[0]
+        self._name = name
         world.note("plot: %s", self._name)
         self._steps = PLOTS[self._name](self._nemesis)
         self._wait = self._is_quiet
         self._until_s = world.now_s + _PATIENCE_S
         self._look(self._steps)
-        return True
 
     def _is_quiet(self) -> bool:
         """Every plot begins with a leader and all its followers."""

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from random import Random
 
 from cluster import guard, raft
 from cluster.raft import RaftCore, use_clock
@@ -17,12 +18,13 @@ from exchange.simulation.gateway import Gateway
 from exchange.simulation.member import Member
 from exchange.simulation.network import Fabric
 from exchange.simulation.options import Options, draw_options
-from exchange.simulation.plots import PlotRunner
+from exchange.simulation.plots import LEFT_BEHIND, PlotRunner
 from exchange.simulation.world import Violation, World
 
 LIVENESS_S = 20.0
 """Within this time after everything was healed a new order of every gateway must be answered."""
 _PLOT_SHARE = 0.5
+_LEFT_BEHIND_SHARE = 0.25
 """Of what is done to a run that has plots."""
 
 
@@ -76,6 +78,9 @@ class Run:
         self.checks.on_elected = self._plots.look_now
         self._healed_s = 0.0
         self.world.after(rng.uniform(0.1, 0.4), self._next_fault)
+        # Drawn apart: all other seeds are the runs that they were before there was this plot.
+        if self._faults_on and Random(seed * 2 + 1).random() < _LEFT_BEHIND_SHARE:
+            self.world.after(0.15, self._plots.begin_with, LEFT_BEHIND)
 
     def _next_fault(self) -> None:
         if not self._faults_on:
