@@ -31,7 +31,7 @@ from exchange import config as configuration
 from exchange.config_keys import toml_text
 from exchange.config_sections import Addresses
 from exchange.config_text import write_exchange_folder
-from exchange.local import SeparateExchange
+from exchange.local import SeparateExchange, wait_for
 
 EDGE = 0
 """The machine on which everything runs that is no node."""
@@ -219,6 +219,11 @@ class SpreadExchange(SeparateExchange):
         """How a process is started: a node on its own machine, the others on the edge."""
         machine = int(name.removeprefix("node-")) if name.startswith("node-") else EDGE
         return self.net.line(machine, super().command_line(name))
+
+    async def wait_until_whole(self, timeout_s: float = 30.0) -> None:
+        """As for any exchange, and the network is as good as before."""
+        await super().wait_until_whole(timeout_s)
+        await wait_for(self.net.is_flowing, "what a cut has swallowed is sent again", timeout_s)
 
 
 def write_spread_folder(folder: Path, net: Machines, changes: dict[str, str] | None = None) -> Path:
