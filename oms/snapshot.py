@@ -26,7 +26,7 @@ import hashlib
 import sys
 from array import array
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import compress, islice
 from typing import Any, Final, TypeAlias
 
 from oms.order_state import ORDER_COLUMNS, Order, order_columns, restore_orders
@@ -272,23 +272,26 @@ def _restore_names(
     session: Session, count: int, parts: Iterator[Part], unnamed: dict[int, Order]
 ) -> None:
     """Give a session its names, and these to its orders, which are taken out of `unnamed`."""
-    names = session.names
-    orders: dict[int, Order] = {}
+    names, account = session.names, session.account.account
+    entered: dict[int, Order] = {}
     while len(names) < count:
         known = len(names)
         cl_ord_ids, meanings, order_ids = next(parts)
-        order_id = iter(order_ids)
-        for cl_ord_id, meaning in zip(cl_ord_ids, meanings, strict=True):
-            if meaning == _AN_ORDER:
-                order = unnamed.pop(next(order_id))
-                order.cl_ord_id = cl_ord_id
-                order.owner = session.name
-                order.account = session.account.account
-                names[cl_ord_id] = orders[order.order_id] = order
-            else:
-                names[cl_ord_id] = meaning
+        orders = list(map(unnamed.pop, order_ids))
+        order_names = compress(cl_ord_ids, map(_AN_ORDER.__eq__, meanings))
+        for order, cl_ord_id in zip(orders, order_names, strict=True):
+            order.cl_ord_id = cl_ord_id
+            order.owner = session.name
+            order.account = account
+        named = iter(orders)
+        values = [next(named) if meaning == _AN_ORDER else meaning for meaning in meanings]
+        names.update(zip(cl_ord_ids, values, strict=True))
         assert len(names) == known + len(cl_ord_ids), f"{session.name} has a name twice"
+        entered.update(zip(order_ids, orders, strict=True))
     for order in session.closed_orders:
-        del orders[order.order_id]
+        del entered[order.order_id]
     # A replaced order has a later name than others, but the place of its entry.
-    session.open_orders = {order_id: orders[order_id] for order_id in sorted(orders)}
+    in_order = sorted(entered)
+    if in_order != list(entered):
+        entered = {order_id: entered[order_id] for order_id in in_order}
+    session.open_orders = entered
