@@ -29,7 +29,6 @@ from oms.commands import CancelOrder, Command, CommandKind, EnterOrder
 from oms.events import EventKind
 
 CLIENT: Final = "bench"
-BASELINE_S: Final = 5.0
 START_TIMEOUT_S: Final = 300.0
 ANSWER_TIMEOUT_S: Final = 10.0
 
@@ -43,10 +42,10 @@ class Loaded(NamedTuple):
 
 
 async def run_recovery(
-    open_orders: int, commands: int, durability: str, say: Callable[[str], None]
+    open_orders: int, commands: int, seconds: float, durability: str, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Make folders with a snapshot and a journal, start nodes on them; returns the JSON of
-    contract.md."""
+    contract.md. `seconds`: for so long they trade without taking a snapshot."""
     with tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder:
         changes = {"cluster.durability": f'"{durability}"'}
         exchange = new_local_exchange(Path(folder), changes)
@@ -71,7 +70,7 @@ async def run_recovery(
         }
         try:
             facts |= await _measure_restart(exchange, say)
-            facts |= await _measure_pause(exchange, say)
+            facts |= await _measure_pause(exchange, seconds, say)
         finally:
             await exchange.stop()
         facts |= {"nodes": 3, "durability": durability, "host": host_facts()}
@@ -213,7 +212,9 @@ class OneByOne:
         return [f"{len(self.events)} answers to {self.sent} commands, or others than expected"]
 
 
-async def _measure_pause(exchange: LocalExchange, say: Callable[[str], None]) -> dict[str, Any]:
+async def _measure_pause(
+    exchange: LocalExchange, seconds: float, say: Callable[[str], None]
+) -> dict[str, Any]:
     """Let all nodes trade, and take a snapshot on the leader meanwhile. The pause is the longest
     time to an answer that a client with one command in flight has seen."""
     for node_id in exchange.config.node_ids[1:]:
@@ -221,8 +222,8 @@ async def _measure_pause(exchange: LocalExchange, say: Callable[[str], None]) ->
     await exchange.wait_until_whole(START_TIMEOUT_S)
     client = OneByOne(exchange)
     await client.start()
-    say(f"one command in flight: {BASELINE_S:g} s without a snapshot, then while one is taken")
-    end_s = time.monotonic() + BASELINE_S
+    say(f"one command in flight: {seconds:g} s without a snapshot, then while one is taken")
+    end_s = time.monotonic() + seconds
     without_ns = await client.run(lambda: time.monotonic() > end_s)
     leader = await exchange.leader()
     addresses, tls = node_addresses(exchange.config), client_tls(exchange.config)

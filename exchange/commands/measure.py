@@ -151,9 +151,16 @@ def _register_bench(cli: click.Group) -> None:
     @verb(bench, "recovery", "exchange bench recovery --orders 1000000 --commands 1000000 --json")
     @click.option("--orders", type=click.IntRange(1), default=100_000, show_default=True)
     @click.option("--commands", type=click.IntRange(1), default=100_000, show_default=True)
+    @click.option(
+        "--seconds",
+        type=click.FloatRange(0.1, 600),
+        default=5.0,
+        show_default=True,
+        help="Of trading without a snapshot, to compare with.",
+    )
     @durability
     @json_option
-    def recovery(orders: int, commands: int, durability: str, as_json: bool) -> int:
+    def recovery(orders: int, commands: int, seconds: float, durability: str, as_json: bool) -> int:
         """How a node comes back with many open orders.
 
         Loads a snapshot of --orders open orders, replays --commands of the journal after
@@ -161,7 +168,8 @@ def _register_bench(cli: click.Group) -> None:
         """
         from exchange.bench.recovery import run_recovery
 
-        return _finish(run_recovery(orders, commands, durability, say), "recovery", as_json)
+        run = run_recovery(orders, commands, seconds, durability, say)
+        return _finish(run, "recovery", as_json)
 
     @verb(bench, "soak", "exchange bench soak --seconds 1800 --json")
     @click.option("--seconds", type=click.FloatRange(1, 86_400), default=60.0, show_default=True)

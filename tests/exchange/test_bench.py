@@ -241,7 +241,7 @@ def test_a_soak_tells_what_has_grown() -> None:
 
 
 def test_recovery_measures_load_replay_and_pause() -> None:
-    facts = bench("recovery", "--orders", "400", "--commands", "600")
+    facts = bench("recovery", "--orders", "400", "--commands", "600", "--seconds", "1")
     assert (facts["open_orders"], facts["commands"]) == (400, 600)
     assert min(facts["snapshot_bytes"], facts["bytes_per_open_order"], facts["load_s"]) > 0
     assert facts["restart_s"] > facts["restart_detail_s"]["load"] > 0
