@@ -201,7 +201,11 @@ class SnapshotSender:
     def _send_piece(self, peer_id: int, message: Message) -> None:
         """Read it beside the loop: files of hours ago may be on the disk only."""
         offer = self._listed.get(peer_id)
-        if offer is None or offer.log_index != message["index"] or peer_id in self._reading:
+        if peer_id in self._reading:
+            return
+        if offer is None or offer.log_index != message["index"]:
+            # The peer goes by a list that is gone here, and would ask for ever.
+            self._send_list(peer_id, message["index"])
             return
         number, offset = message["file"], message["offset"]
         if not (0 <= number < len(offer.files) and 0 <= offset < offer.files[number].size):
@@ -220,8 +224,9 @@ class SnapshotSender:
             self._reading.discard(peer_id)
             if data is None:  # the oldest file of a day may go at any time
                 logger.warning("the snapshot for node %d is listed anew: %s", peer_id, error)
-                self._listed.pop(peer_id, None)
-                self._send_list(peer_id, message["index"])
+                if self._listed.get(peer_id) is offer:  # no newer one was listed meanwhile
+                    del self._listed[peer_id]
+                    self._send_list(peer_id, message["index"])
                 return
             place = {key: message[key] for key in ("source", "index", "file", "offset")}
             self._send(

@@ -17,12 +17,9 @@ class PowerLoss(Exception):
 class _File:
     """Bytes as the running system sees them, bytes that are synced, and the writes in between."""
 
-    __slots__ = ("ends", "seen", "synced", "unsynced")
+    __slots__ = ("seen", "synced", "unsynced")
 
     def __init__(self) -> None:
-        self.ends = (0, 0)
-        """How far it had been filled by the sync before the last one that added something, and by
-        that one."""
         self.seen = bytearray()
         self.synced = bytearray()
         self.unsynced: list[tuple[int, bytes]] = []
@@ -36,16 +33,11 @@ class _File:
         self.unsynced.append((size, b""))
 
     def sync(self) -> None:
-        end = self.ends[1]
         for offset, data in self.unsynced:
             if data:
                 _put(self.synced, offset, data)
-                if any(data):
-                    end = max(end, offset + len(data))
             else:
                 _resize(self.synced, offset)
-        if end > self.ends[1]:
-            self.ends = self.ends[1], end
         self.unsynced.clear()
 
     def replace(self, content: bytes | bytearray) -> None:
@@ -180,7 +172,7 @@ class SimulatedDisk:
         """Bytes of a file."""
         return bytes(self.names[name].seen)
 
-    def set_content(self, name: str, content: bytes) -> None:
+    def set_content(self, name: str, content: bytes | bytearray) -> None:
         """Damage a file."""
         self.names[name].replace(content)
 
@@ -193,19 +185,11 @@ class SimulatedDisk:
         other.synced_names = dict(other.names)
         return other
 
-    def flip_bit(self, directory: Path, suffix: str) -> str | None:
-        """Flip one bit of what filled a file before its last sync, so that something may be synced
-        that vouches for it. Returns the file's name, None if there is no such bit."""
-        names = [(directory / name).as_posix() for name in self.list_directory(directory)]
-        names = [name for name in names if name.endswith(suffix) and self.names[name].ends[0]]
-        if not names:
-            return None
-        name = self.random.choice(names)
-        file = self.names[name]
-        content = file.synced
-        content[self.random.randrange(file.ends[0])] ^= 1 << self.random.randrange(8)
-        file.replace(content)
-        return name
+    def flip_bit(self, name: str, below: int) -> None:
+        """Flip one of the first `below` bytes' bits."""
+        content = bytearray(self.names[name].seen)
+        content[self.random.randrange(below)] ^= 1 << self.random.randrange(8)
+        self.set_content(name, content)
 
     def heal(self) -> None:
         """Nothing fails any more."""

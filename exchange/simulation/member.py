@@ -15,7 +15,7 @@ from cluster.guard import SafetyViolation
 from cluster.interface import AppliedBatch
 from cluster.journal import FlushJob, Journal, JournalError
 from cluster.runtime import FlushDone
-from cluster.segment import SUFFIX
+from cluster.segment import MARK_PAYLOAD, RECORD_BYTES, SUFFIX
 from cluster.settings import Address, NodeSettings
 from cluster.snapshot import SnapshotStore, snapshot_name
 from cluster.snapshot_maker import SnapshotMade, make_snapshot
@@ -389,12 +389,19 @@ class Member:
         self.world.note("node %d lost its disk", self.node_id)
 
     def flip_bit(self) -> None:
-        """One bit of the journal, of what was acknowledged, is another one from now on. Only while
+        """One bit of the journal is another one from now on, in front of a sync mark that vouches
+        for it: without one, nobody can tell it from a torn end (cluster/segment.py). Only while
         the node is down."""
         assert not self.is_up
-        name = self.disk.flip_bit(_FOLDERS.wal, SUFFIX)
-        if name is not None:
-            self.flipped = name
+        marks = {
+            name: self.disk.content(name).rfind(MARK_PAYLOAD) - RECORD_BYTES
+            for name in sorted(self.disk.names)
+            if name.endswith(SUFFIX)
+        }
+        vouched_for = [name for name, mark in marks.items() if mark > 0]
+        if vouched_for:
+            self.flipped = name = self.world.rng.choice(vouched_for)
+            self.disk.flip_bit(name, marks[name])
             self.world.count("flipped bits")
             self.world.note("node %d: a bit flipped in %s", self.node_id, name)
 

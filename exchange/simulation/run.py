@@ -23,6 +23,7 @@ from exchange.simulation.world import Violation, World
 
 LIVENESS_S = 20.0
 """Within this time after everything was healed a new order of every gateway must be answered."""
+_APPLY_ENTRIES = raft._APPLY_ENTRIES
 _PLOT_SHARE = 0.5
 _LEFT_BEHIND_SHARE = 0.25
 """Of what is done to a run that has plots."""
@@ -60,10 +61,8 @@ class Run:
             member.slow_for_good_s = options.slow_disks_s
         use_clock(self.world.time)
         RaftCore.send_bytes = options.send_bytes
-        # Limits of a node that no run is long enough to reach otherwise.
-        raft._APPLY_ENTRIES = options.apply_entries  # type: ignore[misc]
         raft._BACKLOG_BYTES_MAX = options.backlog_bytes  # type: ignore[misc]
-        guard.MAX_APPLY_AHEAD = options.apply_entries
+        _bound_apply(options.apply_entries)
         for member in self.members:
             member.start()
         Gateway.unreachable = {}
@@ -120,6 +119,7 @@ class Run:
         self._faults_on = False
         self._healed_s = self.world.now_s
         self._plots.end()
+        _bound_apply(_APPLY_ENTRIES)  # a narrow limit catches up in its own time only
         self.world.note("healed")
         self.nemesis.heal()
 
@@ -150,6 +150,12 @@ class Run:
         applied = {core.raft.applied_index for core in cores if core is not None}
         quiet = all(not gateway.client.pending for gateway in self.gateways)
         return len(applied) == 1 and None not in cores and quiet
+
+
+def _bound_apply(entries: int) -> None:
+    """A limit of a node that no run is long enough to reach otherwise."""
+    raft._APPLY_ENTRIES = entries  # type: ignore[misc]
+    guard.MAX_APPLY_AHEAD = entries
 
 
 def run_seed(seed: int) -> Outcome:

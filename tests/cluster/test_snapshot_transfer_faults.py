@@ -66,6 +66,33 @@ def test_a_leader_whose_snapshot_goes_while_it_is_fetched_offers_the_newest():
     assert lab.position >= lab.leader.first_index
 
 
+def test_a_piece_that_cannot_be_read_any_more_does_not_cost_the_list_of_a_newer_snapshot():
+    lab = Lab()
+    while not piece_under_way(lab, "snapshots"):
+        lab.step()
+    lab.deliver()
+    lab.leader.slow = True
+    lab.deliver()  # the request for the next piece: it is being read
+    lab.leader.slow = False
+    (late_read,) = lab.leader.reads
+    for index in (150, 160):  # the one that is fetched goes
+        lab.leader.take_snapshot(index)
+    lab.settle_until_listed()
+    late_read()
+    lab.finish()
+    assert lab.installed == [160]
+
+
+def test_who_asks_by_a_list_that_is_gone_gets_it_again():
+    lab = Lab()
+    lab.beat()
+    lab.settle_until_listed()
+    lab.leader.sender._listed.clear()
+    lab.finish()
+    assert lab.installed == [100]
+    assert len(lab.leader.listed) == 2
+
+
 def test_a_leader_whose_day_file_goes_while_it_is_fetched_lists_what_it_has():
     lab = Lab()
     while not piece_under_way(lab, "events"):

@@ -43,6 +43,9 @@ class Leader:
         }
         self.listed: list[tuple[int, Content]] = []
         self.missed = 0
+        self.slow = False
+        """Whether what it reads waits in `reads` until a test runs it."""
+        self.reads: list[Callable[[], None]] = []
         self._deliver = send
         self.take_snapshot(index)
         self.begin_life(node_id)
@@ -60,6 +63,7 @@ class Leader:
             self._send,
             chunk_bytes=CHUNK,
             source=source,
+            background=self._background,
             first_index=lambda: self.first_index,
             on_missing=self._missing,
         )
@@ -77,6 +81,22 @@ class Leader:
 
     def _missing(self) -> None:
         self.missed += 1
+
+    def _background(
+        self, work: Callable[[], Any], done: Callable[[Any, BaseException | None], None]
+    ) -> None:
+        def run() -> None:
+            try:
+                result = work()
+            except OSError as error:
+                done(None, error)
+            else:
+                done(result, None)
+
+        if self.slow:
+            self.reads.append(run)
+        else:
+            run()
 
     def _write_day_files(self) -> None:
         for folder, files in self.day.items():

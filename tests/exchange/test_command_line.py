@@ -257,7 +257,7 @@ def test_replay_at_an_event_goes_as_far_as_that(tmp_path: Path) -> None:
     last_event = shown("replay", str(folder))["event_seq"]
     for event, orders, snapshot_index in (
         (last_event - EVENTS_OF_AN_ORDER, 2, 4),
-        (last_event - 2 * EVENTS_OF_AN_ORDER, 1, 4),
+        (last_event - 2 * EVENTS_OF_AN_ORDER, 1, 0),  # entries after it may be in the snapshot
         (1, 0, 0),
     ):
         facts = shown("replay", str(folder), "--at", str(event))
