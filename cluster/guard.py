@@ -139,7 +139,9 @@ def _refuse_previous(
             )
         while next_index - 1 > commit_index and log.term_at(next_index - 1) == known_term:
             next_index -= 1
-    next_index = max(next_index, log.first_index + 1)
+    # The leader has all that is committed. An old message about entries that our journal has
+    # forgotten must not send it back behind that, to a snapshot that nobody needs.
+    next_index = max(next_index, commit_index + 1, log.first_index + 1)
     heartbeat = message | {
         "prevLogIdx": log.last_index,
         "prevLogTerm": log.last_term,

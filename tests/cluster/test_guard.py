@@ -105,6 +105,12 @@ def test_a_gap_is_answered_with_our_own_end():
     assert delivery.message["commit_index"] == 0
 
 
+def test_an_old_message_about_forgotten_entries_is_answered_with_what_is_committed():
+    delivery = check(append(5, 1, 1), FakeLog(1, 1, 1, 1, first=20), commit=21)
+    assert delivery.reply["next_node_idx"] == 22
+    assert delivery.message["entries"] == ()
+
+
 def test_a_conflicting_previous_entry_is_answered_with_the_first_index_of_its_term():
     delivery = check(append(6, 3, 3), FakeLog(0, 1, 2, 2, 2, 2), commit=1)
     assert delivery.reply["next_node_idx"] == 3
