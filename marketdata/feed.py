@@ -52,7 +52,7 @@ TRADING_STATES = {
     TradingState.HALTED: TradingStateCode.HALTED,
     TradingState.TRADING: TradingStateCode.TRADING,
 }
-SIDES = {Side.BUY: b"B", Side.SELL: b"S", Side.SELL_SHORT: b"S"}
+SIDES = {Side.BUY: b"B", Side.SELL: b"S", Side.SELL_SHORT: b"S", Side.SELL_SHORT_EXEMPT: b"S"}
 
 # Plain integers: events carry those, and looking them up costs less than members of an enumeration.
 _SIDES = {int(side): code for side, code in SIDES.items()}

@@ -169,6 +169,7 @@ class OrderBook(Generic[O]):
             Side.BUY: (bids, asks),
             Side.SELL: (asks, bids),
             Side.SELL_SHORT: (asks, bids),
+            Side.SELL_SHORT_EXEMPT: (asks, bids),
         }
 
     def enter(

@@ -16,6 +16,7 @@ class Side(IntEnum):
     BUY = 1
     SELL = 2
     SELL_SHORT = 5
+    SELL_SHORT_EXEMPT = 6
 
 
 class OrderType(IntEnum):

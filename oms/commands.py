@@ -6,6 +6,13 @@ name of the trading session (a FIX CompID or an OUCH user name) that asks. `msg_
 number of the message on that session which asked for it (FIX MsgSeqNum); the state machine
 remembers the highest one per session, so a gateway that comes back after a crash knows which
 messages have become commands. Prices are Price(4) integers, 0 where the order has no limit.
+
+A protocol without message numbers of its own (OUCH) counts its requests instead: `number` (OUCH
+UserRefNum) must rise within (session, `channel`) (OUCH UserRefIdx, 0 to 255) with everything that
+creates something; a number that is not above the last one used is a request sent again and is
+ignored without an event (oms/numbered_commands.py). `refusal` is 0, or the RejectReason with which
+the gateway wants a request refused that it cannot express, and `found` the fact that goes with it.
+`memo` is anything that the gateway wants back in the answer.
 """
 
 from __future__ import annotations
@@ -24,9 +31,16 @@ class CommandKind(IntEnum):
     REPLACE_ORDER = 2
     CANCEL_ORDER = 3
     QUERY_ORDER = 4
+    ENTER_NUMBERED_ORDER = 5
+    REPLACE_NUMBERED_ORDER = 6
+    REDUCE_NUMBERED_ORDER = 7
+    MODIFY_NUMBERED_ORDER = 8
+    MASS_CANCEL = 9
     OPEN_SESSION = 10
     CLOSE_SESSION = 11
     GATEWAY_LOST = 12
+    SET_ORDER_ENTRY = 13
+    QUERY_NUMBERS = 14
     CLOCK_TICK = 20
     LOAD_REFERENCE_DATA = 30
     SET_TRADING_STATE = 31
@@ -90,6 +104,91 @@ class QueryOrder(NamedTuple):
     side: int
 
 
+class EnterNumberedOrder(NamedTuple):
+    """Enter an order on the account of the session; its name is that of its number. Answered by
+    OrderAccepted (and what follows from it) or OrderRejected, and either way the number is used."""
+
+    kind: int
+    session: str
+    channel: int
+    number: int
+    symbol: str
+    side: int
+    order_type: int
+    time_in_force: int
+    quantity: int
+    price: int
+    group_id: int  # 0 to 65,535; what MassCancel can choose by, 0: no group
+    refusal: int
+    found: int | str
+    memo: bytes
+
+
+class ReplaceNumberedOrder(NamedTuple):
+    """Change price or quantity (the new total, executed shares included) of the live order whose
+    number is `orig_number`, and number it `number`.
+
+    Answered by OrderReplaced (and what follows). What may not be asked cancels the order instead
+    (OrderCanceled, REPLACE_INVALID), and leaves the new number unused; a total that is executed
+    already cancels the rest of it (USER). NumberRejected while order entry is disabled. Ignored
+    when no live order has the old number, or when the new one was used."""
+
+    kind: int
+    session: str
+    channel: int
+    orig_number: int
+    number: int
+    time_in_force: int
+    quantity: int
+    price: int
+    order_type: int
+    refusal: int
+    found: int | str
+    memo: bytes
+
+
+class ReduceNumberedOrder(NamedTuple):
+    """Take shares off a live order, which keeps its place: `quantity` is the new total, executed
+    shares included. Answered by OrderReduced, or by OrderCanceled when nothing is left (0: all);
+    ignored when no live order has the number or it has no more shares than that."""
+
+    kind: int
+    session: str
+    channel: int
+    number: int
+    quantity: int
+
+
+class ModifyNumberedOrder(NamedTuple):
+    """Mark a sale as another kind of sale, or take shares off as ReduceNumberedOrder does, or both.
+    Answered by OrderModified, also when nothing changes, or by OrderCanceled when nothing is left;
+    ignored for another side, for more shares, and when no live order has the number."""
+
+    kind: int
+    session: str
+    channel: int
+    number: int
+    side: int
+    quantity: int
+
+
+class MassCancel(NamedTuple):
+    """Cancel the open orders of the session that fit all that is said. Uses up a number. Answered
+    by MassCanceled and an OrderCanceled for each, in the order of entry, or by NumberRejected."""
+
+    kind: int
+    session: str
+    channel: int
+    number: int
+    symbol: str  # "": all
+    side: int  # 0: all; SELL: every kind of sale
+    group_id: int  # 0: all
+    only_channel: int  # -1: all
+    refusal: int
+    found: int | str
+    memo: bytes
+
+
 class OpenSession(NamedTuple):
     """A client has logged on. `reset` starts message numbers again at 1 (FIX 141=Y)."""
 
@@ -114,6 +213,29 @@ class GatewayLost(NamedTuple):
 
     kind: int
     gateway_id: str
+
+
+class SetOrderEntry(NamedTuple):
+    """Disable or enable order entry of a session: while it is disabled no order is entered and none
+    replaced, whatever the protocol. Uses up a number. Answered by OrderEntrySet or NumberRejected.
+    Stays so until said otherwise, whoever opens the session."""
+
+    kind: int
+    session: str
+    channel: int
+    number: int
+    enabled: bool
+    refusal: int
+    found: int | str
+    memo: bytes
+
+
+class QueryNumbers(NamedTuple):
+    """Ask which number comes next. Answered by NumbersReported."""
+
+    kind: int
+    session: str
+    channel: int
 
 
 class ClockTick(NamedTuple):

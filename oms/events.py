@@ -6,7 +6,8 @@ session that must be told, "" for market events that concern everyone. All event
 happened at the batch's time stamp, which travels once with the batch. Prices are Price(4).
 
 Order events carry the whole state of the order after the event, in the same places (ORDER_FIELDS),
-because gateways hold no order state.
+because gateways hold no order state. Where a NamedTuple has a `memo`, it is that of the request for
+a numbered order (oms/commands.py); the plain tuples of other orders are shorter by this field.
 """
 
 from __future__ import annotations
@@ -28,9 +29,15 @@ class EventKind(IntEnum):
     ORDER_REJECTED = 5
     CANCEL_REJECTED = 6
     ORDER_STATUS_REPORTED = 7
+    ORDER_REDUCED = 8
+    ORDER_MODIFIED = 9
     SESSION_OPENED = 10
     SESSION_CLOSED = 11
     SESSION_REFUSED = 12
+    NUMBER_REJECTED = 13
+    MASS_CANCELED = 14
+    ORDER_ENTRY_SET = 15
+    NUMBERS_REPORTED = 16
     INSTRUMENT_ADDED = 20
     TRADING_ACTION = 21
     SYSTEM_EVENT = 22
@@ -66,6 +73,8 @@ class CancelReason(IntEnum):
     NO_LIQUIDITY = 4  # a market order, or what is left of it, found nothing within the band
     SESSION_CLOSED = 5  # cancel on disconnect
     SYSTEM = 6
+    REPLACE_INVALID = 7  # a numbered order was to be replaced by what may not be
+    MASS_CANCEL = 8
 
 
 class RejectReason(IntEnum):
@@ -91,6 +100,17 @@ class RejectReason(IntEnum):
     ORDER_MISMATCH = 18  # found: what the request says; limit: what the order says
     QUANTITY_ALREADY_EXECUTED = 19  # found: new quantity; limit: cum_qty
     UNKNOWN_SESSION = 20  # found: session
+    INVALID_DISPLAY = 21  # found: display; from here to 28 only a gateway refuses
+    INVALID_MAX_FLOOR = 22  # found: max floor
+    INVALID_PEG = 23  # found: price type
+    INTERMARKET_SWEEP_NOT_ALLOWED = 24  # found: intermarket sweep eligibility
+    FIRM_NOT_AUTHORIZED = 25  # found: firm
+    INVALID_MIN_QUANTITY = 26  # found: minimum quantity
+    INVALID_CROSS_TYPE = 27  # found: cross type
+    ROUTING_NOT_ALLOWED = 28  # found: route
+    ORDER_ENTRY_DISABLED = 29  # found: session
+    INVALID_INSTRUCTION = 30  # found: what is said, "group_id 70000"
+    POST_ONLY_WOULD_TRADE = 31  # reserved
 
 
 class CancelRejectedResponseTo(IntEnum):
@@ -138,9 +158,10 @@ class OrderAccepted(NamedTuple):
     cum_value: int  # sum of last_qty * last_price: divided by cum_qty the average price
     ord_status: int
     order_reference_number: int
+    memo: bytes = b""
 
 
-ORDER_FIELDS = OrderAccepted._fields
+ORDER_FIELDS = OrderAccepted._fields[:-1]
 """The fields that every order event begins with."""
 
 
@@ -214,6 +235,7 @@ class OrderReplaced(NamedTuple):
     ord_status: int
     order_reference_number: int
     orig_cl_ord_id: str
+    memo: bytes = b""
 
 
 class OrderRejected(NamedTuple):
@@ -238,6 +260,7 @@ class OrderRejected(NamedTuple):
     reason: int
     found: int | str
     limit: int | str
+    memo: bytes = b""
 
 
 class CancelRejected(NamedTuple):
@@ -276,6 +299,51 @@ class OrderStatusReported(NamedTuple):
     cum_value: int
     ord_status: int
     order_reference_number: int
+
+
+class OrderReduced(NamedTuple):
+    """`canceled_qty` shares were taken off an order that lives on in its place."""
+
+    kind: int
+    owner: str
+    cl_ord_id: str
+    order_id: int
+    account: str
+    symbol: str
+    side: int
+    order_type: int
+    time_in_force: int
+    quantity: int
+    price: int
+    cum_qty: int
+    leaves_qty: int
+    cum_value: int
+    ord_status: int
+    order_reference_number: int
+    canceled_qty: int
+
+
+class OrderModified(NamedTuple):
+    """The order, in its place, has the side and total that were asked for; `canceled_qty` shares
+    (0: none) were taken off."""
+
+    kind: int
+    owner: str
+    cl_ord_id: str
+    order_id: int
+    account: str
+    symbol: str
+    side: int
+    order_type: int
+    time_in_force: int
+    quantity: int
+    price: int
+    cum_qty: int
+    leaves_qty: int
+    cum_value: int
+    ord_status: int
+    order_reference_number: int
+    canceled_qty: int
 
 
 class SessionOpened(NamedTuple):
@@ -377,3 +445,48 @@ class SessionRefused(NamedTuple):
     owner: str
     gateway_id: str
     reason: int
+
+
+class NumberRejected(NamedTuple):
+    """A numbered request that is not an order was refused, and its number is used up (unless nobody
+    defined the session). `number` is 0 for a request that has none. `reason` is a RejectReason."""
+
+    kind: int
+    owner: str
+    channel: int
+    number: int
+    reason: int
+    found: int | str
+    memo: bytes
+
+
+class MassCanceled(NamedTuple):
+    """`canceled` orders are taken out because of a MassCancel: as many OrderCanceled follow."""
+
+    kind: int
+    owner: str
+    channel: int
+    number: int
+    symbol: str
+    canceled: int
+    memo: bytes
+
+
+class OrderEntrySet(NamedTuple):
+    """Order entry of the session is enabled or disabled from now on."""
+
+    kind: int
+    owner: str
+    channel: int
+    number: int
+    enabled: bool
+    memo: bytes
+
+
+class NumbersReported(NamedTuple):
+    """Answer to QueryNumbers: the lowest number of the channel that is not used up."""
+
+    kind: int
+    owner: str
+    channel: int
+    next_number: int

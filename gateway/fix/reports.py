@@ -66,6 +66,17 @@ REJECT_CODES: Final[dict[int, RejectCodes]] = {
     RejectReason.ORDER_MISMATCH: RejectCodes(99, 99),
     RejectReason.QUANTITY_ALREADY_EXECUTED: RejectCodes(13, 0),
     RejectReason.UNKNOWN_SESSION: RejectCodes(99, 99),
+    RejectReason.INVALID_DISPLAY: RejectCodes(11, 99),
+    RejectReason.INVALID_MAX_FLOOR: RejectCodes(11, 99),
+    RejectReason.INVALID_PEG: RejectCodes(11, 99),
+    RejectReason.INTERMARKET_SWEEP_NOT_ALLOWED: RejectCodes(11, 99),
+    RejectReason.FIRM_NOT_AUTHORIZED: RejectCodes(99, 99),
+    RejectReason.INVALID_MIN_QUANTITY: RejectCodes(11, 99),
+    RejectReason.INVALID_CROSS_TYPE: RejectCodes(11, 99),
+    RejectReason.ROUTING_NOT_ALLOWED: RejectCodes(11, 99),
+    RejectReason.ORDER_ENTRY_DISABLED: RejectCodes(0, 2),
+    RejectReason.INVALID_INSTRUCTION: RejectCodes(11, 99),
+    RejectReason.POST_ONLY_WOULD_TRADE: RejectCodes(99, 99),
 }
 
 CANCEL_TEXTS: Final[dict[int, str]] = {
@@ -75,6 +86,8 @@ CANCEL_TEXTS: Final[dict[int, str]] = {
     CancelReason.NO_LIQUIDITY: "OrdType(40) 1: no more shares are offered within the price band",
     CancelReason.SESSION_CLOSED: "The session ended and asked for cancel on disconnect",
     CancelReason.SYSTEM: "Canceled by the exchange",
+    CancelReason.REPLACE_INVALID: "Canceled: it was to be replaced by what is not allowed",
+    CancelReason.MASS_CANCEL: "Canceled by a mass cancel of this session",
 }
 
 _STATUS_NAMES: Final = {
@@ -133,6 +146,10 @@ def _not_trading(facts: Facts) -> str:
     return f"Symbol(55) {facts.symbol} is {state}; this needs a symbol that is trading"
 
 
+def _not_in_a_session(what: str) -> Callable[[Facts], str]:
+    return lambda facts: f"The {what} {facts.found} is not supported in this session"
+
+
 REJECT_TEXTS: Final[dict[int, Callable[[Facts], str]]] = {
     RejectReason.UNKNOWN_SYMBOL: lambda f: f"Symbol(55) {f.found} is not listed here",
     RejectReason.UNKNOWN_ACCOUNT: lambda f: (
@@ -183,6 +200,22 @@ REJECT_TEXTS: Final[dict[int, Callable[[Facts], str]]] = {
         f"OrderQty(38) {f.found} must be above CumQty(14) {f.limit}, which is executed already"
     ),
     RejectReason.UNKNOWN_SESSION: lambda f: f"The session {f.found} is not open on this exchange",
+    # What FIX does not let anybody ask here; the other protocol of a session may.
+    RejectReason.INVALID_DISPLAY: _not_in_a_session("display"),
+    RejectReason.INVALID_MAX_FLOOR: _not_in_a_session("maximum floor"),
+    RejectReason.INVALID_PEG: _not_in_a_session("peg"),
+    RejectReason.INTERMARKET_SWEEP_NOT_ALLOWED: _not_in_a_session("intermarket sweep"),
+    RejectReason.FIRM_NOT_AUTHORIZED: lambda f: f"This session may not trade for firm {f.found}",
+    RejectReason.INVALID_MIN_QUANTITY: _not_in_a_session("minimum quantity"),
+    RejectReason.INVALID_CROSS_TYPE: _not_in_a_session("cross type"),
+    RejectReason.ROUTING_NOT_ALLOWED: _not_in_a_session("route"),
+    RejectReason.ORDER_ENTRY_DISABLED: lambda f: (
+        f"The session {f.found} has disabled order entry; it can cancel, and enable it again"
+    ),
+    RejectReason.INVALID_INSTRUCTION: _not_in_a_session("instruction"),
+    RejectReason.POST_ONLY_WOULD_TRADE: lambda f: (
+        f"Price(44) {_money(f.found)} of a post-only order would trade at once"
+    ),
 }
 
 
