@@ -37,6 +37,10 @@ _COMMANDS_PER_FRAME: Final = 1000
 _PING_EVERY_S: Final = 0.5
 _SILENCE_S: Final = 2.0
 _CONNECT_TIMEOUT_S: Final = 1.0
+_FIRST_PAUSE_S: Final = 0.02
+_LONGEST_PAUSE_S: Final = 0.25
+_HURRY_S: Final = 5.0
+"""For so long after a leader was lost every pause between attempts to connect is the first one."""
 
 logger = logging.getLogger(__name__)
 
@@ -112,6 +116,8 @@ class ClusterClient:
         self._flush_scheduled = False
         self._leader: NodeLink | None = None
         self._leader_term = 0
+        self._leader_lost = asyncio.Event()
+        self._hurry_until_s = float("-inf")
         self.refusal = ""
         """Why the cluster refused us, once it has."""
         self._answered = 0
@@ -157,7 +163,7 @@ class ClusterClient:
 
     async def _dial(self, node_id: int, address: Address) -> None:
         """Keep one connection to a node, for ever."""
-        pause_s = 0.02
+        pause_s = _FIRST_PAUSE_S
         while self._state is not ConnectionState.REFUSED:
             link = self._links.get(node_id)
             if link is None:
@@ -175,8 +181,7 @@ class ClusterClient:
                     # does not tell its protocol.
                     link.connection_lost(None)
                     self._complaints.about(node_id, error)
-                    pause_s = min(pause_s * 1.5, 0.25)
-                    await asyncio.sleep(pause_s)
+                    pause_s = await self._rest(pause_s)
                     continue
             link.write((FrameKind.QUERY, 0, "node", ("ping",)))
             with contextlib.suppress(TimeoutError):
@@ -184,14 +189,32 @@ class ClusterClient:
                     await link.closed.wait()
             if link.has_answered:
                 self._complaints.end(node_id)
-                pause_s = 0.02
+                pause_s = _FIRST_PAUSE_S
             elif link.closed.is_set():
                 # Let in and thrown out again: a full node, or one that refuses our certificate.
                 self._complaints.about(node_id, link.lost_by)
-                pause_s = min(pause_s * 1.5, 0.25)
-                await asyncio.sleep(pause_s)
+                pause_s = await self._rest(pause_s)
             if link.silent_for_s > _SILENCE_S:
                 link.abort()
+
+    async def _rest(self, pause_s: float) -> float:
+        """Wait before the next attempt; returns the pause after it. A lost leader ends the wait:
+        the node that could not be reached a moment ago may be the next leader."""
+        if self._loop.time() < self._hurry_until_s:
+            pause_s = _FIRST_PAUSE_S
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._leader_lost.wait()
+        return min(pause_s * 1.5, _LONGEST_PAUSE_S)
+
+    def _lose_leader(self) -> None:
+        """As far as we know nobody takes commands: look for somebody, quickly."""
+        self._leader = None
+        if self._tasks:
+            self._hurry_until_s = self._loop.time() + _HURRY_S
+            self._leader_lost.set()
+            self._leader_lost.clear()
+        self._set_state(ConnectionState.SEARCHING)
 
     # --- what the owner calls ---
 
@@ -305,8 +328,7 @@ class ClusterClient:
             if asked is link and not future.done():
                 future.set_exception(TimeoutError(f"node {link.node_id} went away"))
         if self._leader is link:
-            self._leader = None
-            self._set_state(ConnectionState.SEARCHING)
+            self._lose_leader()
 
     def received(self, link: NodeLink, value: tuple[Any, ...]) -> None:
         """A frame from a node."""
@@ -327,8 +349,7 @@ class ClusterClient:
 
     def _not_leader(self, link: NodeLink, leader_id: int | None) -> None:
         if self._leader is link:
-            self._leader = None
-            self._set_state(ConnectionState.SEARCHING)
+            self._lose_leader()
         if leader_id == link.node_id:
             self._hello(link)  # it has just become the leader and invites us
 

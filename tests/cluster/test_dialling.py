@@ -95,3 +95,21 @@ def test_a_node_dials_its_peer_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
     uvloop.run(run())
     assert struck()
+
+
+def test_a_lost_leader_ends_every_pause_before_the_next_attempt() -> None:
+    """Else a node that was down for a while, and leads as soon as it is back, waits for its
+    gateways for as long as such a pause lasts."""
+
+    async def run() -> None:
+        one = ClusterClient("fix-1", {}, on_batch=lambda batch: None)
+        one._loop = asyncio.get_running_loop()
+        resting = asyncio.create_task(one._rest(1_000.0))
+        one._tasks.append(resting)
+        await asyncio.sleep(0)
+        one._lose_leader()
+        async with asyncio.timeout(10.0):
+            assert await resting == client._LONGEST_PAUSE_S
+            assert await one._rest(1_000.0) == 1.5 * client._FIRST_PAUSE_S
+
+    uvloop.run(run())
