@@ -1,7 +1,8 @@
 """What clients ask about orders: enter, replace, cancel, query.
 
-Each function without an underscore carries out one command of oms.commands and returns the events
-in the order that oms/README.md tells. A name (ClOrdID) is used up by whatever it is first said in,
+Each function with (state, command) carries out one command of oms.commands and returns the events
+in the order that oms/README.md tells; the others without an underscore are the steps that numbered
+orders have in common with them. A name (ClOrdID) is used up by whatever it is first said in,
 also when that is refused, so that a name means one thing, and has one outcome, for the whole day.
 """
 
@@ -70,8 +71,8 @@ def enter_order(state: ExchangeState, command: Command) -> list[Event]:
     if cl_ord_id in names:
         return [_entry_refused(command, RejectReason.DUPLICATE_CL_ORD_ID, cl_ord_id)]
     names[cl_ord_id] = NAMES_NO_ORDER
-    if session.cancel_on_disconnect and session.is_locked:
-        return [_entry_refused(command, RejectReason.UNKNOWN_SESSION, session_name)]
+    if not session.takes_orders:
+        return [_entry_refused(command, *refusal_of_session(session))]
     account = session.account
     if account_name not in ("", account.account):
         return [
@@ -102,7 +103,14 @@ def enter_order(state: ExchangeState, command: Command) -> list[Event]:
 
     state.last_order_reference_number = number
     names[cl_ord_id] = order
-    return _match_new_order(state, order, session, listing)
+    return match_new_order(state, order, session, listing)
+
+
+def refusal_of_session(session: Session) -> Refusal:
+    """Why a session takes no orders."""
+    if session.is_locked:
+        return RejectReason.UNKNOWN_SESSION, session.name, ""
+    return RejectReason.ORDER_ENTRY_DISABLED, session.name, ""
 
 
 def _entry_refused(
@@ -111,10 +119,11 @@ def _entry_refused(
     return reports.order_rejected(command, (reason, found, limit))
 
 
-def _match_new_order(
+def match_new_order(
     state: ExchangeState, order: Order, session: Session, listing: Listing
 ) -> list[Event]:
-    """Accept an order that has passed all checks, trade it, and let it rest or end."""
+    """Accept an order that has passed all checks, trade it, and let it rest or end. The first
+    event is OrderAccepted."""
     events = [reports.order_accepted(order)]
     collar_price = None
     if order.order_type == _MARKET:
@@ -140,20 +149,29 @@ def replace_order(state: ExchangeState, command: Command) -> list[Event]:
     _, _, _, cl_ord_id, _, symbol, side, order_type, time_in_force, quantity, price = command
     order = _find_order_to_change(state, command)
     if isinstance(order, Order):
-        refusal = _mismatch(
-            ("symbol", symbol, order.symbol),
-            ("side", side, order.side),
-            ("order_type", order_type, order.order_type),
-            ("time_in_force", time_in_force, order.time_in_force),
-        ) or _refusal_of_replace(state, order, quantity, price)
+        refusal = (
+            _order_entry_disabled(state, order)
+            or _mismatch(
+                ("symbol", symbol, order.symbol),
+                ("side", side, order.side),
+                ("order_type", order_type, order.order_type),
+                ("time_in_force", time_in_force, order.time_in_force),
+            )
+            or refusal_of_replace(state, order, quantity, price)
+        )
         if refusal is None:
-            return _replace_open_order(state, order, cl_ord_id, quantity, price)
+            return replace_open_order(state, order, cl_ord_id, quantity, price)
     else:
         refusal = order
     return [_change_refused(state, command, CancelRejectedResponseTo.REPLACE, refusal)]
 
 
-def _refusal_of_replace(
+def _order_entry_disabled(state: ExchangeState, order: Order) -> Refusal | None:
+    session = state.sessions[order.owner]
+    return None if session.takes_orders else refusal_of_session(session)
+
+
+def refusal_of_replace(
     state: ExchangeState, order: Order, quantity: int, price: int
 ) -> Refusal | None:
     """Run the checks of a replace on the order as it would be."""
@@ -179,10 +197,11 @@ def _refusal_of_replace(
     )
 
 
-def _replace_open_order(
+def replace_open_order(
     state: ExchangeState, order: Order, cl_ord_id: str, quantity: int, price: int
 ) -> list[Event]:
-    """Give a live order another name, total quantity and price; it may trade and even fill."""
+    """Give a live order another name, total quantity and price; it may trade and even fill. The
+    first event is OrderReplaced."""
     session = state.sessions[order.owner]
     listing = state.listings[order.symbol]
     stock_locate = listing.stock_locate

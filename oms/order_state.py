@@ -72,7 +72,8 @@ class Order(BookOrder):
     `order_id` is the order's first order_reference_number and never changes, the reference number
     changes when a replace loses priority. `cl_ord_id` is the order's current name: that of the
     last accepted replace. `cum_value` is the sum of quantity times price over the executions.
-    While the order is live, cum_qty + leaves_qty == quantity.
+    While the order is live, cum_qty + leaves_qty == quantity. `group_id` is what a mass cancel can
+    choose by, 0 for none.
     """
 
     __slots__ = (
@@ -80,6 +81,7 @@ class Order(BookOrder):
         "cl_ord_id",
         "cum_qty",
         "cum_value",
+        "group_id",
         "ord_status",
         "order_id",
         "order_type",
@@ -121,6 +123,7 @@ class Order(BookOrder):
         self.cum_qty = 0
         self.cum_value = 0
         self.ord_status = _NEW
+        self.group_id = 0
 
     def record_execution(self, quantity: int, price: int, leaves_qty: int) -> None:
         """Count a trade; `leaves_qty` is what the order had left right after it."""
@@ -139,7 +142,8 @@ class Order(BookOrder):
         self.ord_status = next_status(self.order_id, self.ord_status, _CANCELED, True)
 
     def record_replace(self, cl_ord_id: str, quantity: int) -> None:
-        """Take the name and the total quantity of an accepted replace; the book has the rest."""
+        """Take the name and the total quantity of an accepted replace, or of a reduction under the
+        same name; the book has the rest."""
         self.cl_ord_id = cl_ord_id
         self.quantity = quantity
         self.ord_status = next_status(
@@ -160,6 +164,7 @@ ORDER_COLUMNS: Final = (
     "cum_qty",
     "cum_value",
     "ord_status",
+    "group_id",
 )
 """What there is to know of an order besides whose it is, how it is called, and where it rests."""
 
@@ -183,6 +188,7 @@ def order_columns(orders: Sequence[Order]) -> list[list[Any]]:
         [order.cum_qty for order in orders],
         [order.cum_value for order in orders],
         [order.ord_status for order in orders],
+        [order.group_id for order in orders],
     ]
 
 
@@ -210,6 +216,7 @@ def restore_orders(columns: Iterable[Iterable[Any]]) -> list[Order]:
             order.cum_qty,
             order.cum_value,
             order.ord_status,
+            order.group_id,
         ) = fields
         order.level = order._prev = order._next = None
         orders.append(order)

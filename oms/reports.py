@@ -24,6 +24,9 @@ _REPLACED: Final = int(EventKind.ORDER_REPLACED)
 _REJECTED: Final = int(EventKind.ORDER_REJECTED)
 _CANCEL_REJECTED: Final = int(EventKind.CANCEL_REJECTED)
 _STATUS_REPORTED: Final = int(EventKind.ORDER_STATUS_REPORTED)
+_REDUCED: Final = int(EventKind.ORDER_REDUCED)
+_MODIFIED: Final = int(EventKind.ORDER_MODIFIED)
+_NUMBER_REJECTED: Final = int(EventKind.NUMBER_REJECTED)
 _BOOK_ADDED: Final = int(EventKind.BOOK_ADDED)
 _BOOK_REDUCED: Final = int(EventKind.BOOK_REDUCED)
 _BOOK_DELETED: Final = int(EventKind.BOOK_DELETED)
@@ -123,8 +126,24 @@ def order_replaced(order: Order, leaves_qty: int, orig_cl_ord_id: str) -> Event:
     return (*_order_state(_REPLACED, order, leaves_qty), orig_cl_ord_id)
 
 
+def order_reduced(order: Order, canceled_qty: int) -> Event:
+    """OrderReduced: the order as it is after the reduction."""
+    return (*_order_state(_REDUCED, order, order.leaves_qty), canceled_qty)
+
+
+def order_modified(order: Order, canceled_qty: int) -> Event:
+    """OrderModified: the order as it is after the change."""
+    return (*_order_state(_MODIFIED, order, order.leaves_qty), canceled_qty)
+
+
+def number_rejected(owner: str, channel: int, number: int, refusal: Refusal, memo: bytes) -> Event:
+    """NumberRejected; the limit of a refusal has no place in it."""
+    reason, found, _ = refusal
+    return (_NUMBER_REJECTED, owner, channel, number, int(reason), found, memo)
+
+
 def order_rejected(command: Command, refusal: Refusal) -> Event:
-    """OrderRejected for an EnterOrder."""
+    """OrderRejected for an EnterOrder, or for what has its fields."""
     (_, session, _, account, cl_ord_id, symbol, side, order_type, tif, quantity, price) = command
     reason, found, limit = refusal
     return (

@@ -29,6 +29,7 @@ def open_session(state: ExchangeState, command: Command) -> list[Event]:
     session.gateway_id = gateway_id
     session.is_open = True
     session.cancel_on_disconnect = bool(cancel_on_disconnect)
+    session.decide_whether_it_takes_orders()
     if reset:
         session.last_msg_seq_num = 0
     return [(_SESSION_OPENED, session_name, gateway_id, session.last_msg_seq_num)]
@@ -57,6 +58,7 @@ def _end_session(state: ExchangeState, session: Session) -> list[Event]:
     """Close an open session; take its orders out first if that was agreed."""
     events: list[Event] = []
     session.is_open = False
+    session.decide_whether_it_takes_orders()
     orders = list(session.open_orders.values()) if session.cancel_on_disconnect else []
     for order in orders:
         events += cancel_open_order(state, order, order.cl_ord_id, "", _CANCELED_WITH_IT)

@@ -27,7 +27,9 @@ class Session:
 
     `names` has every ClOrdID that the session has used today: the Order while the order is live
     or still remembered, else its final OrdStatus, or NAMES_NO_ORDER. `open_orders` are by order_id
-    in the order of entry. `gateway_id` is who opened the session last.
+    in the order of entry. `gateway_id` is who opened the session last. `last_numbers` has the last
+    number used of each channel, in the order of first use. `takes_orders` follows from the rest of
+    the session, by `decide_whether_it_takes_orders`: one look for each order that is entered.
     """
 
     __slots__ = (
@@ -39,9 +41,12 @@ class Session:
         "gateway_id",
         "is_open",
         "last_msg_seq_num",
+        "last_numbers",
         "name",
         "names",
         "open_orders",
+        "order_entry_enabled",
+        "takes_orders",
     )
 
     def __init__(self, name: str, account: Account) -> None:
@@ -51,6 +56,9 @@ class Session:
         self.is_open = False
         self.cancel_on_disconnect = False
         self.last_msg_seq_num = 0
+        self.order_entry_enabled = True
+        self.takes_orders = True
+        self.last_numbers: dict[int, int] = {}
         self.names: dict[str, Order | int] = {}
         self.open_orders: dict[int, Order] = {}
         self.closed_orders: deque[Order] = deque()
@@ -65,6 +73,10 @@ class Session:
         cancel on disconnect: nobody would be there to watch it.
         """
         return self.cancel_on_disconnect and not self.is_open
+
+    def decide_whether_it_takes_orders(self) -> None:
+        """Set `takes_orders`; to be called after a change of what it follows from."""
+        self.takes_orders = self.order_entry_enabled and not self.is_locked
 
     def close(self, order: Order) -> None:
         """Move an order that has left its book from the open to the closed ones."""

@@ -35,7 +35,7 @@ from oms.sessions import Session
 from oms.state import ExchangeState
 from oms.trading_state import Listing
 
-SNAPSHOT_VERSION: Final = 1
+SNAPSHOT_VERSION: Final = 2
 ROWS_PER_PART: Final = 2_000
 """Orders or names. So many orders stay in the processor's cache while their columns are made."""
 
@@ -164,7 +164,8 @@ def _listing_head(listing: Listing) -> tuple[Any, ...]:
 
 
 def _session_head(session: Session) -> tuple[Any, ...]:
-    """(name, account, gateway, is open, cancel on disconnect, last number)."""
+    """(name, account, gateway, is open, cancel on disconnect, last message number, is order entry
+    enabled, (channel, last number used) of each channel)."""
     return (
         session.name,
         session.account.account,
@@ -172,6 +173,8 @@ def _session_head(session: Session) -> tuple[Any, ...]:
         session.is_open,
         session.cancel_on_disconnect,
         session.last_msg_seq_num,
+        session.order_entry_enabled,
+        tuple(session.last_numbers.items()),
     )
 
 
@@ -244,12 +247,18 @@ def _restore_head(
         listing.trading_reason = trading_reason
         listing.record_last_price(last_price)
         state.listings[instrument.symbol] = listing
-    for name, account_name, gateway_id, is_open, cancel_on_disconnect, last_number, *_ in sessions:
+    for name, account_name, *fields, _, _ in sessions:
         session = Session(name, state.accounts[account_name])
-        session.gateway_id = gateway_id
-        session.is_open = is_open
-        session.cancel_on_disconnect = cancel_on_disconnect
-        session.last_msg_seq_num = last_number
+        (
+            session.gateway_id,
+            session.is_open,
+            session.cancel_on_disconnect,
+            session.last_msg_seq_num,
+            session.order_entry_enabled,
+            last_numbers,
+        ) = fields
+        session.last_numbers.update(last_numbers)
+        session.decide_whether_it_takes_orders()
         state.sessions[name] = session
     return (
         state,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from oms import market_commands, order_commands, session_commands
+from oms import market_commands, numbered_commands, order_commands, session_commands
 from oms.commands import Command, CommandKind
 from oms.events import Event
 from oms.snapshot import Part, hash_state, restore_parts, snapshot_parts
@@ -23,9 +23,16 @@ HANDLERS: Final[dict[int, Callable[[ExchangeState, Command], list[Event]]]] = {
     CommandKind.REPLACE_ORDER: order_commands.replace_order,
     CommandKind.CANCEL_ORDER: order_commands.cancel_order,
     CommandKind.QUERY_ORDER: order_commands.query_order,
+    CommandKind.ENTER_NUMBERED_ORDER: numbered_commands.enter_numbered_order,
+    CommandKind.REPLACE_NUMBERED_ORDER: numbered_commands.replace_numbered_order,
+    CommandKind.REDUCE_NUMBERED_ORDER: numbered_commands.reduce_numbered_order,
+    CommandKind.MODIFY_NUMBERED_ORDER: numbered_commands.modify_numbered_order,
+    CommandKind.MASS_CANCEL: numbered_commands.mass_cancel,
     CommandKind.OPEN_SESSION: session_commands.open_session,
     CommandKind.CLOSE_SESSION: session_commands.close_session,
     CommandKind.GATEWAY_LOST: session_commands.gateway_lost,
+    CommandKind.SET_ORDER_ENTRY: numbered_commands.set_order_entry,
+    CommandKind.QUERY_NUMBERS: numbered_commands.query_numbers,
     CommandKind.CLOCK_TICK: market_commands.clock_tick,
     CommandKind.LOAD_REFERENCE_DATA: market_commands.load_reference_data,
     CommandKind.SET_TRADING_STATE: market_commands.set_trading_state,

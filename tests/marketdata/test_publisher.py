@@ -180,7 +180,7 @@ def test_queries_answer_messages_in_bounded_portions(tmp_path: Path) -> None:
     async def test() -> None:
         async with a_publisher(tmp_path) as (publisher, _):
             flow, feed = OrderFlow(3), ItchFeed()
-            batches = [flow.opening(), *(flow.batch(500) for _ in range(10))]
+            batches = [flow.opening(), *(flow.batch(500) for _ in range(11))]
             expected = []
             for batch in batches:
                 publisher.on_batch(batch)

@@ -10,7 +10,7 @@ from naive_book import NaiveBook
 from matching.order_book import MatchNumbers, OrderBook, ReplaceResult
 from matching.types import BookOrder, Executed, OrderType, Side, TimeInForce
 
-BUY_OR_SELL = {Side.BUY: "BUY", Side.SELL: "SELL", Side.SELL_SHORT: "SELL"}
+BUY_OR_SELL = {side: "BUY" if side == Side.BUY else "SELL" for side in Side}
 
 
 class CheckedBook:
@@ -139,7 +139,7 @@ class CheckedBook:
         book.check_invariants()
 
 
-SIDES = (Side.BUY, Side.BUY, Side.SELL, Side.SELL_SHORT)
+SIDES = (Side.BUY, Side.BUY, Side.BUY, Side.SELL, Side.SELL_SHORT, Side.SELL_SHORT_EXEMPT)
 TIMES_IN_FORCE = tuple(TimeInForce)
 
 

@@ -4,8 +4,17 @@
     CLIENT1 replace A1 by A2: buy 50 AAPL at 100.10 [gtc]
     CLIENT1 cancel A1 by C1: buy AAPL
     CLIENT1 query A1
+    CLIENT1 number 1 [in 3]: buy 100 AAPL at 100.00|market [ioc] [group 7] [refused WHY found]
+    CLIENT1 replace number 1 by 2 [in 3]: 50 at 100.10|market [ioc] [refused WHY found]
+    CLIENT1 reduce number 1 [in 3] to 50
+    CLIENT1 modify number 1 [in 3]: exempt 50
+    CLIENT1 mass cancel 3 [in 3][: AAPL] [buy|sell] [group 7] [channel 3] [refused WHY found]
+    CLIENT1 order entry on|off 4 [in 3] [refused WHY found]
+    CLIENT1 numbers [in 3]
     open CLIENT1 on GW1 [cancel-on-disconnect] [reset]      close CLIENT1 on GW1      lost GW1
     trading AAPL HALTED T1        trading all TRADING       load       restart
+
+`in 3` names the channel, 0 if not said; a command with `refused` may end with `memo text`.
 
 A script begins with the market of `MARKET` loaded and trading, unless its first line is `bare`.
 `restart` takes a snapshot, carries it as text, and goes on with what was restored from it.
@@ -21,12 +30,19 @@ from oms.commands import (
     CancelOrder,
     CloseSession,
     CommandKind,
+    EnterNumberedOrder,
     EnterOrder,
     GatewayLost,
     LoadReferenceData,
+    MassCancel,
+    ModifyNumberedOrder,
     OpenSession,
+    QueryNumbers,
     QueryOrder,
+    ReduceNumberedOrder,
+    ReplaceNumberedOrder,
     ReplaceOrder,
+    SetOrderEntry,
     SetTradingState,
 )
 from oms.events import (
@@ -51,22 +67,42 @@ MARKET = LoadReferenceData(
     (("ACC1", "FIRM1", 10_000, 200_000_0000), ("ACC2", "FIRM2", 10_000, 200_000_0000)),
     (("CLIENT1", "ACC1"), ("CLIENT2", "ACC2")),
 )
-SIDES = {"buy": 1, "sell": 2, "short": 5}
+SIDES = {"buy": 1, "sell": 2, "short": 5, "exempt": 6}
 SIDE_WORDS = {value: word.upper() for word, value in SIDES.items()}
 TIMES_IN_FORCE = {"day": 0, "gtc": 1, "ioc": 3, "fok": 4}
 TIF_WORDS = {value: word.upper() for word, value in TIMES_IN_FORCE.items()}
 
 NAMES = r"(?P<session>\S+)"
 TERMS = (
-    r"(?P<side>buy|sell|short) (?P<quantity>-?\d+) (?P<symbol>\S+) (?P<price>market|at \S+)"
+    r"(?P<side>buy|sell|short|exempt) (?P<quantity>-?\d+) (?P<symbol>\S+) (?P<price>market|at \S+)"
     r"(?: as (?P<name>\S+))?(?: (?P<tif>day|gtc|ioc|fok))?(?: for (?P<account>\S+))?"
 )
+CHANNEL = r"(?: in (?P<channel>\d+))?"
+NUMBER = rf"(?P<number>\d+){CHANNEL}"
+PRICE = r"(?P<price>market|at \S+)(?: (?P<tif>day|gtc|ioc|fok))?"
+GROUP = r"(?: group (?P<group>-?\d+))?"
+REFUSED = r"(?: refused (?P<why>[A-Z_]+) (?P<found>\S+))?(?: memo (?P<memo>\S+))?"
 COMMANDS = {
     "enter": re.compile(rf"{NAMES} {TERMS}"),
     "replace": re.compile(rf"{NAMES} replace (?P<orig>\S+) by (?P<new>\S+): {TERMS}"),
     "cancel": re.compile(
         rf"{NAMES} cancel (?P<orig>\S+) by (?P<new>\S+): (?P<side>\w+) (?P<symbol>\S+)"
     ),
+    "number": re.compile(
+        rf"{NAMES} number {NUMBER}: (?P<side>\w+) (?P<quantity>-?\d+) (?P<symbol>\S+) {PRICE}"
+        rf"{GROUP}{REFUSED}"
+    ),
+    "replace_number": re.compile(
+        rf"{NAMES} replace number (?P<orig>\d+) by {NUMBER}: (?P<quantity>-?\d+) {PRICE}{REFUSED}"
+    ),
+    "reduce": re.compile(rf"{NAMES} reduce number {NUMBER} to (?P<quantity>\d+)"),
+    "modify": re.compile(rf"{NAMES} modify number {NUMBER}: (?P<side>\w+) (?P<quantity>\d+)"),
+    "mass_cancel": re.compile(
+        rf"{NAMES} mass cancel {NUMBER}(?:: (?P<symbol>[A-Z]+))?(?: (?P<side>buy|sell|short))?"
+        rf"{GROUP}(?: channel (?P<only>\d+))?{REFUSED}"
+    ),
+    "order_entry": re.compile(rf"{NAMES} order entry (?P<switch>on|off) {NUMBER}{REFUSED}"),
+    "numbers": re.compile(rf"{NAMES} numbers{CHANNEL}"),
     "query": re.compile(rf"{NAMES} query (?P<name>\S+)"),
     "open": re.compile(
         rf"open {NAMES} on (?P<gateway>\S+)(?P<cod> cancel-on-disconnect)?(?P<reset> reset)?"
@@ -159,6 +195,62 @@ class ScriptPlayer:
         number = self._next_msg_seq_num(session)
         return QueryOrder(CommandKind.QUERY_ORDER, session, number, name, "AAPL", 1)
 
+    def _number(self, session, channel, number, group, why, found, memo, **terms):
+        return EnterNumberedOrder(
+            CommandKind.ENTER_NUMBERED_ORDER,
+            session,
+            int(channel or 0),
+            int(number),
+            *self._terms(**terms),
+            int(group or 0),
+            *refused(why, found, memo),
+        )
+
+    def _replace_number(
+        self, session, channel, orig, number, quantity, price, tif, why, found, memo
+    ):
+        _, _, order_type, tif, quantity, limit = self._terms("buy", quantity, "", price, tif)
+        return ReplaceNumberedOrder(
+            CommandKind.REPLACE_NUMBERED_ORDER,
+            session,
+            int(channel or 0),
+            int(orig),
+            int(number),
+            tif,
+            quantity,
+            limit,
+            order_type,
+            *refused(why, found, memo),
+        )
+
+    def _reduce(self, session, channel, number, quantity):
+        kind = CommandKind.REDUCE_NUMBERED_ORDER
+        return ReduceNumberedOrder(kind, session, int(channel or 0), int(number), int(quantity))
+
+    def _modify(self, session, channel, number, side, quantity):
+        kind, terms = CommandKind.MODIFY_NUMBERED_ORDER, (SIDES[side], int(quantity))
+        return ModifyNumberedOrder(kind, session, int(channel or 0), int(number), *terms)
+
+    def _mass_cancel(self, session, channel, number, symbol, side, group, only, why, found, memo):
+        return MassCancel(
+            CommandKind.MASS_CANCEL,
+            session,
+            int(channel or 0),
+            int(number),
+            symbol or "",
+            SIDES[side] if side else 0,
+            int(group or 0),
+            int(only) if only else -1,
+            *refused(why, found, memo),
+        )
+
+    def _order_entry(self, session, channel, number, switch, why, found, memo):
+        kind, end = CommandKind.SET_ORDER_ENTRY, refused(why, found, memo)
+        return SetOrderEntry(kind, session, int(channel or 0), int(number), switch == "on", *end)
+
+    def _numbers(self, session, channel):
+        return QueryNumbers(CommandKind.QUERY_NUMBERS, session, int(channel or 0))
+
     def _open(self, session, gateway, cod, reset) -> OpenSession:
         if reset:
             self._msg_seq_nums[session] = 0
@@ -179,11 +271,26 @@ class ScriptPlayer:
         return MARKET
 
 
+def refused(why, found, memo) -> tuple:
+    """The end of a numbered command: refusal, found, memo."""
+    return (RejectReason[why] if why else 0, found or "", (memo or "").encode())
+
+
 def describe(event: tuple) -> str:
     """One event in the words of a trader. Private events begin with the session, market data
     with `feed`."""
     kind = EventKind(event[0])
     return DESCRIPTIONS[kind](*event[1:])
+
+
+def remembering(memo: tuple) -> str:
+    """The memo of a numbered request; that of another is not even empty."""
+    return f", memo {memo[0].decode()}" if memo and memo[0] else ""
+
+
+def number_of(channel: int, number: int) -> str:
+    """A number as a script says it."""
+    return f"number {number} in {channel}" if channel else f"number {number}"
 
 
 def order_state(name, order_id, account, symbol, side, order_type, tif, quantity, price, *rest):
@@ -220,10 +327,11 @@ def describe_canceled(owner, name, *fields):
 
 
 def describe_rejected(owner, name, *fields):
-    *order, reason, found, limit = fields
+    *order, reason, found, limit = fields[:16]
     assert order[0] == order[-1] == 0, "a rejected order has a number"
     assert order[-2] == OrdStatus.REJECTED
-    return f"{owner} {name} rejected, {because(reason, found, limit)}"
+    why = because(reason, found, limit)
+    return f"{owner} {name} rejected, {why}{remembering(fields[16:])}"
 
 
 def describe_cancel_rejected(
@@ -245,16 +353,38 @@ def describe_status(owner, name, order_id, *fields):
 
 DESCRIPTIONS = {
     EventKind.ORDER_ACCEPTED: lambda owner, name, *order: (
-        f"{owner} {name} accepted, {order_state(name, *order)}"
+        f"{owner} {name} accepted, {order_state(name, *order[:13])}{remembering(order[13:])}"
     ),
     EventKind.ORDER_EXECUTED: describe_executed,
     EventKind.ORDER_CANCELED: describe_canceled,
     EventKind.ORDER_REPLACED: lambda owner, name, *order: (
-        f"{owner} {name} replaced {order[-1]}, {order_state(name, *order[:-1])}"
+        f"{owner} {name} replaced {order[13]}, {order_state(name, *order[:13])}"
+        f"{remembering(order[14:])}"
     ),
     EventKind.ORDER_REJECTED: describe_rejected,
     EventKind.CANCEL_REJECTED: describe_cancel_rejected,
     EventKind.ORDER_STATUS_REPORTED: describe_status,
+    EventKind.ORDER_REDUCED: lambda owner, name, *order: (
+        f"{owner} {name} reduced by {order[-1]}, {order_state(name, *order[:-1])}"
+    ),
+    EventKind.ORDER_MODIFIED: lambda owner, name, *order: (
+        f"{owner} {name} modified, {order[-1]} taken off, {order_state(name, *order[:-1])}"
+    ),
+    EventKind.NUMBER_REJECTED: lambda owner, channel, number, reason, found, memo: (
+        f"{owner} {number_of(channel, number)} rejected, {because(reason, found, '')}"
+        f"{remembering((memo,))}"
+    ),
+    EventKind.MASS_CANCELED: lambda owner, channel, number, symbol, canceled, memo: (
+        f"{owner} {number_of(channel, number)} cancels {canceled} orders in {symbol or 'all'}"
+        f"{remembering((memo,))}"
+    ),
+    EventKind.ORDER_ENTRY_SET: lambda owner, channel, number, enabled, memo: (
+        f"{owner} {number_of(channel, number)}: order entry {'on' if enabled else 'off'}"
+        f"{remembering((memo,))}"
+    ),
+    EventKind.NUMBERS_REPORTED: lambda owner, channel, number: (
+        f"{owner} may use {number_of(channel, number)} next"
+    ),
     EventKind.SESSION_OPENED: lambda owner, gateway, last: (
         f"{owner} opened on {gateway}, last message {last}"
     ),

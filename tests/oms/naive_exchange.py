@@ -2,6 +2,7 @@
 
 It imports nothing of ours and shares no idea with it: orders are dictionaries in one list, matching
 sorts that list anew for each share-out, checks are one chain of ifs, numbers are literal.
+(naive_numbers.py is a part of it.)
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 from fractions import Fraction
 from math import ceil, floor
 
-LIVE = ("NEW", "PARTIALLY_FILLED")
+from naive_numbers import LIVE, NaiveNumbers
+
 STATUS = {"NEW": 0, "PARTIALLY_FILLED": 1, "FILLED": 2, "CANCELED": 4, "REJECTED": 8}
 
 
-class NaiveExchange:
+class NaiveExchange(NaiveNumbers):
     """apply(command) returns the events that the exchange owes for it."""
 
     def __init__(self, closed_kept: int) -> None:
@@ -33,9 +35,16 @@ class NaiveExchange:
             2: self.replace,
             3: self.cancel,
             4: self.query,
+            5: self.enter_numbered,
+            6: self.replace_numbered,
+            7: self.reduce_numbered,
+            8: self.modify_numbered,
+            9: self.mass_cancel,
             10: self.open,
             11: self.close,
             12: self.lost,
+            13: self.set_order_entry,
+            14: self.query_numbers,
             20: lambda: [],
             30: self.load,
             31: self.trading,
@@ -56,40 +65,52 @@ class NaiveExchange:
         if name in session["used"]:
             return refuse(3, name)
         session["used"].append(name)
-        if session["cod"] and session["gateway"] is None:
-            return refuse(20, owner)
-        own_account = session["account"]
-        if account not in ("", own_account):
-            return refuse(2, account, own_account)
-        if symbol not in self.instruments:
-            return refuse(1, symbol)
-        instrument = self.instruments[symbol]
-        if instrument["state"] != 2:
-            return refuse({0: 14, 1: 15}[instrument["state"]], instrument["state"])
-        if side not in (1, 2, 5):
-            return refuse(4, side)
-        if kind not in (1, 2):
-            return refuse(5, kind)
-        if tif not in (0, 1, 3, 4):
-            return refuse(6, tif)
-        refusal = self.quantity_refusal(instrument, own_account, quantity)
-        refusal = refusal or self.price_refusal(instrument, own_account, quantity, price, kind)
+        refusal = self.session_refusal(owner)
+        if refusal is None and account not in ("", session["account"]):
+            refusal = (2, account, session["account"])
+        refusal = refusal or self.entry_refusal(owner, symbol, side, kind, tif, quantity, price)
         if refusal:
             return refuse(*refusal)
+        return self.start(owner, name, symbol, side, kind, tif, quantity, price, 0)
 
+    def session_refusal(self, owner):
+        session = self.sessions[owner]
+        if session["cod"] and session["gateway"] is None:
+            return (20, owner, "")
+        return (29, owner, "") if session["disabled"] else None
+
+    def entry_refusal(self, owner, symbol, side, kind, tif, quantity, price):
+        if symbol not in self.instruments:
+            return (1, symbol, "")
+        instrument = self.instruments[symbol]
+        account = self.sessions[owner]["account"]
+        if instrument["state"] != 2:
+            return ({0: 14, 1: 15}[instrument["state"]], instrument["state"], "")
+        if side not in (1, 2, 5, 6):
+            return (4, side, "")
+        if kind not in (1, 2):
+            return (5, kind, "")
+        if tif not in (0, 1, 3, 4):
+            return (6, tif, "")
+        refusal = self.quantity_refusal(instrument, account, quantity)
+        return refusal or self.price_refusal(instrument, account, quantity, price, kind)
+
+    def start(self, owner, name, symbol, side, kind, tif, quantity, price, group):
+        instrument = self.instruments[symbol]
         self.last_number += 1
         order = {
             "owner": owner,
             "name": name,
             "id": self.last_number,
             "ref": self.last_number,
-            "account": own_account,
+            "account": self.sessions[owner]["account"],
             "symbol": symbol,
             "side": side,
             "kind": kind,
             "tif": tif,
             "quantity": quantity,
             "price": price,
+            "group": group,
             "fills": [],
             "status": "NEW",
             "closed_at": None,
@@ -116,6 +137,8 @@ class NaiveExchange:
     def replace(self, owner, seq, name, orig, symbol, side, kind, tif, quantity, price):
         order, refusal = self.find(owner, seq, name, orig)
         if refusal is None:
+            refusal = self.session_refusal(owner)
+        if refusal is None:
             for word, said, is_ in (
                 ("symbol", symbol, order["symbol"]),
                 ("side", side, order["side"]),
@@ -125,24 +148,32 @@ class NaiveExchange:
                 if said != is_ and refusal is None:
                     refusal = (18, f"{word} {said}", f"{word} {is_}")
         if refusal is None:
-            instrument = self.instruments[symbol]
-            done = sum(q for q, _ in order["fills"])
-            smaller = price == order["price"] and quantity < order["quantity"]
-            if instrument["state"] != 2:
-                refusal = ({0: 14, 1: 15}[instrument["state"]], instrument["state"], "")
-            elif quantity <= 0:
-                refusal = (7, quantity, "")
-            elif quantity <= done:
-                refusal = (19, quantity, done)
-            elif quantity % instrument["lot"]:
-                refusal = (8, quantity, instrument["lot"])
-            elif not smaller:
-                refusal = self.quantity_refusal(
-                    instrument, order["account"], quantity
-                ) or self.price_refusal(instrument, order["account"], quantity, price, 2)
+            refusal = self.terms_refusal(order, quantity, price)
         if refusal:
             return [self.refused(owner, name, orig, symbol, 2, refusal)]
+        return self.renew(order, name, quantity, price)
 
+    def terms_refusal(self, order, quantity, price):
+        instrument = self.instruments[order["symbol"]]
+        done = sum(q for q, _ in order["fills"])
+        if instrument["state"] != 2:
+            return ({0: 14, 1: 15}[instrument["state"]], instrument["state"], "")
+        if quantity <= 0:
+            return (7, quantity, "")
+        if quantity <= done:
+            return (19, quantity, done)
+        if quantity % instrument["lot"]:
+            return (8, quantity, instrument["lot"])
+        if price == order["price"] and quantity < order["quantity"]:
+            return None
+        return self.quantity_refusal(instrument, order["account"], quantity) or self.price_refusal(
+            instrument, order["account"], quantity, price, 2
+        )
+
+    def renew(self, order, name, quantity, price):
+        instrument = self.instruments[order["symbol"]]
+        smaller = price == order["price"] and quantity < order["quantity"]
+        orig = order["name"]
         before = self.leaves(order)
         order["name"] = name
         order["quantity"] = quantity
@@ -379,6 +410,8 @@ class NaiveExchange:
                 "gateway": None,
                 "cod": False,
                 "used": [],
+                "numbers": [],
+                "disabled": False,
                 "closed": 0,
             }
         return events

@@ -14,10 +14,12 @@ ACCOUNTS = (
     ("ACC2", "FIRM", 4_294_967_295, 2**63 - 1),
 )
 SESSIONS = (("S1", "ACC1"), ("S2", "ACC2"), ("S3", "ACC2"))
+GATEWAY_REFUSALS = (*range(21, 29), 30, 31)
 LOAD = (30, INSTRUMENTS, ACCOUNTS, SESSIONS)
 OPEN_MARKET = (31, "", 2, "")
 
 HOSTILE_INTEGERS = (-(2**63), -1, 0, 1, 3, 2**31, 2**32, 199_999_9901, 2**63 - 1, 2**64 - 1)
+HOSTILE_BYTES = (b"", b"\x00\xff", b"m" * 300)
 HOSTILE_STRINGS = (
     "",
     " ",
@@ -43,19 +45,24 @@ class RandomCommands:
         self._next_name = 0
         self._next_msg_seq_num = 0
         self._orders: list[tuple[str, str, str, int, int, int]] = []
+        # The latest number said by session and channel; orders as (session, channel, number, ...).
+        self._last_numbers: dict[tuple[str, int], int] = {}
+        self._numbered: list[tuple[str, int, int, str, int, int, int]] = []
 
     def next(self) -> tuple:
         """A command that a log could hold."""
         random = self._random
         kind = random.choices(
-            (1, 2, 3, 4, 10, 11, 12, 20, 30, 31),
-            (100, 60, 25, 10, 3, 0.7, 0.4, 2, 0.3, 1),
+            (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20, 30, 31),
+            (100, 80, 25, 10, 70, 40, 12, 15, 1, 4, 0.7, 0.4, 2, 2, 2, 0.3, 2.5),
         )[0]
         command = getattr(self, f"_command_{kind}")()
         if kind == 30:
             return command
+        # A channel would not recover from a number beyond all others: nothing more happens in it.
+        fixed = (0, {5: 3, 6: 4, 9: 3, 13: 3}.get(kind, 0))
         return tuple(
-            self._spoil(field) if position and random.random() < self._hostile else field
+            field if position in fixed or random.random() >= self._hostile else self._spoil(field)
             for position, field in enumerate(command)
         )
 
@@ -63,12 +70,18 @@ class RandomCommands:
         random = self._random
         if isinstance(field, bool):
             return not field
+        if isinstance(field, bytes):
+            return random.choice(HOSTILE_BYTES)
         return random.choice(HOSTILE_INTEGERS if isinstance(field, int) else HOSTILE_STRINGS)
 
     def _name(self) -> str:
         random = self._random
         if self._orders and random.random() < 0.02:
             return random.choice(self._orders)[1]
+        if self._numbered and random.random() < 0.02:
+            _, channel, number, *_ = random.choice(self._numbered)
+            number += random.randint(0, 20)
+            return f"{channel}:{number}" if channel else str(number)
         self._next_name += 1
         return f"N{self._next_name}"
 
@@ -79,6 +92,8 @@ class RandomCommands:
     def _price(self, symbol: str) -> int:
         random = self._random
         middle, tick = {"AAPL": (100_0000, 100), "INTC": (31_2500, 500), "ZVZZT": (100, 1)}[symbol]
+        if random.random() < 0.01:
+            return 3 * middle
         return max(1, middle + tick * random.randint(-6, 6) + (random.random() < 0.01))
 
     def _quantity(self, symbol: str) -> int:
@@ -90,7 +105,7 @@ class RandomCommands:
         random = self._random
         session = random.choice(("S1", "S2", "S3"))
         symbol = random.choice(("AAPL", "AAPL", "INTC", "ZVZZT"))
-        side = random.choice((1, 1, 2, 5))
+        side = random.choice((1, 1, 1, 2, 5, 6))
         order_type = random.choice((2, 2, 2, 2, 1))
         tif = random.choice((0, 0, 0, 1, 1, 3, 4))
         price = self._price(symbol) if order_type == 2 else 0
@@ -122,6 +137,94 @@ class RandomCommands:
     def _command_4(self) -> tuple:
         session, name, symbol, side, _, _ = self._order()
         return (4, session, self._msg_seq_num(), name, symbol, side)
+
+    def _port(self) -> tuple[str, int]:
+        random = self._random
+        session = random.choice(("S1", "S2", "S3")) if random.random() < 0.98 else "S9"
+        return session, random.choice((0, 0, 0, 1, 255))
+
+    def _number(self, session: str, channel: int) -> int:
+        """The next number of a channel; now and then one that was said before, or one beyond."""
+        random = self._random
+        step = random.choices((1, 0, -1, -9, 3), (90, 2, 2, 2, 4))[0]
+        number = self._last_numbers.get((session, channel), 0) + step
+        if step > 0:
+            self._last_numbers[session, channel] = number
+        return number
+
+    def _end(self) -> tuple[int, int | str, bytes]:
+        """Refusal of the gateway, what it found, memo."""
+        random = self._random
+        memo = random.choice((b"", b"m", b"\x00\xff"))
+        if random.random() < 0.97:
+            return 0, "", memo
+        return random.choice(GATEWAY_REFUSALS), random.choice((7, "Z")), memo
+
+    def _command_5(self) -> tuple:
+        random = self._random
+        session, channel = self._port()
+        number = self._number(session, channel)
+        symbol = random.choice(("AAPL", "AAPL", "INTC", "ZVZZT"))
+        side = random.choice((1, 1, 1, 2, 5, 6))
+        order_type = random.choice((2, 2, 2, 2, 2, 1))
+        tif = random.choice((0, 0, 0, 0, 3))
+        price = self._price(symbol) if order_type == 2 else 0
+        if order_type == 2 and tif == 0:
+            self._numbered.append((session, channel, number, symbol, side, tif, price))
+            del self._numbered[:-25]
+        quantity = self._quantity(symbol)
+        terms = (symbol, side, order_type, tif, quantity, price, random.choice((0, 0, 1, 65535)))
+        return (5, session, channel, number, *terms, *self._end())
+
+    def _numbered_order(self) -> tuple[str, int, int, str, int, int, int]:
+        if not self._numbered or self._random.random() < 0.02:
+            return ("S9", 0, 1, "AAPL", 1, 0, 100_0000)
+        return self._random.choice(self._numbered)
+
+    def _command_6(self) -> tuple:
+        session, channel, orig, symbol, side, tif, price = self._numbered_order()
+        random = self._random
+        number = self._number(session, channel)
+        if random.random() < 0.5:
+            price = self._price(symbol)
+        self._numbered.append((session, channel, number, symbol, side, tif, price))
+        if random.random() < 0.02:
+            tif = random.choice((1, 3))
+        order_type = 2 if random.random() < 0.98 else 1
+        quantity = self._quantity(symbol)
+        terms = (tif, quantity, price, order_type)
+        return (6, session, channel, orig, number, *terms, *self._end())
+
+    def _command_7(self) -> tuple:
+        session, channel, number, symbol, *_ = self._numbered_order()
+        quantity = self._random.choice((0, self._quantity(symbol), self._quantity(symbol)))
+        return (7, session, channel, number, quantity)
+
+    def _command_8(self) -> tuple:
+        session, channel, number, symbol, side, *_ = self._numbered_order()
+        random = self._random
+        if random.random() < 0.5:
+            side = random.choice((1, 2, 5, 6))
+        return (8, session, channel, number, side, self._quantity(symbol))
+
+    def _command_9(self) -> tuple:
+        random = self._random
+        session, channel = self._port()
+        chosen = (
+            random.choice(("", "", "AAPL", "INTC", "aapl")),
+            random.choice((0, 0, 0, 1, 2, 5)),
+            random.choice((0, 0, 1, 65535)),
+            random.choice((-1, -1, 0, 1, 255)),
+        )
+        return (9, session, channel, self._number(session, channel), *chosen, *self._end())
+
+    def _command_13(self) -> tuple:
+        session, channel = self._port()
+        enabled = self._random.random() < 0.85
+        return (13, session, channel, self._number(session, channel), enabled, *self._end())
+
+    def _command_14(self) -> tuple:
+        return (14, *self._port())
 
     def _command_10(self) -> tuple:
         random = self._random

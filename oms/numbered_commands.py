@@ -1,0 +1,329 @@
+"""What clients ask whose protocol counts requests instead of naming them (OUCH 5.0).
+
+The rules are those of OUCH 5.0, in words of no protocol. Within (session, channel) the numbers that
+create something rise, and a request under a number that is not above the last one used is ignored,
+without an event and without a trace, so that a client who reconnects may send everything again. A
+request about an order that is not live is ignored too: the client has read, or will, why it is not.
+
+Numbered orders and named ones are the same orders. The name of number 7 is "7" in channel 0 and
+"3:7" in channel 3; a session that speaks two protocols has one set of names for both.
+
+Each function with (state, command) carries out one command of oms.commands and returns the events
+in the order that oms/README.md tells.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from matching.types import Side
+from oms import reports
+from oms.commands import Command
+from oms.events import CancelReason, Event, EventKind, RejectReason
+from oms.order_commands import (
+    cancel_open_order,
+    match_new_order,
+    refusal_of_replace,
+    refusal_of_session,
+    replace_open_order,
+)
+from oms.order_state import Order
+from oms.risk import CHECKS, Refusal, first_refusal, is_plain_order
+from oms.sessions import NAMES_NO_ORDER, Session
+from oms.state import ExchangeState
+
+HIGHEST_GROUP_ID: Final = 2**16 - 1
+
+_BUY: Final = int(Side.BUY)
+_SELL: Final = int(Side.SELL)
+_SALES: Final = (int(Side.SELL), int(Side.SELL_SHORT), int(Side.SELL_SHORT_EXEMPT))
+_USER: Final = int(CancelReason.USER)
+_REPLACE_INVALID: Final = int(CancelReason.REPLACE_INVALID)
+_MASS_CANCEL: Final = int(CancelReason.MASS_CANCEL)
+_MASS_CANCELED: Final = int(EventKind.MASS_CANCELED)
+_ORDER_ENTRY_SET: Final = int(EventKind.ORDER_ENTRY_SET)
+_NUMBERS_REPORTED: Final = int(EventKind.NUMBERS_REPORTED)
+_ENTRY: Final = 0
+"""Fills the places of an EnterOrder that no rejection reads."""
+
+_REASONS: Final = {int(reason): reason for reason in RejectReason}
+
+
+def order_name(channel: int, number: int) -> str:
+    """The name (ClOrdID) of a numbered order."""
+    return f"{channel}:{number}" if channel else str(number)
+
+
+def enter_numbered_order(state: ExchangeState, command: Command) -> list[Event]:
+    """Carry out EnterNumberedOrder: OrderAccepted and what follows from it, or OrderRejected."""
+    (
+        _,
+        session_name,
+        channel,
+        number,
+        symbol,
+        side,
+        order_type,
+        time_in_force,
+        quantity,
+        price,
+        group_id,
+        refusal,
+        found,
+        memo,
+    ) = command
+    cl_ord_id = order_name(channel, number)
+    terms = (symbol, side, order_type, time_in_force, quantity, price)
+    session = state.sessions.get(session_name)
+    if session is None:
+        asked = (_ENTRY, session_name, _ENTRY, "", cl_ord_id, *terms)
+        unknown = RejectReason.UNKNOWN_SESSION, session_name, ""
+        return [(*reports.order_rejected(asked, unknown), memo)]
+    if not _use_up(session, channel, number):
+        return []
+    account = session.account.account
+    order_id = state.last_order_reference_number + 1
+    order = Order(order_id, session.name, cl_ord_id, account, *terms)
+    order.group_id = group_id
+    refused = _refusal_of_entry(state, session, order, refusal, found)
+    if refused is not None:
+        asked = (_ENTRY, session_name, _ENTRY, account, cl_ord_id, *terms)
+        return [(*reports.order_rejected(asked, refused), memo)]
+    state.last_order_reference_number = order_id
+    session.names[cl_ord_id] = order
+    events = match_new_order(state, order, session, state.listings[symbol])
+    events[0] = (*events[0], memo)
+    return events
+
+
+def _refusal_of_entry(
+    state: ExchangeState, session: Session, order: Order, refusal: int, found: int | str
+) -> Refusal | None:
+    """Use up the name of a new order, and run the checks: those of an EnterOrder, with the
+    gateway's own after those of the session."""
+    names = session.names
+    if order.cl_ord_id in names:  # by an order that has the same name without being numbered
+        return RejectReason.DUPLICATE_CL_ORD_ID, order.cl_ord_id, ""
+    names[order.cl_ord_id] = NAMES_NO_ORDER
+    if not session.takes_orders:
+        return refusal_of_session(session)
+    if refusal:
+        return _gateways_refusal(refusal, found)
+    if not 0 <= order.group_id <= HIGHEST_GROUP_ID:
+        return RejectReason.INVALID_INSTRUCTION, f"group_id {order.group_id}", ""
+    listing = state.listings.get(order.symbol)
+    if listing is None:
+        return RejectReason.UNKNOWN_SYMBOL, order.symbol, ""
+    if is_plain_order(order, listing, session.account):
+        return None
+    return first_refusal(CHECKS, order, listing, session.account)
+
+
+def replace_numbered_order(state: ExchangeState, command: Command) -> list[Event]:
+    """Carry out ReplaceNumberedOrder: OrderReplaced and what follows; or OrderCanceled and
+    BookDeleted of the original; or NumberRejected; or nothing.
+
+    The new number is used up by OrderReplaced and NumberRejected only (OUCH 5.0, 2.2).
+    """
+    (
+        _,
+        session_name,
+        channel,
+        orig_number,
+        number,
+        time_in_force,
+        quantity,
+        price,
+        order_type,
+        refusal,
+        _,  # found: the cancel that answers has no place for it
+        memo,
+    ) = command
+    session = state.sessions.get(session_name)
+    if session is None:
+        return [_unknown_session(session_name, channel, number, memo)]
+    order = _find_live(session, channel, orig_number)
+    if order is None or number <= session.last_numbers.get(channel, 0):
+        return []
+    if not session.takes_orders:
+        # The original stays, as it does in FIX: to disable entry must not cancel by accident.
+        session.last_numbers[channel] = number
+        refused = refusal_of_session(session)
+        return [reports.number_rejected(session_name, channel, number, refused, memo)]
+    cl_ord_id = order_name(channel, number)
+    is_other = order_type != order.order_type or time_in_force != order.time_in_force
+    if refusal or is_other or cl_ord_id in session.names:
+        return _cancel(state, order, _REPLACE_INVALID)
+    if quantity <= order.cum_qty:
+        return _cancel(state, order, _USER)
+    if refusal_of_replace(state, order, quantity, price) is not None:
+        return _cancel(state, order, _REPLACE_INVALID)
+    session.last_numbers[channel] = number
+    events = replace_open_order(state, order, cl_ord_id, quantity, price)
+    events[0] = (*events[0], memo)
+    return events
+
+
+def reduce_numbered_order(state: ExchangeState, command: Command) -> list[Event]:
+    """Carry out ReduceNumberedOrder: OrderReduced and BookReduced; or OrderCanceled and
+    BookDeleted; or nothing. Like any cancel it passes no check: it works in every trading state,
+    and what is left may be an odd lot."""
+    _, session_name, channel, number, quantity = command
+    session = state.sessions.get(session_name)
+    if session is None:
+        return [_unknown_session(session_name, channel, number, b"")]
+    order = _find_live(session, channel, number)
+    if order is None or quantity >= order.quantity:
+        return []
+    if quantity <= order.cum_qty:
+        return _cancel(state, order, _USER)
+    canceled_qty = _take_off(state, order, quantity)
+    stock_locate = state.listings[order.symbol].stock_locate
+    return [
+        reports.order_reduced(order, canceled_qty),
+        reports.book_reduced(order, stock_locate, canceled_qty),
+    ]
+
+
+def modify_numbered_order(state: ExchangeState, command: Command) -> list[Event]:
+    """Carry out ModifyNumberedOrder: OrderModified, and BookReduced if shares were taken off; or
+    OrderCanceled and BookDeleted; or nothing. It passes no check, as ReduceNumberedOrder."""
+    _, session_name, channel, number, side, quantity = command
+    session = state.sessions.get(session_name)
+    if session is None:
+        return [_unknown_session(session_name, channel, number, b"")]
+    order = _find_live(session, channel, number)
+    if order is None or quantity > order.quantity:
+        return []
+    if side != order.side and (side not in _SALES or order.side not in _SALES):
+        return []
+    if quantity <= order.cum_qty:
+        return _cancel(state, order, _USER)
+    order.side = int(side)  # the book keeps all sales on one side
+    if quantity == order.quantity:
+        return [reports.order_modified(order, 0)]
+    canceled_qty = _take_off(state, order, quantity)
+    stock_locate = state.listings[order.symbol].stock_locate
+    return [
+        reports.order_modified(order, canceled_qty),
+        reports.book_reduced(order, stock_locate, canceled_qty),
+    ]
+
+
+def mass_cancel(state: ExchangeState, command: Command) -> list[Event]:
+    """Carry out MassCancel: MassCanceled, and OrderCanceled and BookDeleted for each order in the
+    order of entry; or NumberRejected; or nothing."""
+    (
+        _,
+        session_name,
+        channel,
+        number,
+        symbol,
+        side,
+        group_id,
+        only_channel,
+        refusal,
+        found,
+        memo,
+    ) = command
+    session = state.sessions.get(session_name)
+    if session is None:
+        return [_unknown_session(session_name, channel, number, memo)]
+    if not _use_up(session, channel, number):
+        return []
+    refused: Refusal | None = None
+    if refusal:
+        refused = _gateways_refusal(refusal, found)
+    elif symbol != "" and symbol not in state.listings:
+        # Whoever misspells it must not believe that the orders are out.
+        refused = RejectReason.UNKNOWN_SYMBOL, symbol, ""
+    elif side not in (0, _BUY, _SELL):
+        refused = RejectReason.INVALID_SIDE, side, ""
+    if refused is not None:
+        return [reports.number_rejected(session_name, channel, number, refused, memo)]
+    orders = [
+        order
+        for order in session.open_orders.values()
+        if symbol in ("", order.symbol)
+        and side in (0, _BUY if order.side == _BUY else _SELL)
+        and group_id in (0, order.group_id)
+        and (only_channel == -1 or _is_of_channel(order, only_channel))
+    ]
+    head = (_MASS_CANCELED, session_name, channel, number, symbol, len(orders), memo)
+    events: list[Event] = [head]
+    for order in orders:
+        events += _cancel(state, order, _MASS_CANCEL)
+    return events
+
+
+def set_order_entry(state: ExchangeState, command: Command) -> list[Event]:
+    """Carry out SetOrderEntry: OrderEntrySet, or NumberRejected, or nothing."""
+    _, session_name, channel, number, enabled, refusal, found, memo = command
+    session = state.sessions.get(session_name)
+    if session is None:
+        return [_unknown_session(session_name, channel, number, memo)]
+    if not _use_up(session, channel, number):
+        return []
+    if refusal:
+        refused = _gateways_refusal(refusal, found)
+        return [reports.number_rejected(session_name, channel, number, refused, memo)]
+    session.order_entry_enabled = bool(enabled)
+    session.decide_whether_it_takes_orders()
+    return [(_ORDER_ENTRY_SET, session_name, channel, number, bool(enabled), memo)]
+
+
+def query_numbers(state: ExchangeState, command: Command) -> list[Event]:
+    """Carry out QueryNumbers: NumbersReported, or NumberRejected for an unknown session."""
+    _, session_name, channel = command
+    session = state.sessions.get(session_name)
+    if session is None:
+        return [_unknown_session(session_name, channel, 0, b"")]
+    next_number = session.last_numbers.get(channel, 0) + 1
+    return [(_NUMBERS_REPORTED, session_name, channel, next_number)]
+
+
+def _use_up(session: Session, channel: int, number: int) -> bool:
+    """Use up a number; False when it was used, or passed over, before."""
+    if number <= session.last_numbers.get(channel, 0):
+        return False
+    session.last_numbers[channel] = number
+    return True
+
+
+def _find_live(session: Session, channel: int, number: int) -> Order | None:
+    """The live order that has this number now; None for one that a replace has superseded."""
+    order = session.names.get(order_name(channel, number))
+    return order if isinstance(order, Order) and order.level is not None else None
+
+
+def _is_of_channel(order: Order, channel: int) -> bool:
+    """Whether an order was numbered in this channel; one that was only named counts to channel 0
+    unless its name looks like that of another."""
+    head, colon, _ = order.cl_ord_id.partition(":")
+    return head == str(channel) if colon else channel == 0
+
+
+def _take_off(state: ExchangeState, order: Order, quantity: int) -> int:
+    """Lower the total of a live order in its place; return how many shares that takes off."""
+    canceled_qty = order.quantity - quantity
+    kept_priority, _ = state.listings[order.symbol].book.replace(
+        order, state.last_order_reference_number + 1, order.price, order.leaves_qty - canceled_qty
+    )
+    assert kept_priority, f"order {order.order_id} lost its place to a reduction"
+    order.record_replace(order.cl_ord_id, quantity)
+    return canceled_qty
+
+
+def _cancel(state: ExchangeState, order: Order, reason: int) -> list[Event]:
+    """Take a live order out under its own name."""
+    return cancel_open_order(state, order, order.cl_ord_id, "", reason)
+
+
+def _gateways_refusal(refusal: int, found: int | str) -> Refusal:
+    """A reason that this program does not know, from a later gateway, is INVALID_INSTRUCTION."""
+    return _REASONS.get(refusal, RejectReason.INVALID_INSTRUCTION), found, ""
+
+
+def _unknown_session(session_name: str, channel: int, number: int, memo: bytes) -> Event:
+    unknown = RejectReason.UNKNOWN_SESSION, session_name, ""
+    return reports.number_rejected(session_name, channel, number, unknown, memo)

@@ -1,0 +1,167 @@
+"""Requests that are numbered, as plainly as they can be said: a part of naive_exchange.py.
+
+The numbers that a session has used are a list that only grows; each question reads it through.
+"""
+
+from __future__ import annotations
+
+LIVE = ("NEW", "PARTIALLY_FILLED")
+
+
+class NaiveNumbers:
+    """The handlers of these commands; NaiveExchange has all the rest."""
+
+    def known(self, owner, channel, number, memo):
+        """None, or the answer to a session that nobody defined."""
+        return None if owner in self.sessions else [(13, owner, channel, number, 20, owner, memo)]
+
+    def is_new(self, owner, channel, number):
+        return number > max([0, *(n for c, n in self.sessions[owner]["numbers"] if c == channel)])
+
+    def use(self, owner, channel, number):
+        self.sessions[owner]["numbers"].append((channel, number))
+
+    def numbered(self, owner, channel, number):
+        name = f"{channel}:{number}" if channel != 0 else f"{number}"
+        for order in self.orders:
+            if (order["owner"], order["name"]) == (owner, name) and order["status"] in LIVE:
+                return order
+        return None
+
+    def enter_numbered(
+        self, owner, channel, number, symbol, side, kind, tif, quantity, price, group, *more
+    ):
+        refusal, found, memo = more
+        name = f"{channel}:{number}" if channel != 0 else f"{number}"
+        account = ""
+        if owner not in self.sessions:
+            refused = (20, owner, "")
+        elif not self.is_new(owner, channel, number):
+            return []
+        else:
+            self.use(owner, channel, number)
+            account = self.sessions[owner]["account"]
+            if name in self.sessions[owner]["used"]:
+                refused = (3, name, "")
+            else:
+                self.sessions[owner]["used"].append(name)
+                refused = self.session_refusal(owner)
+                if refused is None and refusal != 0:
+                    refused = (refusal if 1 <= refusal <= 31 else 30, found, "")
+                if refused is None and (group < 0 or group > 65535):
+                    refused = (30, f"group_id {group}", "")
+                if refused is None:
+                    refused = self.entry_refusal(owner, symbol, side, kind, tif, quantity, price)
+        if refused:
+            asked = (account, symbol, side, kind, tif, quantity, price)
+            return [(5, owner, name, 0, *asked, 0, 0, 0, 8, 0, *refused, memo)]
+        first, *rest = self.start(owner, name, symbol, side, kind, tif, quantity, price, group)
+        return [(*first, memo), *rest]
+
+    def replace_numbered(
+        self, owner, channel, orig, number, tif, quantity, price, kind, refusal, found, memo
+    ):
+        if owner not in self.sessions:
+            return self.known(owner, channel, number, memo)
+        order = self.numbered(owner, channel, orig)
+        if order is None or not self.is_new(owner, channel, number):
+            return []
+        disabled = self.session_refusal(owner)
+        if disabled:
+            self.use(owner, channel, number)
+            return [(13, owner, channel, number, *disabled[:2], memo)]
+        name = f"{channel}:{number}" if channel != 0 else f"{number}"
+        if refusal != 0 or (tif, kind) != (order["tif"], order["kind"]):
+            return self.take_out(order, order["name"], "", 7)
+        if name in self.sessions[owner]["used"]:
+            return self.take_out(order, order["name"], "", 7)
+        if quantity <= sum(q for q, _ in order["fills"]):
+            return self.take_out(order, order["name"], "", 1)
+        if self.terms_refusal(order, quantity, price):
+            return self.take_out(order, order["name"], "", 7)
+        self.use(owner, channel, number)
+        self.sessions[owner]["used"].append(name)
+        first, *rest = self.renew(order, name, quantity, price)
+        return [(*first, memo), *rest]
+
+    def reduce_numbered(self, owner, channel, number, quantity):
+        if owner not in self.sessions:
+            return self.known(owner, channel, number, b"")
+        order = self.numbered(owner, channel, number)
+        if order is None or quantity >= order["quantity"]:
+            return []
+        return self.shrink(8, order, quantity)
+
+    def modify_numbered(self, owner, channel, number, side, quantity):
+        if owner not in self.sessions:
+            return self.known(owner, channel, number, b"")
+        order = self.numbered(owner, channel, number)
+        if order is None or quantity > order["quantity"]:
+            return []
+        allowed = {1: (1,), 2: (2, 5, 6), 5: (2, 5, 6), 6: (2, 5, 6)}[order["side"]]
+        if side not in allowed:
+            return []
+        if quantity > sum(q for q, _ in order["fills"]):
+            order["side"] = side
+        return self.shrink(9, order, quantity)
+
+    def shrink(self, kind, order, quantity):
+        if quantity <= sum(q for q, _ in order["fills"]):
+            return self.take_out(order, order["name"], "", 1)
+        off = order["quantity"] - quantity
+        order["quantity"] = quantity
+        locate = self.instruments[order["symbol"]]["locate"]
+        feed = [(31, "", locate, order["ref"], off)] if off else []
+        return [(kind, *self.fields(order), off), *feed]
+
+    def mass_cancel(self, owner, channel, number, symbol, side, group, only, refusal, found, memo):
+        if owner not in self.sessions:
+            return self.known(owner, channel, number, memo)
+        if not self.is_new(owner, channel, number):
+            return []
+        self.use(owner, channel, number)
+        reason = None
+        if refusal != 0:
+            reason = (refusal if 1 <= refusal <= 31 else 30, found)
+        elif symbol != "" and symbol not in self.instruments:
+            reason = (1, symbol)
+        elif side not in (0, 1, 2):
+            reason = (4, side)
+        if reason:
+            return [(13, owner, channel, number, *reason, memo)]
+        chosen = []
+        for order in sorted(self.orders, key=lambda order: order["id"]):
+            place = order["name"].split(":")[0] if ":" in order["name"] else "0"
+            if order["owner"] != owner or order["status"] not in LIVE:
+                continue
+            if symbol != "" and order["symbol"] != symbol:
+                continue
+            if (side == 1 and order["side"] != 1) or (side == 2 and order["side"] == 1):
+                continue
+            if group != 0 and order["group"] != group:
+                continue
+            if only != -1 and place != f"{only}":
+                continue
+            chosen.append(order)
+        events = [(14, owner, channel, number, symbol, len(chosen), memo)]
+        for order in chosen:
+            events += self.take_out(order, order["name"], "", 8)
+        return events
+
+    def set_order_entry(self, owner, channel, number, enabled, refusal, found, memo):
+        if owner not in self.sessions:
+            return self.known(owner, channel, number, memo)
+        if not self.is_new(owner, channel, number):
+            return []
+        self.use(owner, channel, number)
+        if refusal != 0:
+            reason = refusal if 1 <= refusal <= 31 else 30
+            return [(13, owner, channel, number, reason, found, memo)]
+        self.sessions[owner]["disabled"] = not enabled
+        return [(15, owner, channel, number, enabled, memo)]
+
+    def query_numbers(self, owner, channel):
+        if owner not in self.sessions:
+            return self.known(owner, channel, 0, b"")
+        used = [number for place, number in self.sessions[owner]["numbers"] if place == channel]
+        return [(16, owner, channel, max([0, *used]) + 1)]
