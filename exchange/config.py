@@ -218,7 +218,7 @@ def _check_references(config: Config) -> None:
 
 def _check_distinct(addresses: Addresses) -> None:
     """TCP ports of a host have one listener each; lines and re-requests an address each."""
-    tcp = ("node_raft", "node_client", "node_http", "fix", "fix_http", "marketdata_http")
+    tcp = ("node_raft", "node_client", "node_http", "fix", "fix_http", "glimpse", "marketdata_http")
     for names in (tcp, ("line_a", "line_b", "rerequest")):
         seen: dict[Address, str] = {}
         for name in names:

@@ -82,6 +82,9 @@ class Addresses:
         LOOPBACK, INTERFACE, "Network interface that both lines are sent and received on."
     )
     rerequest: Address = key(Address(LOOPBACK, 5101), ADDRESS, "MoldUDP64 re-requests (UDP).")
+    glimpse: Address = key(
+        Address(LOOPBACK, 5201), ADDRESS, "GLIMPSE: snapshots of all books over SoupBinTCP."
+    )
     marketdata_http: Address = key(
         Address(LOOPBACK, 8081), ADDRESS, "Market data over HTTP: /book/SYMBOL /trades/SYMBOL."
     )
@@ -233,6 +236,17 @@ class MarketData:
     )
     rerequests_per_s: int = key(
         1_000, integer(1, 1_000_000, 1_000), "Re-requests answered per second and source host."
+    )
+    glimpse_username: str = key("GLIMPS", text(6, "GLIMPS"), "Who may log in to GLIMPSE.")
+    glimpse_password: str = key("password", text(10, "secret"), "The password for it.")
+    glimpse_max_connections: int = key(
+        16, integer(1, 10_000, 16), "GLIMPSE connections open at once; a further one is closed."
+    )
+    glimpse_login_timeout_s: int = key(
+        10, integer(1, 600, 10), "A GLIMPSE connection without a login by then is closed."
+    )
+    glimpse_send_timeout_s: int = key(
+        60, integer(1, 3_600, 60), "A client that has not read its snapshot by then is given up."
     )
     silent_after_ms: int = key(
         3_000,

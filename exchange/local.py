@@ -59,7 +59,8 @@ def _default_ports() -> list[int]:
         for name in ("node_raft", "node_client", "node_http")
         for address in getattr(addresses, name)
     ]
-    for name in ("fix", "fix_http", "line_a", "line_b", "rerequest", "marketdata_http"):
+    names = ("fix", "fix_http", "line_a", "line_b", "rerequest", "glimpse", "marketdata_http")
+    for name in names:
         ports.append(getattr(addresses, name).port)
     return ports
 

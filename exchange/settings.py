@@ -9,7 +9,12 @@ from cluster.tls import OPERATOR, TlsError, client_context, client_name, node_na
 from exchange.config import Config
 from exchange.config_keys import ConfigError
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
-from marketdata.settings import FeedSettings, LineSettings, MarketDataSettings
+from marketdata.settings import (
+    FeedSettings,
+    GlimpseSettings,
+    LineSettings,
+    MarketDataSettings,
+)
 from oms.reference_data import Account, Instrument, SessionDefinition
 
 
@@ -184,6 +189,14 @@ def marketdata_settings(config: Config) -> MarketDataSettings:
         client_id=marketdata.client_id,
         rerequest_bind=_bind(config, addresses.rerequest),
         http_bind=_bind(config, addresses.marketdata_http),
+        glimpse=GlimpseSettings(
+            bind=_bind(config, addresses.glimpse),
+            username=marketdata.glimpse_username,
+            password=marketdata.glimpse_password,
+            max_connections=marketdata.glimpse_max_connections,
+            login_timeout_s=marketdata.glimpse_login_timeout_s,
+            send_timeout_s=marketdata.glimpse_send_timeout_s,
+        ),
         max_payload=marketdata.max_payload,
         memory_bytes=marketdata.memory_bytes,
         trades_kept=marketdata.trades_kept,

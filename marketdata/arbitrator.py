@@ -6,7 +6,9 @@ heartbeat, shows a gap: what came early is kept, and `poll` says what to ask for
 of time: wait a moment for the other line, then ask, then ask again with growing pauses; when an
 answer has brought the stream forward, ask for the rest at once.
 
-Starting in the middle of the day is a gap from message 1 and needs no rule of its own.
+Starting in the middle of the day is a gap from message 1 and needs no rule of its own. Whoever gets
+the beginning elsewhere, as from a snapshot, has it hold everything back until that says where to go
+on.
 """
 
 from __future__ import annotations
@@ -84,9 +86,12 @@ class Arbitrator:
         timing: GapTiming | None = None,
         max_ahead: int = 65_536,
         accept: Callable[[bytes], bool] | None = None,
+        hold: bool = False,
     ) -> None:
         """`start_at` None begins with the first message that is heard. `max_ahead` bounds the
-        messages kept beyond a gap. A datagram with a message that `accept` refuses is malformed."""
+        messages kept beyond a gap. A datagram with a message that `accept` refuses is malformed.
+        With `hold`, all messages wait for `continue_at`, and `start_at` must be a number."""
+        assert start_at is not None or not hold, "hold needs a number to start at"
         self.session = session
         self.next_sequence_number = start_at or 1
         self.ended = False
@@ -96,6 +101,7 @@ class Arbitrator:
         self._timing = timing or GapTiming()
         self._max_ahead = max_ahead
         self._accept = accept
+        self._held = hold
         self._ahead: dict[int, bytes] = {}
         self._announced = self.next_sequence_number  # the highest "next number" heard of
         self._ask_at_ns: int | None = None  # None: no gap
@@ -200,6 +206,21 @@ class Arbitrator:
                 line.missed = max(0, line.missed - excess)
         self._watch_gap(now_ns, now_ns + self._timing.wait_ns, progress=False)
 
+    def continue_at(self, next_sequence_number: int, now_ns: int) -> list[bytes]:
+        """End `hold`: messages before this number are known from elsewhere, the stream goes on
+        with it. From now on what is missing is a gap."""
+        self._held = False
+        self.next_sequence_number = next_sequence_number
+        self._announced = max(self._announced, next_sequence_number)
+        self._ahead = {
+            number: message
+            for number, message in self._ahead.items()
+            if number >= next_sequence_number
+        }
+        released = self._release_ahead()
+        self._watch_gap(now_ns, now_ns + self._timing.wait_ns, progress=bool(released))
+        return released
+
     def skip_gap(self, now_ns: int) -> list[bytes]:
         """Give up on what is missing and go on with the first message beyond it.
 
@@ -229,9 +250,9 @@ class Arbitrator:
         expected = self.next_sequence_number
         if end <= expected:
             return []
-        if first > expected:
+        if first > expected or self._held:
             for number, message in enumerate(messages, first):
-                if number in self._ahead:
+                if number in self._ahead or number < expected:
                     continue
                 if len(self._ahead) >= self._max_ahead:
                     self.counters.overflowed += 1
@@ -255,7 +276,7 @@ class Arbitrator:
 
     def _watch_gap(self, now_ns: int, ask_at_ns: int, *, progress: bool) -> None:
         """Keep `_ask_at_ns` and `_attempts` in step with the gap."""
-        if not self.has_gap:
+        if not self.has_gap or self._held:
             self._ask_at_ns = None
             self._attempts = 0
         elif self._ask_at_ns is None:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from sortedcontainers import SortedDict
 
 from protocols import itch50_messages as m
-from protocols.itch50_messages import Message, SideCode, TradingStateCode
+from protocols.itch50_messages import EventCode, Message, SideCode, TradingStateCode
 
 
 class FeedError(ValueError):
@@ -77,6 +77,9 @@ class InstrumentBook:
         self.stock_locate = stock_locate
         self.trading_state = TradingStateCode.HALTED
         self.round_lot_size = 1
+        self.directory: m.StockDirectory | None = None
+        self.trading_action: m.StockTradingAction | None = None
+        """The last ones; the rest of an instrument's state is in them."""
         self.last_price: int | None = None
         self.volume = 0
         self.trades: deque[TradePrint] = deque(maxlen=trades_kept)
@@ -164,7 +167,10 @@ class MarketDepth:
 
     def __init__(self, trades_kept: int = 1_000) -> None:
         self.next_sequence_number = 1
-        self.system_event = ""
+        self.system_events: list[m.SystemEvent] = []
+        """Those of the day, which begins with O."""
+        self.timestamp = 0
+        """Of the last message, in ns since midnight UTC."""
         self._trades_kept = trades_kept
         self._books: dict[int, InstrumentBook] = {}
         self._symbols: dict[str, InstrumentBook] = {}
@@ -190,7 +196,17 @@ class MarketDepth:
         handler = self._handlers.get(type(message))
         if handler is not None:  # other types say nothing of books and trades
             handler(message)
+        self.timestamp = message[2]
         self.next_sequence_number += 1
+
+    def continue_at(self, next_sequence_number: int) -> None:
+        """What was applied is a snapshot, and the message of that number comes next."""
+        self.next_sequence_number = next_sequence_number
+
+    @property
+    def system_event(self) -> str:
+        """Code of the last System Event, "" before the first."""
+        return self.system_events[-1].event_code if self.system_events else ""
 
     @property
     def symbols(self) -> list[str]:
@@ -220,7 +236,9 @@ class MarketDepth:
         assert in_books == len(self._orders)
 
     def _system_event(self, message: m.SystemEvent) -> None:
-        self.system_event = message.event_code
+        if message.event_code == EventCode.START_OF_MESSAGES:
+            self.system_events.clear()
+        self.system_events.append(message)
 
     def _stock_directory(self, message: m.StockDirectory) -> None:
         locate, symbol = message.stock_locate, message.stock
@@ -232,6 +250,7 @@ class MarketDepth:
             self._books[locate] = self._symbols[symbol] = book
         elif book.symbol != symbol:
             raise self._error(f"stock locate {locate} is {symbol} and was {book.symbol}")
+        book.directory = message
         book.round_lot_size = message.round_lot_size
 
     def _trading_action(self, message: m.StockTradingAction) -> None:
@@ -239,7 +258,9 @@ class MarketDepth:
             state = TradingStateCode(message.trading_state)
         except ValueError:
             raise self._error(f"trading state {message.trading_state!r} is unknown") from None
-        self._book_of(message.stock_locate, message.stock).trading_state = state
+        book = self._book_of(message.stock_locate, message.stock)
+        book.trading_state = state
+        book.trading_action = message
 
     def _add_order(self, message: m.AddOrder | m.AddOrderMpid) -> None:
         book = self._book_of(message.stock_locate, message.stock)

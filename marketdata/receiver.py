@@ -15,6 +15,8 @@ from protocols import itch50
 LINE_NAMES = ("A", "B")
 DATAGRAMS_PER_TURN = 64
 """Read from one line before the loop may do something else."""
+MAX_WAITING_DATAGRAMS = 20_000
+"""Read from one line by `read_waiting`: more than its socket buffer holds."""
 _LARGEST_DATAGRAM = 65_535
 
 OnMessages = Callable[[int, list[bytes]], None]
@@ -41,7 +43,9 @@ class FeedReceiver:
         start_at: int | None = 1,
         skip_after: int | None = None,
         timing: GapTiming | None = None,
+        hold: bool = False,
     ) -> None:
+        """`hold`: no message is given out, or asked for, before `continue_at`."""
         self._settings = settings
         self._on_messages = on_messages
         self._request = request
@@ -52,6 +56,7 @@ class FeedReceiver:
             start_at=start_at,
             timing=timing,
             accept=itch50.is_well_formed,
+            hold=hold,
         )
         self._sockets: dict[str, socket.socket] = {}
         self._reading = False
@@ -97,6 +102,16 @@ class FeedReceiver:
                 self._loop.add_reader(line_socket, self._on_readable, line, line_socket)
         self._reading = True
         self._set_timer()
+
+    def read_waiting(self) -> None:
+        """Take everything that has arrived on both lines by now."""
+        for line, line_socket in self._sockets.items():
+            if self._reading:
+                self._on_readable(line, line_socket, MAX_WAITING_DATAGRAMS)
+
+    def continue_at(self, next_sequence_number: int) -> None:
+        """End `hold`: the stream goes on with this number; see Arbitrator.continue_at."""
+        self._give_out(self._arbitrator.continue_at(next_sequence_number, time.monotonic_ns()))
 
     @property
     def next_sequence_number(self) -> int:
@@ -144,8 +159,10 @@ class FeedReceiver:
         self._arbitrator.confirm_position(next_sequence_number, time.monotonic_ns())
         self._set_timer()
 
-    def _on_readable(self, line: str, line_socket: socket.socket) -> None:
-        for _ in range(DATAGRAMS_PER_TURN):
+    def _on_readable(
+        self, line: str, line_socket: socket.socket, datagrams: int = DATAGRAMS_PER_TURN
+    ) -> None:
+        for _ in range(datagrams):
             try:
                 datagram = line_socket.recv(_LARGEST_DATAGRAM)
             except (BlockingIOError, InterruptedError):

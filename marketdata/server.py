@@ -1,9 +1,9 @@
 """MarketDataServer: the market-data process.
 
-Both lines in, one stream without a gap, every book; re-requests over UDP and HTTP out. What is
-missing is asked for at the nodes: the leader first, then one node after the other, because after a
-failover the new leader may not have applied yet what the old one published. When no node knows the
-messages that a datagram spoke of, the leader's position counts.
+Both lines in, one stream without a gap, every book; re-requests over UDP, snapshots over
+SoupBinTCP and HTTP out. What is missing is asked for at the nodes: the leader first, then one node
+after the other, because after a failover the new leader may not have applied yet what the old one
+published. When no node knows the messages that a datagram spoke of, the leader's position counts.
 
 A feed that contradicts itself is a bug: `run` raises FeedError, and the process should stop.
 """
@@ -20,6 +20,7 @@ from aiohttp import web
 from cluster.client import ClusterClient, EventBatch
 from cluster.settings import Address
 from marketdata.depth import FeedError, MarketDepth
+from marketdata.glimpse import GlimpseCounters, GlimpseServer
 from marketdata.message_store import MessageStore
 from marketdata.publisher import SINK_NAME
 from marketdata.receiver import FeedReceiver
@@ -74,6 +75,9 @@ class MarketDataServer:
         self._filling = False
         self._store: MessageStore | None = None
         self._rerequests: ReRequestServer | None = None
+        self._glimpse = GlimpseServer(
+            settings.glimpse, settings.lines.session, self._complete_books
+        )
         self._http: web.AppRunner | None = None
         self._stopped: asyncio.Future[None] | None = None
 
@@ -92,6 +96,7 @@ class MarketDataServer:
                 requests_per_s=settings.rerequests_per_s,
             )
             rerequests.start(settings.rerequest_bind)
+            await self._glimpse.start()
             self._http = web.AppRunner(make_app(self), access_log=None)
             await self._http.setup()
             await web.TCPSite(self._http, *settings.http_bind).start()
@@ -114,6 +119,7 @@ class MarketDataServer:
         await self.receiver.close()
         if self._rerequests is not None:
             self._rerequests.close()
+        await self._glimpse.close()
         if self._http is not None:
             await self._http.cleanup()
             self._http = None
@@ -137,6 +143,15 @@ class MarketDataServer:
         return self._rerequests.address
 
     @property
+    def glimpse_address(self) -> Address:
+        """Where snapshots are served; tells the port when the settings said 0."""
+        return self._glimpse.address
+
+    @property
+    def glimpse_counters(self) -> GlimpseCounters:
+        return self._glimpse.counters
+
+    @property
     def rerequest_counters(self) -> ReRequestCounters:
         return self._rerequests.counters if self._rerequests is not None else ReRequestCounters()
 
@@ -151,6 +166,12 @@ class MarketDataServer:
             first = self.receiver.next_sequence_number
             return f"{self.receiver.missing} messages are missing from {first} on"
         return None
+
+    def _complete_books(self) -> MarketDepth | None:
+        """The books with everything that has arrived; None while they are not to be relied on."""
+        self.receiver.read_waiting()
+        failed = self._stopped is None or self._stopped.done()
+        return None if failed or self.not_ready() is not None else self.depth
 
     def _on_messages(self, first: int, messages: list[bytes]) -> None:
         """Take the next messages of the stream into books and store."""

@@ -13,6 +13,7 @@ LINE_A = Address("239.10.10.1", 5001)
 LINE_B = Address("239.10.10.2", 5002)
 LOOPBACK = "127.0.0.1"
 REREQUEST = Address(LOOPBACK, 5101)
+GLIMPSE = Address(LOOPBACK, 5201)
 HTTP = Address(LOOPBACK, 8081)
 SMALLEST_PAYLOAD = moldudp64.HEADER_LENGTH + 2 + itch50.MAX_MESSAGE_LENGTH
 LARGEST_PAYLOAD = 65_507  # UDP over IPv4
@@ -72,6 +73,21 @@ class FeedSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class GlimpseSettings:
+    """Snapshots over SoupBinTCP. User name and password are compared without regard to case and
+    blanks at either end, as SoupBinTCP has it."""
+
+    bind: Address = GLIMPSE
+    username: str = "GLIMPS"
+    password: str = "password"
+    max_connections: int = 16
+    login_timeout_s: int = 10
+    """A connection without a Login Request by then is closed."""
+    send_timeout_s: int = 60
+    """A client that has not read its snapshot by then is disconnected."""
+
+
+@dataclass(frozen=True, slots=True)
 class MarketDataSettings:
     """The market-data process."""
 
@@ -83,6 +99,7 @@ class MarketDataSettings:
     client_id: str = "md-1"
     rerequest_bind: Address = REREQUEST
     http_bind: Address = HTTP
+    glimpse: GlimpseSettings = field(default_factory=GlimpseSettings)
     max_payload: int = moldudp64.MAX_PAYLOAD
     memory_bytes: int = 8 << 20
     trades_kept: int = 1_000

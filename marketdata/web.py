@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from marketdata.depth import InstrumentBook, MarketDepth, PriceLevel
+from marketdata.glimpse import GlimpseCounters
 from marketdata.receiver import FeedReceiver
 from marketdata.rerequest import ReRequestCounters
 from oms.price import format_price
@@ -29,6 +30,9 @@ class MarketDataView(Protocol):
 
     @property
     def rerequest_counters(self) -> ReRequestCounters: ...
+
+    @property
+    def glimpse_counters(self) -> GlimpseCounters: ...
 
     @property
     def query_failures(self) -> int:
@@ -79,6 +83,7 @@ def status(view: MarketDataView) -> dict[str, Any]:
         "query_failures": view.query_failures,
         "lines": counters["lines"],
         "rerequests": asdict(view.rerequest_counters),
+        "glimpse": asdict(view.glimpse_counters),
     }
 
 
@@ -237,6 +242,13 @@ class _MetricsOfView(Collector):
         for outcome, value in asdict(view.rerequest_counters).items():
             if outcome != "messages":
                 outcomes.add_metric([outcome], value)
+        yield outcomes
+        snapshots = asdict(view.glimpse_counters)
+        name, text = "exchange_marketdata_glimpse", "GLIMPSE connections"
+        yield GaugeMetricFamily(f"{name}_connections", text, snapshots.pop("connections"))
+        outcomes = CounterMetricFamily(name, f"{text} and snapshots", labels=["outcome"])
+        for outcome, value in snapshots.items():
+            outcomes.add_metric([outcome], value)
         yield outcomes
 
     def _lines(self) -> Iterable[Metric]:

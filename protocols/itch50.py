@@ -183,6 +183,29 @@ def check(data: bytes) -> None:
     raise ItchError(f"message type {chr(data[0])}: {len(data)} bytes, must be {length}")
 
 
+END_OF_SNAPSHOT_LENGTH = 21
+
+
+def encode_end_of_snapshot(next_sequence_number: int) -> bytes:
+    """G of GLIMPSE 5.0: the number of the message that comes after a snapshot, in 20 characters
+    with blanks on the left. Raises ItchError for what is not 1 to 2**64 - 1."""
+    if not 0 < next_sequence_number < 1 << 64:
+        raise ItchError(f"sequence number {next_sequence_number}: must be 1 to {(1 << 64) - 1}")
+    return b"G%20d" % next_sequence_number
+
+
+def decode_end_of_snapshot(data: bytes) -> int:
+    """The number in a G; blanks on either side and zeros on the left are taken. Raises ItchError,
+    and nothing else."""
+    digits = data[1:].strip(b" ")
+    if len(data) != END_OF_SNAPSHOT_LENGTH or data[:1] != b"G" or not digits.isdigit():
+        raise ItchError(f"{data[:40]!r} is no End of Snapshot: G and 20 characters with a number")
+    number = int(digits)
+    if not 0 < number < 1 << 64:
+        raise ItchError(f"End of Snapshot says {number}: must be 1 to {(1 << 64) - 1}")
+    return number
+
+
 # --- the types that make up nearly all of a day -------------------------------------------------
 # tracking_number is 0: it is a number internal to Nasdaq and this exchange has no use for it.
 

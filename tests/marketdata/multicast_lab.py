@@ -20,7 +20,12 @@ from cluster.settings import Address
 from marketdata.lines import LineSender
 from marketdata.publisher import SINK_NAME, ItchPublisher
 from marketdata.server import MarketDataServer
-from marketdata.settings import FeedSettings, LineSettings, MarketDataSettings
+from marketdata.settings import (
+    FeedSettings,
+    GlimpseSettings,
+    LineSettings,
+    MarketDataSettings,
+)
 
 LOOPBACK = "127.0.0.1"
 DEADLINE_S = 15.0
@@ -186,7 +191,9 @@ async def a_lab(folder: Path, seed: int = 1, heartbeat_ms: int = 50) -> AsyncIte
 
 
 @asynccontextmanager
-async def a_server(lab: Lab, **settings: Any) -> AsyncIterator[MarketDataServer]:
+async def a_server(
+    lab: Lab, glimpse: dict[str, Any] | None = None, **settings: Any
+) -> AsyncIterator[MarketDataServer]:
     server = MarketDataServer(
         MarketDataSettings(
             nodes={1: Address(LOOPBACK, 1), 2: Address(LOOPBACK, 2)},
@@ -194,6 +201,7 @@ async def a_server(lab: Lab, **settings: Any) -> AsyncIterator[MarketDataServer]
             lines=lab.lines,
             rerequest_bind=Address(LOOPBACK, 0),
             http_bind=Address(LOOPBACK, 0),
+            glimpse=GlimpseSettings(bind=Address(LOOPBACK, 0), **(glimpse or {})),
             **settings,
         ),
         lab.cluster,
