@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote
 
 from cluster.client import EventBatch, QueueFull
@@ -33,11 +34,12 @@ from gateway.fix.client_session import (
     Unanswered,
 )
 from gateway.fix.connection import CLOSE_TIMEOUT_S, Connection
-from gateway.fix.counters import CommandQueue, Counters
+from gateway.fix.counters import Counters
 from gateway.fix.reports import REPORTED_KINDS, Facts, reject_text
 from gateway.fix.settings import FixGatewaySettings
 from gateway.fix.store import ProgressFile, SessionStore
 from gateway.fix.translate import Answer, translate
+from gateway.process import CommandQueue
 from oms.commands import CloseSession, CommandKind, OpenSession
 from oms.events import Event, EventKind
 from protocols.fix import (
@@ -463,6 +465,21 @@ class OrderEntry:
                 self._perform(session, session.fix.logout(text, now_ns), now_ns)
         for connection in list(self._connections):
             connection.finish(now_ns, [])
+
+    def session_facts(self) -> list[dict[str, Any]]:
+        """[{"comp_id", "account", "state", "next_in", "next_out", "unanswered", "peer"}]"""
+        return [
+            {
+                "comp_id": comp_id,
+                "account": session.settings.account,
+                "state": str(session.fix.state),
+                "next_in": session.fix.next_in,
+                "next_out": session.fix.next_out,
+                "unanswered": len(session.unanswered),
+                "peer": session.connection.peer if session.connection else None,
+            }
+            for comp_id, session in self.sessions.items()
+        ]
 
     def abandon(self) -> None:
         """Something went wrong, perhaps in the middle of storing: be like a killed process from now
