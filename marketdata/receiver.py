@@ -15,8 +15,8 @@ from protocols import itch50
 LINE_NAMES = ("A", "B")
 DATAGRAMS_PER_TURN = 64
 """Read from one line before the loop may do something else."""
-MAX_WAITING_DATAGRAMS = 20_000
-"""Read from one line by `read_waiting`: more than its socket buffer holds."""
+MAX_WAITING_DATAGRAMS = 4_000
+"""Read from one line by `read_waiting`: full ones would be more than its socket buffer holds."""
 _LARGEST_DATAGRAM = 65_535
 
 OnMessages = Callable[[int, list[bytes]], None]

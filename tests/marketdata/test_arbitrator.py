@@ -273,3 +273,38 @@ def test_one_dead_line_costs_nothing(line: str) -> None:
         released += arbitrator.receive(line, datagram, 0)
     assert numbers(released) == [*range(1, 201)]
     assert (arbitrator.counters.gaps, arbitrator.counters.requests) == (0, 0)
+
+
+def test_what_is_held_waits_and_goes_on_where_it_is_told() -> None:
+    arbitrator = an_arbitrator(hold=True)
+    assert arbitrator.receive("A", data(1, 6), 0) == []
+    assert arbitrator.receive("B", data(5, 4), 0) == []
+    assert arbitrator.next_poll_ns is None, "nothing is asked for while it holds"
+    assert numbers(arbitrator.continue_at(4, 0)) == [4, 5, 6, 7, 8]
+    assert numbers(arbitrator.receive("A", data(7, 3), 0)) == [9]
+    assert not arbitrator.has_gap
+
+
+def test_a_hole_where_it_goes_on_is_a_gap_like_any_other() -> None:
+    arbitrator = an_arbitrator(hold=True)
+    arbitrator.receive("A", data(10, 2), 0)
+    assert arbitrator.continue_at(8, 100) == []
+    assert arbitrator.poll(100 + TIMING.wait_ns) == MissingMessages(8, 2, 1)
+    assert numbers(arbitrator.fill(8, [message(8), message(9)], 200)) == [8, 9, 10, 11]
+
+
+def test_it_may_go_on_beyond_all_that_was_heard() -> None:
+    arbitrator = an_arbitrator(hold=True)
+    arbitrator.receive("A", data(1, 3), 0)
+    assert arbitrator.continue_at(9, 0) == []
+    assert not arbitrator.has_gap
+    assert arbitrator.receive("A", data(7, 2), 0) == []
+    assert numbers(arbitrator.receive("A", data(8, 3), 0)) == [9, 10]
+
+
+def test_what_does_not_fit_while_it_holds_is_asked_for_later() -> None:
+    arbitrator = an_arbitrator(hold=True, max_ahead=3)
+    arbitrator.receive("A", data(1, 6), 0)
+    assert arbitrator.counters.overflowed == 3
+    assert numbers(arbitrator.continue_at(2, 0)) == [2, 3]
+    assert arbitrator.poll(TIMING.wait_ns) == MissingMessages(4, 3, 1)

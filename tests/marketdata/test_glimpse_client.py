@@ -13,6 +13,7 @@ from multicast_lab import Lab, a_lab, a_server, losing, run, until
 from order_flow import assert_same_books
 
 from cluster.settings import Address
+from marketdata.depth import FeedError
 from marketdata.glimpse_client import BooksFromSnapshot, GlimpseError, Snapshot, fetch_snapshot
 from marketdata.server import MarketDataServer
 from protocols import itch50, moldudp64, soupbintcp
@@ -189,6 +190,8 @@ def test_a_feed_that_contradicts_the_snapshot_ends_the_books_with_a_reason(tmp_p
             lab.senders[1].send(datagram, lab.lines.line_a)
             await until(lambda: splice.books.failure is not None, "it fails")
             assert "order 4711 is not in any book" in str(splice.books.failure)
+            with pytest.raises(FeedError):  # it was for the server, too
+                await server.run()
             await splice.books.close()
 
     run(test)
@@ -200,11 +203,21 @@ def test_a_day_that_has_just_begun_needs_no_rule_of_its_own(tmp_path: Path) -> N
     async def test() -> None:
         async with a_lab(tmp_path) as lab, a_server(lab) as server:
             splice = Splice(lab, server)
-            starting = asyncio.create_task(splice.books.start())
-            await until(lambda: splice.books.receiver.silent_ns() is not None, "it listens")
-            lab.publish(0)
-            await lab.publish_many(20)
-            await starting
+            serve, lines = server._glimpse._serve_waiting, splice.books.receiver.counters.lines
+
+            def late() -> None:
+                if lines["A"].received == 0:
+                    lab.publish(0)
+                    lab.publish(50)
+                if lines["A"].received < lab.position - 1:
+                    asyncio.get_running_loop().call_later(0.01, late)
+                else:
+                    serve()
+
+            server._glimpse._serve_waiting = late  # type: ignore[method-assign]
+            await splice.books.start()
+            assert splice.snapshot is not None
+            assert splice.snapshot.next_sequence_number == lab.position > 20
             await lab.publish_many(20)
             await splice.check(lab)
             await splice.books.close()
