@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -230,6 +231,32 @@ def test_garbage_before_a_login_ends_the_connection(tmp_path: Path, data: bytes)
             assert await ask(server, data) == []
             assert server.glimpse_counters.malformed == 1
             assert len(messages_of(await ask(server, LOGIN))) > 20, "others are served"
+
+    run(test)
+
+
+def test_random_bytes_in_random_pieces_do_no_harm(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with trading(tmp_path, login_timeout_s=0.3, max_connections=200) as (lab, server):
+            chance = random.Random(3)
+
+            async def throw() -> None:
+                data = chance.choice([b"", LOGIN, LOGIN[: chance.randrange(49)]])
+                data += chance.randbytes(chance.randrange(200))
+                async with a_client(server) as client:
+                    while data and not client.writer.is_closing():
+                        size = chance.randrange(1, 40)
+                        client.writer.write(data[:size])
+                        data = data[size:]
+                        await asyncio.sleep(0)
+                    await client.packets()
+
+            await asyncio.gather(*(throw() for _ in range(100)))
+            lab.publish(20)
+            await until(lambda: server.glimpse_counters.connections == 0, "all gone")
+            counters = server.glimpse_counters
+            assert counters.malformed > 50
+            assert len(messages_of(await ask(server, LOGIN))) > 20
 
     run(test)
 

@@ -303,6 +303,7 @@ def test_the_pages_show_books_trades_and_health(tmp_path: Path) -> None:
             assert code == 200
             assert f"exchange_marketdata_next_sequence_number {lab.position}.0" in text
             assert 'exchange_marketdata_line_received_total{line="B"}' in text
+            assert 'exchange_marketdata_glimpse_total{outcome="served"} 0.0' in text
 
     run(test)
 
