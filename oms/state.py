@@ -98,6 +98,8 @@ class ExchangeState:
                 assert order_or_status in (OrdStatus.FILLED, OrdStatus.CANCELED, NAMES_NO_ORDER)
         known = len(session.open_orders) + len(session.closed_orders)
         assert named == known, f"{session.name}: {named} named orders, {known} known"
+        for channel, number in session.last_numbers.items():
+            assert number > 0, f"{session.name}: channel {channel} has used {number}"
         takes_orders = session.order_entry_enabled and not session.is_locked
         assert session.takes_orders is takes_orders, f"{session.name} takes orders: {takes_orders}"
         if session.is_locked:
