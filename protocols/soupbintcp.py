@@ -372,8 +372,6 @@ class PacketReader:
         if self._error is not None:
             raise SoupBinTCPError(self._error, packets)
         self._buffer += rest
-        if len(rest) == 2:
-            self._needed = HEADER_LENGTH
         return packets
 
     def _refusal(self, rest: bytes) -> str | None:
