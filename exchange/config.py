@@ -33,6 +33,7 @@ from exchange.config_sections import (
     DEFAULT_ACCOUNTS,
     DEFAULT_FIX_SESSIONS,
     DEFAULT_INSTRUMENTS,
+    DEFAULT_OUCH_USERS,
     AccountSection,
     Addresses,
     Cluster,
@@ -41,6 +42,8 @@ from exchange.config_sections import (
     InstrumentSection,
     LogLevel,
     MarketData,
+    Ouch,
+    OuchUserSection,
     Tls,
 )
 
@@ -70,10 +73,12 @@ class Config:
     cluster: Cluster = field(default_factory=Cluster)
     tls: Tls = field(default_factory=Tls)
     fix: Fix = field(default_factory=Fix)
+    ouch: Ouch = field(default_factory=Ouch)
     marketdata: MarketData = field(default_factory=MarketData)
     instruments: tuple[InstrumentSection, ...] = DEFAULT_INSTRUMENTS
     accounts: tuple[AccountSection, ...] = DEFAULT_ACCOUNTS
     fix_sessions: tuple[FixSessionSection, ...] = DEFAULT_FIX_SESSIONS
+    ouch_users: tuple[OuchUserSection, ...] = DEFAULT_OUCH_USERS
     source: Path | None = None
     """The file it was read from; None: built-in defaults."""
 
@@ -82,18 +87,25 @@ class Config:
         """Numbers of the nodes, from 1."""
         return tuple(range(1, len(self.addresses.node_raft) + 1))
 
+    @property
+    def ouch_gateway_ids(self) -> tuple[int, ...]:
+        """Numbers of the OUCH gateways, from 1."""
+        return tuple(range(1, len(self.addresses.ouch) + 1))
+
 
 TABLES: dict[str, type[Any]] = {
     "addresses": Addresses,
     "cluster": Cluster,
     "tls": Tls,
     "fix": Fix,
+    "ouch": Ouch,
     "marketdata": MarketData,
 }
 LISTS: dict[str, tuple[type[Any], str]] = {
     "instruments": (InstrumentSection, "symbol"),
     "accounts": (AccountSection, "account"),
     "fix_sessions": (FixSessionSection, "comp_id"),
+    "ouch_users": (OuchUserSection, "username"),
 }
 """Arrays of tables, and the key that tells their members apart."""
 
@@ -204,21 +216,42 @@ def _check_references(config: Config) -> None:
         if others != count:
             problem = f"{others} addresses, but addresses.node_raft has {count}"
             raise ConfigError(f"addresses.{name}", problem, three)
+    if len(addresses.ouch_http) != len(addresses.ouch):
+        problem = f"{len(addresses.ouch_http)} addresses, but addresses.ouch has "
+        example = '["127.0.0.1:9202"]'
+        raise ConfigError("addresses.ouch_http", problem + str(len(addresses.ouch)), example)
     _check_distinct(addresses)
-    accounts = {account.account for account in config.accounts}
-    for session in config.fix_sessions:
-        if session.account not in accounts:
-            problem = f"{session.account!r} is not one of [[accounts]]"
-            raise ConfigError(f"fix_sessions.{session.comp_id}.account", problem, min(accounts))
+    _check_sessions(config)
     cluster = config.cluster
     if cluster.suspect_after_ms < 3 * cluster.heartbeat_ms:
         problem = f"{cluster.suspect_after_ms} is less than three times cluster.heartbeat_ms"
         raise ConfigError("cluster.suspect_after_ms", problem, str(6 * cluster.heartbeat_ms))
 
 
+def _check_sessions(config: Config) -> None:
+    """Each session has an account, and a name that is nobody else's."""
+    accounts = {account.account for account in config.accounts}
+    sessions = [
+        *((f"fix_sessions.{one.comp_id}", one.comp_id, one.account) for one in config.fix_sessions),
+        *((f"ouch_users.{one.username}", one.username, one.account) for one in config.ouch_users),
+    ]
+    named: dict[str, str] = {}
+    for where, name, account in sessions:
+        if account not in accounts:
+            problem = f"{account!r} is not one of [[accounts]]"
+            raise ConfigError(f"{where}.account", problem, min(accounts))
+        folded = name.upper()  # user names are compared without regard to case
+        if folded in named:
+            raise ConfigError(where, f"{named[folded]} has this name, too", "OUCH1")
+        named[folded] = where
+
+
 def _check_distinct(addresses: Addresses) -> None:
     """TCP ports of a host have one listener each; lines and re-requests an address each."""
-    tcp = ("node_raft", "node_client", "node_http", "fix", "fix_http", "glimpse", "marketdata_http")
+    tcp = (
+        *("node_raft", "node_client", "node_http", "fix", "fix_http", "ouch", "ouch_http"),
+        *("glimpse", "marketdata_http"),
+    )
     for names in (tcp, ("line_a", "line_b", "rerequest")):
         seen: dict[Address, str] = {}
         for name in names:
@@ -258,8 +291,11 @@ def _check_names_in_certificates(config: Config) -> None:
     """With TLS the names of clients are those of files and of certificates."""
     if config.tls.authority is None:
         return
-    clients = {"fix.gateway_id": config.fix.gateway_id}
-    clients["marketdata.client_id"] = config.marketdata.client_id
+    clients = {
+        "fix.gateway_id": config.fix.gateway_id,
+        "ouch.gateway_id": config.ouch.gateway_id,
+        "marketdata.client_id": config.marketdata.client_id,
+    }
     for name, client_id in clients.items():
         if not _NAME_IN_CERTIFICATE.fullmatch(client_id):
             problem = f"{client_id!r} stands in a certificate: letters, digits, '-', '_' only"

@@ -74,6 +74,14 @@ class Addresses:
     )
     fix: Address = key(Address(LOOPBACK, 9001), ADDRESS, "FIX order entry.")
     fix_http: Address = key(Address(LOOPBACK, 9201), ADDRESS, "HTTP of the FIX gateway.")
+    ouch: tuple[Address, ...] = key(
+        (Address(LOOPBACK, 9101),),
+        ADDRESSES,
+        "OUCH order entry, an address per gateway; any user may log in at any of them.",
+    )
+    ouch_http: tuple[Address, ...] = key(
+        (Address(LOOPBACK, 9202),), ADDRESSES, "HTTP of the OUCH gateways."
+    )
     line_a: Address = key(
         Address("239.10.10.1", 5001), GROUP, "ITCH over MoldUDP64, line A (sent by the leader)."
     )
@@ -205,6 +213,55 @@ class Fix:
 
 
 @dataclass(frozen=True, slots=True)
+class Ouch:
+    """The OUCH gateways."""
+
+    gateway_id: str = key(
+        "ouch",
+        text(16, "ouch"),
+        "Name of the gateways towards the cluster, before the number of each: ouch-1.",
+    )
+    session: str = key(
+        "EXCH000001", SESSION, "SoupBinTCP session: the name of the day's numbering."
+    )
+    firm: str = key(
+        "", text(4, "ABCD", may_be_empty=True), "What the field Firm may say, besides blanks."
+    )
+    heartbeat_ms: int = key(
+        1_000, integer(10, 60_000, 1_000), "Silence of ours after which a heartbeat is sent."
+    )
+    silence_ms: int = key(
+        15_000, integer(100, 600_000, 15_000), "A client that is silent for so long is cut off."
+    )
+    login_timeout_ms: int = key(
+        30_000,
+        integer(100, 600_000, 30_000),
+        "A connection without a Login Request by then is closed.",
+    )
+    max_message_bytes: int = key(
+        512, integer(256, 65_535, 512), "A longer packet ends the connection."
+    )
+    max_pending: int = key(
+        20_000,
+        integer(1, 1_000_000, 20_000),
+        "Commands without an answer; beyond it the gateway stops reading from its clients.",
+    )
+    write_buffer_bytes: int = key(
+        1 << 20,
+        integer(4_096, 1 << 30, 1 << 20),
+        "Unsent bytes of one connection; beyond it messages wait in a file.",
+    )
+    max_backlog_messages: int = key(
+        200_000,
+        integer(100, 10_000_000, 200_000),
+        "Messages that wait for a slow client; beyond it it is disconnected.",
+    )
+    max_connections: int = key(
+        1_000, integer(1, 100_000, 1_000), "Connections open at once; a further one is closed."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class MarketData:
     """The feed and the market-data process."""
 
@@ -306,9 +363,26 @@ class FixSessionSection:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class OuchUserSection:
+    """One OUCH client ([[ouch_users]])."""
+
+    username: str = key(
+        "", text(6, "OUCH1"), "User name of the client, and name of its trading session."
+    )
+    password: str = key("password", text(10, "password"), "Password of the Login Request.")
+    account: str = key("", _ACCOUNT, "Account that its orders are booked on.")
+    cancel_on_disconnect: bool = key(
+        False, FLAG, "Cancel the session's open orders when its connection ends."
+    )
+
+
 DEFAULT_SYMBOLS = ("AAPL", "MSFT", "NVDA", "TSLA", "AMZN", "GOOG", "INTC", "ZVZZT")
 DEFAULT_INSTRUMENTS = tuple(InstrumentSection(symbol=symbol) for symbol in DEFAULT_SYMBOLS)
 DEFAULT_ACCOUNTS = tuple(AccountSection(account=f"ACC{n}") for n in range(1, 10))
 DEFAULT_FIX_SESSIONS = tuple(
     FixSessionSection(comp_id=f"CLIENT{n}", account=f"ACC{n}") for n in range(1, 10)
+)
+DEFAULT_OUCH_USERS = tuple(
+    OuchUserSection(username=f"OUCH{n}", account=f"ACC{n}") for n in range(1, 10)
 )

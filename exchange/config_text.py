@@ -10,7 +10,12 @@ from typing import Any
 
 from exchange.config import FILE_NAME, TABLES, Config, resolved
 from exchange.config_keys import ConfigError, toml_text
-from exchange.config_sections import DEFAULT_ACCOUNTS, DEFAULT_FIX_SESSIONS, DEFAULT_INSTRUMENTS
+from exchange.config_sections import (
+    DEFAULT_ACCOUNTS,
+    DEFAULT_FIX_SESSIONS,
+    DEFAULT_INSTRUMENTS,
+    DEFAULT_OUCH_USERS,
+)
 from exchange.settings import AUTHORITY, certificate_names
 
 _HEADER = """\
@@ -22,8 +27,9 @@ _HEADER = """\
 _TABLE_NOTES = {
     "addresses": "Where the processes listen, and how the others reach them (before base_port).",
     "cluster": "Replication.",
-    "tls": "Mutual TLS: who may talk to the nodes. HTTP, FIX and market data are not affected.",
+    "tls": "Mutual TLS: who may talk to the nodes. HTTP and what clients connect to stay plain.",
     "fix": "FIX order entry.",
+    "ouch": "OUCH 5.0 order entry over SoupBinTCP.",
     "marketdata": "ITCH 5.0 over MoldUDP64, and the market-data process.",
 }
 _LISTS = (
@@ -35,6 +41,7 @@ _LISTS = (
     ),
     ("accounts", DEFAULT_ACCOUNTS, "Accounts and their limits."),
     ("fix_sessions", DEFAULT_FIX_SESSIONS, "FIX clients, one session each."),
+    ("ouch_users", DEFAULT_OUCH_USERS, "OUCH clients, one session each."),
 )
 
 

@@ -56,7 +56,7 @@ def _default_ports() -> list[int]:
     addresses = Addresses()
     ports = [
         address.port
-        for name in ("node_raft", "node_client", "node_http")
+        for name in ("node_raft", "node_client", "node_http", "ouch", "ouch_http")
         for address in getattr(addresses, name)
     ]
     names = ("fix", "fix_http", "line_a", "line_b", "rerequest", "glimpse", "marketdata_http")

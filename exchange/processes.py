@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from cluster.settings import Address
 from exchange.config import Config
+from exchange.settings import ouch_process_name
 
 PR_SET_PDEATHSIG = 1
 
@@ -34,6 +35,12 @@ def gateway_process(config: Config) -> Process:
     return Process("gateway-fix", ("gateway", "fix"), config.addresses.fix_http)
 
 
+def ouch_process(config: Config, number: int) -> Process:
+    """The process of one OUCH gateway."""
+    http = config.addresses.ouch_http[number - 1]
+    return Process(ouch_process_name(number), ("gateway", "ouch", "--id", str(number)), http)
+
+
 def marketdata_process(config: Config) -> Process:
     """The market-data process."""
     return Process("marketdata", ("marketdata",), config.addresses.marketdata_http)
@@ -42,7 +49,8 @@ def marketdata_process(config: Config) -> Process:
 def all_processes(config: Config) -> list[Process]:
     """Every process of the configuration, in the order in which they are started."""
     nodes = [node_process(config, node_id) for node_id in config.node_ids]
-    return [*nodes, gateway_process(config), marketdata_process(config)]
+    ouch = [ouch_process(config, number) for number in config.ouch_gateway_ids]
+    return [*nodes, gateway_process(config), *ouch, marketdata_process(config)]
 
 
 def find_process(config: Config, name: str) -> Process:

@@ -9,6 +9,7 @@ from cluster.tls import OPERATOR, TlsError, client_context, client_name, node_na
 from exchange.config import Config
 from exchange.config_keys import ConfigError
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
+from gateway.ouch.settings import OuchGatewaySettings, OuchUserSettings
 from marketdata.settings import (
     FeedSettings,
     GlimpseSettings,
@@ -27,11 +28,25 @@ AUTHORITY = "ca.pem"
 """File name of the development authority's certificate."""
 
 
+def ouch_process_name(number: int) -> str:
+    """Name of the process of an OUCH gateway."""
+    return f"gateway-ouch-{number}"
+
+
+def ouch_gateway_id(config: Config, number: int) -> str:
+    """Name of an OUCH gateway towards the cluster."""
+    return f"{config.ouch.gateway_id}-{number}"
+
+
 def certificate_names(config: Config) -> dict[str, str]:
     """Process (as processes.py calls it; "operator" are the verbs) -> name in its certificate."""
     return {
         **{node_name(node_id): node_name(node_id) for node_id in config.node_ids},
         "gateway-fix": client_name(config.fix.gateway_id),
+        **{
+            ouch_process_name(number): client_name(ouch_gateway_id(config, number))
+            for number in config.ouch_gateway_ids
+        },
         "marketdata": client_name(config.marketdata.client_id),
         OPERATOR: client_name(OPERATOR),
     }
@@ -82,7 +97,10 @@ def reference_data(config: Config) -> tuple[tuple[tuple[object, ...], ...], ...]
         Account(item.account, item.firm, item.max_order_quantity, item.max_order_value)
         for item in config.accounts
     )
-    sessions = tuple(SessionDefinition(item.comp_id, item.account) for item in config.fix_sessions)
+    sessions = (
+        *(SessionDefinition(item.comp_id, item.account) for item in config.fix_sessions),
+        *(SessionDefinition(item.username, item.account) for item in config.ouch_users),
+    )
     return (instruments, accounts, sessions)
 
 
@@ -147,6 +165,42 @@ def fix_gateway_settings(config: Config) -> FixGatewaySettings:
         write_buffer_bytes=fix.write_buffer_bytes,
         max_backlog_messages=fix.max_backlog_messages,
         max_connections=fix.max_connections,
+    )
+
+
+def ouch_gateway_settings(config: Config, number: int) -> OuchGatewaySettings:
+    """Settings of one OUCH gateway. Raises ConfigError for one that is not configured."""
+    if number not in config.ouch_gateway_ids:
+        count = len(config.ouch_gateway_ids)
+        problem = f"{number} is not an OUCH gateway 1..{count} (addresses.ouch)"
+        raise ConfigError("--id", problem, "exchange gateway ouch --id 1")
+    ouch = config.ouch
+    users = {
+        item.username: OuchUserSettings(
+            username=item.username,
+            password=item.password,
+            account=item.account,
+            firm=ouch.firm,
+            cancel_on_disconnect=item.cancel_on_disconnect,
+        )
+        for item in config.ouch_users
+    }
+    return OuchGatewaySettings(
+        bind=_bind(config, config.addresses.ouch[number - 1]),
+        http_bind=_bind(config, config.addresses.ouch_http[number - 1]),
+        nodes=node_addresses(config),
+        data_dir=config.data_dir / ouch_process_name(number),
+        users=users,
+        gateway_id=ouch_gateway_id(config, number),
+        session=ouch.session,
+        heartbeat_ms=ouch.heartbeat_ms,
+        silence_ms=ouch.silence_ms,
+        login_timeout_ms=ouch.login_timeout_ms,
+        max_message_bytes=ouch.max_message_bytes,
+        max_pending=ouch.max_pending,
+        write_buffer_bytes=ouch.write_buffer_bytes,
+        max_backlog_messages=ouch.max_backlog_messages,
+        max_connections=ouch.max_connections,
     )
 
 

@@ -98,6 +98,7 @@ class Supervisor:
                 "seconds": round(seconds, 3),
                 "leader": leader,
                 "fix": str(addresses.fix),
+                "ouch": [str(address) for address in addresses.ouch],
                 "marketdata": str(addresses.marketdata_http),
                 "nodes": {f"node-{n}": str(a) for n, a in enumerate(addresses.node_http, 1)},
                 "pids": {name: child.pid for name, child in self._children.items()},

@@ -39,6 +39,8 @@ from exchange.settings import (
     fix_gateway_settings,
     marketdata_settings,
     node_settings,
+    ouch_gateway_settings,
+    ouch_process_name,
     tls_problem,
     tls_settings,
 )
@@ -109,6 +111,22 @@ def run_fix_gateway(config: Config, supervised_by: int | None) -> int:
 
     def make() -> Service:
         return FixGateway(settings, cluster=client)
+
+    return _run_process(config, name, make, supervised_by, days_left)
+
+
+def run_ouch_gateway(config: Config, number: int, supervised_by: int | None) -> int:
+    """Run one OUCH gateway until SIGTERM or SIGINT; returns the exit code."""
+    from cluster.client import ClusterClient
+    from gateway.ouch.server import OuchGateway
+
+    settings = ouch_gateway_settings(config, number)
+    name = ouch_process_name(number)
+    days_left = _check_certificate(config, name)
+    client = functools.partial(ClusterClient, tls=client_tls(config, name))
+
+    def make() -> Service:
+        return OuchGateway(settings, cluster=client)
 
     return _run_process(config, name, make, supervised_by, days_left)
 

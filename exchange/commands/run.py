@@ -1,4 +1,4 @@
-"""up, node, gateway fix, marketdata, healthcheck: the processes."""
+"""up, node, gateway fix, gateway ouch, marketdata, healthcheck: the processes."""
 
 from __future__ import annotations
 
@@ -88,6 +88,18 @@ def _register_processes(cli: click.Group) -> None:
         from exchange.wiring import run_fix_gateway
 
         return run_fix_gateway(config, supervised)
+
+    @verb(gateway, "ouch", "exchange gateway ouch")
+    @click.option(
+        "--id", "number", type=int, default=1, show_default=True, help="Which of addresses.ouch."
+    )
+    @config_option
+    @supervised_option
+    def gateway_ouch(config: Config, number: int, supervised: int | None) -> int:
+        """Run an OUCH gateway: order entry over OUCH 5.0 and SoupBinTCP."""
+        from exchange.wiring import run_ouch_gateway
+
+        return run_ouch_gateway(config, number, supervised)
 
     @verb(cli, "marketdata", "exchange marketdata")
     @config_option

@@ -48,6 +48,28 @@ def test_a_command_goes_through_the_log_unchanged():
     assert batch == (77, (frame,))
 
 
+NUMBERED = [
+    (CommandKind.ENTER_NUMBERED_ORDER, "OUCH1", 0, 1, "AAPL", 1, 2, 0, 5, 100, 0, 0, "", b"O"),
+    (CommandKind.ENTER_NUMBERED_ORDER, "OUCH1", 0, 2, "AAPL", 1, 2, 0, 5, 100, 0, 7, 3, b"O"),
+    (CommandKind.REPLACE_NUMBERED_ORDER, "OUCH1", 0, 1, 3, 0, 5, 100, 2, 0, "", b"U"),
+    (CommandKind.REDUCE_NUMBERED_ORDER, "OUCH1", 0, 1, 0),
+    (CommandKind.MODIFY_NUMBERED_ORDER, "OUCH1", 0, 1, 2, 50),
+    (CommandKind.MASS_CANCEL, "OUCH1", 0, 4, "", 0, 0, -1, 0, "", b"C"),
+    (CommandKind.SET_ORDER_ENTRY, "OUCH1", 0, 5, False, 0, "", b"D"),
+    (CommandKind.QUERY_NUMBERS, "OUCH1", 0),
+]
+
+
+@pytest.mark.parametrize("command", NUMBERED, ids=lambda command: command[0].name)
+def test_a_command_about_numbered_orders_comes_out_as_it_went_in(command):
+    blob = codec.pack_commands([command])
+    assert codec.check_commands(blob) == 1
+    assert codec.unpack_commands(blob) == (command,)
+    wrong = (*command[:2], "0", *command[3:])
+    with pytest.raises(codec.CodecError, match="has fields"):
+        codec.check_commands(codec.pack_commands([wrong]))
+
+
 @pytest.mark.parametrize(
     "commands",
     [

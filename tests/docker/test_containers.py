@@ -30,7 +30,7 @@ FIX = Address("127.0.0.1", 9001)
 BOOKS = Address("127.0.0.1", 8081)
 NODE_HTTP = {number: Address("127.0.0.1", 7200 + number) for number in (1, 2, 3)}
 LONGEST_GAP_S = 2.0
-SERVICES = (*NODES, "gateway-fix", "marketdata")
+SERVICES = (*NODES, "gateway-fix", "gateway-ouch", "marketdata")
 CLIENTS = 4
 FAULTS = {"killed": Killed, "paused": Paused, "cut off from the network": CutOff}
 

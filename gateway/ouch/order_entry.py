@@ -1,0 +1,364 @@
+"""The OUCH gateway without its sockets: sessions on one side, the cluster on the other.
+
+Exactly once, in: UserRefNum rises, and the replicated state ignores one that is not above the last,
+so a client that is not sure sends again, at this gateway or at another one.
+Exactly once, out: the messages of a session are a function of its events (outbound.py) and are
+numbered by their place in it. A gateway reads all events of the day when it starts, and keeps
+nothing of its own.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cluster.client import EventBatch, QueueFull
+from gateway.ouch.connection import Connection, ConnectionState, is_order_message
+from gateway.ouch.counters import Counters
+from gateway.ouch.outbound import Outbound
+from gateway.ouch.settings import OuchGatewaySettings, OuchUserSettings
+from gateway.ouch.stream import MessageStream
+from gateway.ouch.translate import translate
+from gateway.process import CommandQueue
+from oms.commands import CloseSession, CommandKind, OpenSession
+from oms.events import Event, EventKind
+from protocols.ouch50_codes import NS_PER_DAY
+from protocols.ouch50_fields import Ouch50Error
+from protocols.soupbintcp import (
+    LOGIN_REQUEST,
+    LoginRejectReason,
+    Packet,
+    SoupBinTCPError,
+    decode_login_request,
+    normalized_credential,
+)
+
+logger = logging.getLogger(__name__)
+
+_SESSION_OPENED = int(EventKind.SESSION_OPENED)
+_SESSION_REFUSED = int(EventKind.SESSION_REFUSED)
+_SESSION_CLOSED = int(EventKind.SESSION_CLOSED)
+_CONTROL_COMMANDS = 1_000
+"""Room in the queue for what cannot wait: openings and closings of sessions."""
+
+
+class ClientSession:
+    """One user: its messages so far, and who is logged in."""
+
+    def __init__(self, settings: OuchUserSettings, directory: Path) -> None:
+        self.settings = settings
+        self.stream = MessageStream(directory)
+        self.outbound = Outbound()
+        self.connection: Connection | None = None
+        self.opening: int | None = None
+        """Number of the OpenSession without an answer."""
+        self.holder = ""
+        """Gateway at which the session is open, as far as the events tell; "" for none."""
+        self.close_is_owed = False
+
+
+class OuchOrderEntry:
+    """All sessions of one gateway. Everything runs on one event loop, nothing waits."""
+
+    def __init__(
+        self,
+        settings: OuchGatewaySettings,
+        *,
+        clock_ns: Callable[[], int],
+        call_soon: Callable[[Callable[[], None]], object],
+    ) -> None:
+        """Raises OSError when the folder cannot be used."""
+        self.settings = settings
+        self.clock_ns = clock_ns
+        self.call_soon = call_soon
+        self.counters = Counters()
+        self.last_event_seq = 0
+        self._queue: CommandQueue | None = None
+        self._connections: dict[Connection, None] = {}
+        self._stalled: dict[Connection, None] = {}
+        self._opening: dict[ClientSession, None] = {}
+        self._is_abandoned = False
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self.sessions = {
+            name: ClientSession(user, settings.data_dir) for name, user in settings.users.items()
+        }
+        self._by_login = {
+            normalized_credential(name): session for name, session in self.sessions.items()
+        }
+
+    @property
+    def from_event_seq(self) -> int:
+        """All of the day: what is not known here cannot be numbered."""
+        return 1
+
+    @property
+    def queue_capacity(self) -> int:
+        """What the command queue must hold."""
+        return self.settings.max_pending + _CONTROL_COMMANDS + 2 * len(self.sessions)
+
+    @property
+    def active_sessions(self) -> int:
+        """How many users are logged in."""
+        return sum(session.connection is not None for session in self.sessions.values())
+
+    def attach(self, queue: CommandQueue) -> None:
+        """Name the cluster; to be called once, before anything else."""
+        self._queue = queue
+
+    def close_left_open(self) -> None:
+        """An earlier process of this gateway may have died with sessions open."""
+        for session in self.sessions.values():
+            self._pay_close(session)
+
+    # ---- connections ----
+
+    def connection_opened(self, connection: Connection) -> None:
+        """Count a new connection. One too many is closed at once."""
+        self.counters.connections += 1
+        if self._is_abandoned:
+            connection.abort()
+        elif len(self._connections) >= self.settings.max_connections:
+            self.counters.connections_refused += 1
+            connection.finish("too many connections")
+        else:
+            self._connections[connection] = None
+
+    def connection_lost(self, connection: Connection) -> None:
+        """The socket is gone."""
+        self._connections.pop(connection, None)
+        self._stalled.pop(connection, None)
+        self._unbind(connection)
+
+    def accept(self, connection: Connection, packet: Packet, received_ns: int) -> bool:
+        """Take a packet, in the order of arrival. False: not now; drain() will be called again."""
+        if connection.state is ConnectionState.OPENING:
+            return False
+        if self._is_full():
+            self._stalled[connection] = None
+            self.counters.pauses += 1
+            return False
+        if connection.state is ConnectionState.CONNECTED:
+            self._log_in(connection, packet)
+        elif is_order_message(packet):
+            self._take(connection, packet[1])
+        elif packet[0] == LOGIN_REQUEST:
+            connection.malformed("a second Login Request")
+        else:
+            connection.finish("Logout Request")
+        if connection.state is ConnectionState.CLOSING:
+            self._unbind(connection)
+        return True
+
+    def _is_full(self) -> bool:
+        assert self._queue is not None, "attach() comes first"
+        return self._queue.pending >= self.settings.max_pending
+
+    def _take(self, connection: Connection, message: bytes) -> None:
+        """A message becomes a command."""
+        assert self._queue is not None, "attach() comes first"
+        settings = self.sessions[connection.username].settings
+        self.counters.messages_in += 1
+        try:
+            command = translate(message, settings.username, settings.firm)
+        except Ouch50Error as error:
+            connection.malformed(str(error))
+        else:
+            self._queue.submit(command)
+
+    # ---- login and its end ----
+
+    def _log_in(self, connection: Connection, packet: Packet) -> None:
+        if packet[0] != LOGIN_REQUEST:
+            connection.malformed("the first packet is not a Login Request")
+            return
+        try:
+            request = decode_login_request(packet[1])
+        except SoupBinTCPError as error:
+            connection.malformed(str(error))
+            return
+        session = self._by_login.get(normalized_credential(request.username))
+        password = "" if session is None else normalized_credential(session.settings.password)
+        given = normalized_credential(request.password)
+        is_right = hmac.compare_digest(given.encode(), password.encode())
+        if session is None or not is_right:
+            text = f"wrong user name or password for {request.username!r}"
+            connection.reject(LoginRejectReason.NOT_AUTHORIZED, text)
+        elif request.session not in ("", self.settings.session):
+            text = f"session {request.session!r} is not {self.settings.session!r}"
+            connection.reject(LoginRejectReason.SESSION_NOT_AVAILABLE, text)
+        else:
+            connection.requested = request.sequence_number
+            self._open(session, connection)
+
+    def _open(self, session: ClientSession, connection: Connection) -> None:
+        """Ask the cluster; whoever was logged in before is replaced: it may be a connection whose
+        other end is gone without a word."""
+        assert self._queue is not None, "attach() comes first"
+        before = session.connection
+        if before is not None:
+            before.finish("this user has logged in again")
+            session.connection = None
+            self.counters.disconnects += 1
+        settings = session.settings
+        connection.username = settings.username
+        session.connection = connection
+        session.opening = self._queue.submit(
+            OpenSession(
+                int(CommandKind.OPEN_SESSION),
+                settings.username,
+                self.settings.gateway_id,
+                settings.cancel_on_disconnect,
+                False,
+            )
+        )
+        session.close_is_owed = False
+        self._opening[session] = None
+        connection.enter(ConnectionState.OPENING, self.clock_ns())
+
+    def _opened(self, session: ClientSession) -> None:
+        """The cluster has answered, and everything before its answer is in the stream."""
+        session.opening = None
+        connection = session.connection
+        if connection is None:
+            return
+        if session.holder != self.settings.gateway_id:
+            connection.reject(
+                LoginRejectReason.SESSION_NOT_AVAILABLE,
+                f"the session is open at {session.holder or 'no gateway'}",
+            )
+            self._unbind(connection)
+            return
+        self.counters.logins += 1
+        logger.info("%s logged in from %s", session.settings.username, connection.peer)
+        connection.enter(ConnectionState.ACTIVE, self.clock_ns())
+        connection.begin(self.settings.session, session.stream)
+        self.call_soon(connection.drain)
+
+    def _unbind(self, connection: Connection) -> None:
+        """After the end of a connection: the session stays, the cluster is told."""
+        session = self.sessions.get(connection.username)
+        if session is None or session.connection is not connection:
+            return
+        session.connection = None
+        self.counters.disconnects += 1
+        session.close_is_owed = True
+        self._pay_close(session)
+
+    def _pay_close(self, session: ClientSession) -> None:
+        """Tell the cluster that a session ended; on_time() tries again when the queue is full."""
+        assert self._queue is not None, "attach() comes first"
+        name = session.settings.username
+        try:
+            self._queue.submit(
+                CloseSession(int(CommandKind.CLOSE_SESSION), name, self.settings.gateway_id)
+            )
+        except QueueFull:
+            session.close_is_owed = True
+            return
+        session.close_is_owed = False
+
+    # ---- events ----
+
+    def on_batch(self, batch: EventBatch) -> None:
+        """Take events from the cluster: number their messages, and send them."""
+        if self._is_abandoned:
+            return
+        self.counters.batches += 1
+        self.counters.events += len(batch.events)
+        timestamp = batch.time_ns % NS_PER_DAY
+        new: dict[ClientSession, list[bytes]] = {}
+        sessions = self.sessions
+        for _, event in batch.events:
+            session = sessions.get(event[1])
+            if session is None:
+                continue
+            message = session.outbound.message(event, timestamp)
+            if message is not None:
+                new.setdefault(session, []).append(message)
+            if _SESSION_OPENED <= event[0] <= _SESSION_REFUSED:
+                self._holder_changed(session, event)
+        for session, messages in new.items():
+            packets = session.stream.append(messages)
+            self.counters.messages_out += len(messages)
+            if session.connection is not None:
+                session.connection.write_new(packets, len(messages))
+        self.last_event_seq = batch.last_event_seq
+        for session in list(self._opening):
+            if session.opening is None or batch.answered >= session.opening:
+                del self._opening[session]
+                self._opened(session)
+        if self._stalled and not self._is_full():
+            stalled, self._stalled = self._stalled, {}
+            for connection in stalled:
+                connection.drain()
+
+    def _holder_changed(self, session: ClientSession, event: Event) -> None:
+        kind, _, gateway_id, *_ = event
+        if kind == _SESSION_OPENED:
+            session.holder = gateway_id
+        elif kind == _SESSION_CLOSED and session.holder == gateway_id:
+            session.holder = ""
+        connection = session.connection
+        is_active = connection is not None and connection.state is ConnectionState.ACTIVE
+        if connection is not None and is_active and session.holder != self.settings.gateway_id:
+            where = f"opened at {session.holder}" if session.holder else "closed by the exchange"
+            connection.finish(f"the session was {where}")
+            # Nothing is owed: the cluster knows.
+            session.connection = None
+            self.counters.disconnects += 1
+
+    # ---- time ----
+
+    def on_time(self) -> None:
+        """Heartbeats and time limits. To be called about ten times a second."""
+        if self._is_abandoned:
+            return
+        now_ns = self.clock_ns()
+        for connection in list(self._connections):
+            connection.on_time(now_ns)
+            if connection.state is ConnectionState.CLOSING:
+                self._unbind(connection)
+        for session in self.sessions.values():
+            if session.close_is_owed and session.connection is None:
+                self._pay_close(session)
+
+    # ---- the end ----
+
+    def log_out_all(self, text: str) -> None:
+        """Before the gateway stops. No End of Session: the day goes on at the other gateways."""
+        for connection in list(self._connections):
+            connection.finish(text)
+            self._unbind(connection)
+
+    def abandon(self) -> None:
+        """Something went wrong: be like a killed process from now on."""
+        self._is_abandoned = True
+        for connection in list(self._connections):
+            connection.abort()
+        for session in self.sessions.values():
+            session.connection = None
+
+    def close(self) -> None:
+        """Give everything back."""
+        for connection in list(self._connections):
+            connection.abort()
+        for session in self.sessions.values():
+            session.stream.close()
+
+    def session_facts(self) -> list[dict[str, Any]]:
+        """[{"username", "account", "state", "next_out", "backlog", "holder", "peer"}]"""
+        return [
+            {
+                "username": name,
+                "account": session.settings.account,
+                "state": str(session.connection.state) if session.connection else "disconnected",
+                "next_out": session.stream.count + 1,
+                "backlog": session.connection.backlog if session.connection else 0,
+                "holder": session.holder,
+                "peer": session.connection.peer if session.connection else None,
+            }
+            for name, session in self.sessions.items()
+        ]

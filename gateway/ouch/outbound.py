@@ -1,0 +1,253 @@
+"""Events of a session -> its OUCH messages: the n-th one is the same at every gateway, for ever.
+
+An Outbound reads the events of one session from the first of the log on. What it remembers comes
+from those events alone: nothing that a gateway is told or does, no clock, no connection. So any
+gateway can serve any session from any number, live, or after it was killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from matching.types import OrderType, Side
+from oms.events import CancelReason, Event, EventKind, Liquidity, RejectReason
+from protocols import ouch50, ouch50_codes
+from protocols import ouch50_messages as messages
+from protocols.ouch50_appendage import user_ref_idx_appendage
+from protocols.ouch50_codes import MARKET_PRICE
+from protocols.ouch50_fields import symbol_field
+from protocols.ouch50_outbound import (
+    encode_order_accepted,
+    encode_order_canceled,
+    encode_order_executed,
+    encode_order_modified,
+    encode_order_replaced,
+    encode_rejected,
+)
+from protocols.ouch50_tails import (
+    EnterTail,
+    decode_enter_tail,
+    decode_replace_tail,
+    replaced_tail,
+)
+
+_SIDES: Final = {
+    int(Side.BUY): b"B",
+    int(Side.SELL): b"S",
+    int(Side.SELL_SHORT): b"T",
+    int(Side.SELL_SHORT_EXEMPT): b"E",
+}
+_MARKET: Final = int(OrderType.MARKET)
+_LIVE: Final = b"L"
+_ADDED: Final = int(Liquidity.ADDED)
+_NO_CL_ORD_ID: Final = b" " * 14
+
+CANCEL_REASONS: Final[dict[CancelReason, str]] = {
+    CancelReason.USER: ouch50_codes.CancelReason.USER,
+    CancelReason.IMMEDIATE_OR_CANCEL: ouch50_codes.CancelReason.IMMEDIATE_OR_CANCEL,
+    CancelReason.FILL_OR_KILL: ouch50_codes.CancelReason.IMMEDIATE_OR_CANCEL,
+    CancelReason.NO_LIQUIDITY: ouch50_codes.CancelReason.MARKET_COLLAR,
+    CancelReason.SESSION_CLOSED: ouch50_codes.CancelReason.SYSTEM,
+    CancelReason.SYSTEM: ouch50_codes.CancelReason.SYSTEM,
+    CancelReason.REPLACE_INVALID: ouch50_codes.CancelReason.SYSTEM,
+    CancelReason.MASS_CANCEL: ouch50_codes.CancelReason.USER,
+}
+"""OUCH 5.0, Appendix B."""
+
+REJECT_REASONS: Final[dict[RejectReason, int]] = {
+    RejectReason.UNKNOWN_SYMBOL: ouch50_codes.RejectReason.INVALID_SYMBOL,
+    RejectReason.UNKNOWN_ACCOUNT: ouch50_codes.RejectReason.FIRM_NOT_AUTHORIZED,
+    RejectReason.DUPLICATE_CL_ORD_ID: ouch50_codes.RejectReason.OTHER,
+    RejectReason.INVALID_SIDE: ouch50_codes.RejectReason.INVALID_SIDE,
+    RejectReason.INVALID_ORDER_TYPE: ouch50_codes.RejectReason.OTHER,
+    RejectReason.INVALID_TIME_IN_FORCE: ouch50_codes.RejectReason.OTHER,
+    RejectReason.INVALID_QUANTITY: ouch50_codes.RejectReason.INVALID_QUANTITY,
+    RejectReason.QUANTITY_NOT_ROUND_LOT: ouch50_codes.RejectReason.INVALID_QUANTITY,
+    RejectReason.QUANTITY_TOO_LARGE: ouch50_codes.RejectReason.SHARES_EXCEED_THRESHOLD,
+    RejectReason.INVALID_PRICE: ouch50_codes.RejectReason.INVALID_PRICE,
+    RejectReason.PRICE_OFF_GRID: ouch50_codes.RejectReason.INVALID_PRICE,
+    RejectReason.PRICE_OUT_OF_BAND: ouch50_codes.RejectReason.FAT_FINGER,
+    RejectReason.ORDER_VALUE_TOO_LARGE: ouch50_codes.RejectReason.EXCEEDS_MAX_NOTIONAL,
+    RejectReason.MARKET_CLOSED: ouch50_codes.RejectReason.DESTINATION_CLOSED,
+    RejectReason.HALTED: ouch50_codes.RejectReason.HALTED,
+    RejectReason.UNKNOWN_ORDER: ouch50_codes.RejectReason.OTHER,
+    RejectReason.TOO_LATE: ouch50_codes.RejectReason.OTHER,
+    RejectReason.ORDER_MISMATCH: ouch50_codes.RejectReason.OTHER,
+    RejectReason.QUANTITY_ALREADY_EXECUTED: ouch50_codes.RejectReason.INVALID_QUANTITY,
+    RejectReason.UNKNOWN_SESSION: ouch50_codes.RejectReason.FIRM_NOT_AUTHORIZED,
+    RejectReason.INVALID_DISPLAY: ouch50_codes.RejectReason.INVALID_DISPLAY,
+    RejectReason.INVALID_MAX_FLOOR: ouch50_codes.RejectReason.INVALID_MAX_FLOOR,
+    RejectReason.INVALID_PEG: ouch50_codes.RejectReason.PEGGING_NOT_ALLOWED,
+    RejectReason.INTERMARKET_SWEEP_NOT_ALLOWED: ouch50_codes.RejectReason.ISO_NOT_ALLOWED,
+    RejectReason.FIRM_NOT_AUTHORIZED: ouch50_codes.RejectReason.FIRM_NOT_AUTHORIZED,
+    RejectReason.INVALID_MIN_QUANTITY: ouch50_codes.RejectReason.INVALID_MIN_QUANTITY,
+    RejectReason.INVALID_CROSS_TYPE: ouch50_codes.RejectReason.INVALID_CROSS_ORDER,
+    RejectReason.ROUTING_NOT_ALLOWED: ouch50_codes.RejectReason.ROUTING_NOT_ALLOWED,
+    RejectReason.ORDER_ENTRY_DISABLED: ouch50_codes.RejectReason.FIRM_NOT_AUTHORIZED,
+    RejectReason.INVALID_INSTRUCTION: ouch50_codes.RejectReason.OTHER,
+    RejectReason.POST_ONLY_WOULD_TRADE: ouch50_codes.RejectReason.OTHER,
+}
+"""OUCH 5.0, Appendix C."""
+
+_CANCEL_CODES: Final = {int(ours): code.encode() for ours, code in CANCEL_REASONS.items()}
+_REJECT_CODES: Final = {int(ours): int(code) for ours, code in REJECT_REASONS.items()}
+
+
+class Outbound:
+    """One session. Memory: the terms of its live orders, about 300 bytes each."""
+
+    def __init__(self) -> None:
+        self._orders: dict[str, tuple[int, int, EnterTail]] = {}
+        """UserRefIdx, UserRefNum and terms of the live orders, by name."""
+        self._has_begun = False
+
+    def message(self, event: Event, timestamp: int) -> bytes | None:
+        """The message that an event of the session makes, None for one that makes none.
+        `timestamp` is that of the event, in ns since midnight."""
+        make = _MAKERS.get(event[0])
+        return None if make is None else make(self, event, timestamp)
+
+    # ---- orders ----
+
+    def _accepted(self, event: Event, timestamp: int) -> bytes | None:
+        if len(event) <= _MEMO_OF_ACCEPTED:
+            return None  # not entered by OUCH
+        tail = decode_enter_tail(event[_MEMO_OF_ACCEPTED][1:])
+        channel, number = _numbers(event[2])
+        self._orders[event[2]] = (channel, number, tail)
+        return encode_order_accepted(
+            timestamp,
+            number,
+            _SIDES[event[6]],
+            event[9],
+            symbol_field(event[5]),
+            MARKET_PRICE if event[7] == _MARKET else event[10],
+            event[15],
+            _LIVE,
+            tail,
+        )
+
+    def _executed(self, event: Event, timestamp: int) -> bytes | None:
+        known = self._orders.get(event[2]) if event[12] else self._orders.pop(event[2], None)
+        if known is None:
+            return None
+        flag = b"A" if event[19] == _ADDED else b"R"
+        return encode_order_executed(
+            timestamp, known[1], event[16], event[17], flag, event[18], known[0]
+        )
+
+    def _canceled(self, event: Event, timestamp: int) -> bytes | None:
+        known = self._orders.pop(event[16] or event[2], None)
+        if known is None:
+            return None
+        return encode_order_canceled(
+            timestamp, known[1], event[17], _CANCEL_CODES[event[18]], known[0]
+        )
+
+    def _reduced(self, event: Event, timestamp: int) -> bytes | None:
+        known = self._orders.get(event[2])
+        if known is None:
+            return None
+        return encode_order_canceled(timestamp, known[1], event[16], b"U", known[0])
+
+    def _modified(self, event: Event, timestamp: int) -> bytes | None:
+        known = self._orders.get(event[2])
+        if known is None:
+            return None
+        return encode_order_modified(timestamp, known[1], _SIDES[event[6]], event[12], known[0])
+
+    def _replaced(self, event: Event, timestamp: int) -> bytes | None:
+        known = self._orders.pop(event[16], None)
+        if known is None or len(event) <= _MEMO_OF_REPLACED:
+            return None
+        tail = replaced_tail(known[2], decode_replace_tail(event[_MEMO_OF_REPLACED][1:]))
+        channel, number = _numbers(event[2])
+        self._orders[event[2]] = (channel, number, tail)
+        return encode_order_replaced(
+            timestamp,
+            known[1],
+            number,
+            _SIDES[event[6]],
+            event[12],
+            symbol_field(event[5]),
+            MARKET_PRICE if event[7] == _MARKET else event[10],
+            event[15],
+            _LIVE,
+            tail,
+        )
+
+    def _rejected(self, event: Event, timestamp: int) -> bytes | None:
+        if len(event) <= _MEMO_OF_REJECTED:
+            return None  # not entered by OUCH
+        channel, number = _numbers(event[2])
+        cl_ord_id = decode_enter_tail(event[_MEMO_OF_REJECTED][1:]).cl_ord_id
+        return encode_rejected(timestamp, number, _REJECT_CODES[event[16]], cl_ord_id, channel)
+
+    # ---- the rest ----
+
+    def _number_rejected(self, event: Event, timestamp: int) -> bytes | None:
+        _, _, channel, number, reason, _, memo = event
+        if not memo:
+            return None  # of a request that OUCH answers with nothing
+        cl_ord_id = _NO_CL_ORD_ID
+        if memo[:1] == b"U":
+            cl_ord_id = decode_replace_tail(memo[1:]).cl_ord_id
+        return encode_rejected(timestamp, number, _REJECT_CODES[reason], cl_ord_id, channel)
+
+    def _mass_canceled(self, event: Event, timestamp: int) -> bytes | None:
+        _, _, _, number, symbol, _, memo = event
+        firm = memo[1:5].decode("ascii").rstrip()
+        appendage = ouch50.decode_appended(memo, 13)
+        return ouch50.encode(
+            messages.MassCancelResponse(timestamp, number, firm, symbol, appendage)
+        )
+
+    def _order_entry_set(self, event: Event, timestamp: int) -> bytes | None:
+        _, _, _, number, enabled, memo = event
+        firm = memo[1:5].decode("ascii").rstrip()
+        response = (
+            messages.EnableOrderEntryResponse if enabled else messages.DisableOrderEntryResponse
+        )
+        return ouch50.encode(response(timestamp, number, firm, ouch50.decode_appended(memo, 5)))
+
+    def _numbers_reported(self, event: Event, timestamp: int) -> bytes | None:
+        _, _, channel, next_number = event
+        appendage = user_ref_idx_appendage(channel)
+        return ouch50.encode(messages.AccountQueryResponse(timestamp, next_number, appendage))
+
+    def _opened(self, event: Event, timestamp: int) -> bytes | None:
+        """The first login of all begins the day of a session."""
+        if self._has_begun:
+            return None
+        self._has_begun = True
+        return ouch50.encode(messages.SystemEvent(timestamp, "S"))
+
+
+_MEMO_OF_ACCEPTED: Final = 16
+_MEMO_OF_REPLACED: Final = 17
+_MEMO_OF_REJECTED: Final = 19
+
+_MAKERS: Final[dict[int, Callable[[Outbound, Event, int], bytes | None]]] = {
+    int(kind): maker
+    for kind, maker in {
+        EventKind.ORDER_ACCEPTED: Outbound._accepted,
+        EventKind.ORDER_EXECUTED: Outbound._executed,
+        EventKind.ORDER_CANCELED: Outbound._canceled,
+        EventKind.ORDER_REDUCED: Outbound._reduced,
+        EventKind.ORDER_MODIFIED: Outbound._modified,
+        EventKind.ORDER_REPLACED: Outbound._replaced,
+        EventKind.ORDER_REJECTED: Outbound._rejected,
+        EventKind.NUMBER_REJECTED: Outbound._number_rejected,
+        EventKind.MASS_CANCELED: Outbound._mass_canceled,
+        EventKind.ORDER_ENTRY_SET: Outbound._order_entry_set,
+        EventKind.NUMBERS_REPORTED: Outbound._numbers_reported,
+        EventKind.SESSION_OPENED: Outbound._opened,
+    }.items()
+}
+
+
+def _numbers(name: str) -> tuple[int, int]:
+    """(UserRefIdx, UserRefNum) of the name of a numbered order."""
+    channel, colon, number = name.partition(":")
+    return (int(channel), int(number)) if colon else (0, int(channel))
