@@ -20,10 +20,11 @@ from exchange.local import LocalExchange, new_local_exchange, wait_for
 from exchange.reconcile import shortened
 from exchange.report import check_running, check_stopped, settle, totals
 from exchange.settings import client_tls, node_addresses
-from exchange.traders import Trader
+from exchange.traders import OuchTrader, Trader
 
 SEED = 20_260_101
 SESSIONS = 6
+OUCH_USERS = 2
 RATE_PER_S = 60.0
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "TSLA")
 ORDERS_WANTED = 2_400
@@ -51,6 +52,16 @@ class Demo:
             )
             for number in range(1, SESSIONS + 1)
         ]
+        self.traders += [
+            OuchTrader(
+                f"OUCH{number}",
+                self.exchange.config.addresses.ouch,
+                seed,
+                SYMBOLS,
+                rate_per_s=RATE_PER_S,
+            )
+            for number in range(1, OUCH_USERS + 1)
+        ]
         self.capture: FeedCapture = capture_of(self.exchange.config)
         self._say = say
         self._started_s = time.monotonic()
@@ -76,7 +87,7 @@ class Demo:
     async def run(self, stack: AsyncExitStack) -> None:
         """Start, trade, kill, recover, reconcile what can be reconciled while it runs."""
         stack.push_async_callback(self.exchange.stop)
-        self.say("starting 3 nodes, FIX gateway and market data as processes of their own")
+        self.say("starting 3 nodes, FIX and OUCH gateway and market data as processes of their own")
         ready = await self.exchange.start()
         self.say(
             f"ready after {ready['seconds']:.1f} s: node {ready['leader']} leads, FIX at "
@@ -87,7 +98,10 @@ class Demo:
         for trader in self.traders:
             stack.push_async_callback(trader.stop)
             await trader.start()
-        self.say(f"{SESSIONS} FIX sessions trade {', '.join(SYMBOLS)} (seed {self.facts['seed']})")
+        self.say(
+            f"{SESSIONS} FIX and {OUCH_USERS} OUCH sessions trade {', '.join(SYMBOLS)} "
+            f"(seed {self.facts['seed']})"
+        )
         await self._orders_reach(BEFORE_FAULT)
         killed = await self._kill_leader()
         await self._orders_reach((BEFORE_FAULT + ORDERS_WANTED) // 2)
@@ -193,6 +207,7 @@ def _say_how_to_connect(demo: Demo, say: Say) -> None:
 The exchange keeps running until Ctrl-C.
   FIX 4.4          {addresses.fix}, TargetCompID {demo.exchange.config.fix.comp_id}; \
 CLIENT{SESSIONS + 1} .. CLIENT9 are free
+  OUCH 5.0         {addresses.ouch[0]}, user OUCH{OUCH_USERS + 1} .. OUCH9, password "password"
   books, trades    http://{addresses.marketdata_http}/book/AAPL  /trades/AAPL
   status           {program()} status --config {demo.exchange.config.source}
   kill the leader  {program()} kill leader --config {demo.exchange.config.source}
@@ -202,7 +217,7 @@ CLIENT{SESSIONS + 1} .. CLIENT9 are free
 def print_summary(facts: dict[str, Any]) -> None:
     """The facts of a run for people, on stdout."""
     rows: list[list[Any]] = [
-        ["FIX sessions", facts["sessions"]],
+        ["sessions", f"{SESSIONS} FIX, {OUCH_USERS} OUCH"],
         [
             "orders / cancels / replaces",
             f"{facts['orders']} / {facts['cancels']} / {facts['replaces']}",

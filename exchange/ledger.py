@@ -128,11 +128,14 @@ class Ledger:
 
     def receive(self, message: FixMessage, received_ns: int) -> None:
         """The `on_message` of the FixClient."""
-        report = read_report(message, received_ns)
+        self.record(read_report(message, received_ns))
+
+    def record(self, report: Report) -> None:
+        """Write down what came."""
         self.reports.append(report)
         answered = answered_request(report)
         if answered is not None and self.unanswered.pop(answered, None) is not None:
-            self.last_answer_ns = received_ns
+            self.last_answer_ns = report.received_ns
         if self._on_report is not None:
             self._on_report(report)
 
@@ -193,7 +196,20 @@ class Ledger:
         price: str | None,
     ) -> None:
         assert cl_ord_id not in self.requests, f"ClOrdID {cl_ord_id} used twice by this client"
-        request = Request(
+        request = self._request(msg_type, cl_ord_id, orig_cl_ord_id, symbol, side, quantity, price)
+        self.requests[cl_ord_id] = self.unanswered[cl_ord_id] = request
+
+    @staticmethod
+    def _request(
+        msg_type: str,
+        cl_ord_id: str,
+        orig_cl_ord_id: str,
+        symbol: str,
+        side: str,
+        quantity: int,
+        price: str | None,
+    ) -> Request:
+        return Request(
             msg_type,
             cl_ord_id,
             orig_cl_ord_id,
@@ -203,7 +219,6 @@ class Ledger:
             None if price is None else parse_price(price),
             time.perf_counter_ns(),
         )
-        self.requests[cl_ord_id] = self.unanswered[cl_ord_id] = request
 
     def _send(self, msg_type: str, fields: list[tuple[int, object]]) -> None:
         assert self._client is not None, "attach() a client first"

@@ -1,14 +1,17 @@
-"""Seeded traders: each one drives a FIX session and reacts to its reports, as a client would."""
+"""Seeded traders: each one drives a session and reacts to its reports, as a client would."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections.abc import Sequence
+from typing import Protocol
 
 from cluster.settings import Address
 from exchange.fix_client import FixClient
 from exchange.ledger import Ledger, Report
+from exchange.ouch_client import OuchClient
+from exchange.ouch_ledger import OuchLedger
 from oms.price import format_price
 
 TURN_S = 0.01
@@ -17,8 +20,18 @@ TICK = 100
 WORKING = frozenset("01")
 
 
+class Client(Protocol):
+    """A session that is kept up."""
+
+    async def start(self) -> None:
+        """Log on."""
+
+    async def stop(self) -> None:
+        """Log out."""
+
+
 class Trader:
-    """One client of the exchange with a mind of its own (a seeded random one).
+    """One FIX client of the exchange with a mind of its own (a seeded random one).
 
     Of its messages about 60 % are new limit orders on both sides of a slowly moving middle, 10 %
     immediate-or-cancel or market orders, 15 % cancels and 15 % replaces of its open orders.
@@ -38,9 +51,9 @@ class Trader:
         turn_s: float = TURN_S,
     ) -> None:
         self.comp_id = comp_id
-        self.ledger = Ledger(comp_id, self._on_report)
-        self.client = FixClient(address, comp_id, self.ledger.receive, heartbeat_s=heartbeat_s)
-        self.ledger.attach(self.client)
+        self.ledger: Ledger
+        self.client: Client
+        self._connect([address], heartbeat_s)
         self._random = random.Random(f"{seed}/{comp_id}")
         self._symbols = symbols
         self._rate_per_s = rate_per_s
@@ -50,6 +63,12 @@ class Trader:
         self._count = 0
         self._open: dict[str, Report] = {}  # by ClOrdID
         self._task: asyncio.Task[None] | None = None
+
+    def _connect(self, addresses: Sequence[Address], heartbeat_s: int) -> None:
+        ledger = self.ledger = Ledger(self.comp_id, self._on_report)
+        client = FixClient(addresses[0], self.comp_id, ledger.receive, heartbeat_s=heartbeat_s)
+        ledger.attach(client)
+        self.client = client
 
     async def start(self) -> None:
         """Log on and begin to trade."""
@@ -136,3 +155,40 @@ class Trader:
     def _is_latest_name(self, report: Report) -> bool:
         """False while a cancel or replace of the order is on its way."""
         return report.exec_type in "05" or report.cl_ord_id in self._open
+
+
+class OuchTrader(Trader):
+    """The same over OUCH, at any of several gateways."""
+
+    def __init__(
+        self,
+        username: str,
+        addresses: Sequence[Address],
+        seed: int,
+        symbols: Sequence[str],
+        *,
+        rate_per_s: float = 100.0,
+        turn_s: float = TURN_S,
+    ) -> None:
+        self._addresses = addresses
+        super().__init__(
+            username, addresses[0], seed, symbols, rate_per_s=rate_per_s, turn_s=turn_s
+        )
+
+    def _connect(self, addresses: Sequence[Address], heartbeat_s: int) -> None:
+        ledger = OuchLedger(self.comp_id, self._on_report)
+        self.ledger = self._ouch_ledger = ledger
+        client = OuchClient(self._addresses, self.comp_id, ledger.receive_ouch)
+        ledger.use(client)
+        self.client = client
+
+    def _next_name(self) -> str:
+        self._count += 1
+        return str(self._count)
+
+    async def stop_trading(self) -> None:
+        """Send nothing more but a question that is answered last."""
+        was_trading = self._task is not None
+        await super().stop_trading()
+        if was_trading:
+            self._ouch_ledger.ask_for_the_end()
