@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Final
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -26,6 +26,10 @@ _HELP: Final = {
     "events": "Events received from the cluster",
     "pauses": "Times that a client was not read from because too many commands waited",
 }
+
+_LATENCY_BUCKETS: Final = (
+    0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10,
+)  # fmt: skip
 
 
 class GatewayCollector(Collector):
@@ -55,8 +59,22 @@ class GatewayCollector(Collector):
         )
 
 
-def registry_of(order_entry: OuchOrderEntry) -> CollectorRegistry:
-    """The registry of one gateway."""
-    registry = CollectorRegistry()
-    registry.register(GatewayCollector(order_entry))
-    return registry
+class Metrics:
+    """The registry of one gateway and its histogram."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._latency = Histogram(
+            "exchange_ouch_answer_seconds",
+            "From the bytes of a message to its answer: the slowest of a batch",
+            registry=self.registry,
+            buckets=_LATENCY_BUCKETS,
+        )
+
+    def observe_latency_ns(self, latency_ns: int) -> None:
+        """Count one answer."""
+        self._latency.observe(latency_ns / 1e9)
+
+    def register(self, order_entry: OuchOrderEntry) -> None:
+        """Show the counters of this gateway."""
+        self.registry.register(GatewayCollector(order_entry))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,7 @@ class OuchOrderEntry:
         *,
         clock_ns: Callable[[], int],
         call_soon: Callable[[Callable[[], None]], object],
+        observe_latency_ns: Callable[[int], None] = lambda latency_ns: None,
     ) -> None:
         """Raises OSError when the folder cannot be used."""
         self.settings = settings
@@ -80,6 +82,9 @@ class OuchOrderEntry:
         self._connections: dict[Connection, None] = {}
         self._stalled: dict[Connection, None] = {}
         self._opening: dict[ClientSession, None] = {}
+        self._observe_latency_ns = observe_latency_ns
+        self._unanswered: deque[tuple[int, int]] = deque()
+        """Numbers of commands, and when the bytes of each came."""
         self._is_abandoned = False
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         self.sessions = {
@@ -143,7 +148,7 @@ class OuchOrderEntry:
         if connection.state is ConnectionState.CONNECTED:
             self._log_in(connection, packet)
         elif is_order_message(packet):
-            self._take(connection, packet[1])
+            self._take(connection, packet[1], received_ns)
         elif packet[0] == LOGIN_REQUEST:
             connection.malformed("a second Login Request")
         else:
@@ -156,7 +161,7 @@ class OuchOrderEntry:
         assert self._queue is not None, "attach() comes first"
         return self._queue.pending >= self.settings.max_pending
 
-    def _take(self, connection: Connection, message: bytes) -> None:
+    def _take(self, connection: Connection, message: bytes, received_ns: int) -> None:
         """A message becomes a command."""
         assert self._queue is not None, "attach() comes first"
         settings = self.sessions[connection.username].settings
@@ -166,7 +171,7 @@ class OuchOrderEntry:
         except Ouch50Error as error:
             connection.malformed(str(error))
         else:
-            self._queue.submit(command)
+            self._unanswered.append((self._queue.submit(command), received_ns))
 
     # ---- login and its end ----
 
@@ -286,6 +291,7 @@ class OuchOrderEntry:
             if session.connection is not None:
                 session.connection.write_new(packets, len(messages))
         self.last_event_seq = batch.last_event_seq
+        self._observe(batch.answered)
         for session in list(self._opening):
             if session.opening is None or batch.answered >= session.opening:
                 del self._opening[session]
@@ -294,6 +300,14 @@ class OuchOrderEntry:
             stalled, self._stalled = self._stalled, {}
             for connection in stalled:
                 connection.drain()
+
+    def _observe(self, answered: int) -> None:
+        """Count the slowest of the answers that a batch has brought."""
+        unanswered = self._unanswered
+        if unanswered and unanswered[0][0] <= answered:
+            self._observe_latency_ns(self.clock_ns() - unanswered[0][1])
+            while unanswered and unanswered[0][0] <= answered:
+                unanswered.popleft()
 
     def _holder_changed(self, session: ClientSession, event: Event) -> None:
         kind, _, gateway_id, *_ = event

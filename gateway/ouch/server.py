@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from cluster.client import ClusterClient
 from gateway.ouch.connection import Connection
-from gateway.ouch.metrics import registry_of
+from gateway.ouch.metrics import Metrics
 from gateway.ouch.order_entry import OuchOrderEntry
 from gateway.ouch.settings import OuchGatewaySettings
 from gateway.process import ClusterFactory, GatewayProcess
@@ -26,7 +26,7 @@ class OuchGateway(GatewayProcess):
         super().__init__(settings, cluster)
         self.settings = settings
         self._ouch: OuchOrderEntry
-        self._metrics: CollectorRegistry
+        self._metrics = Metrics()
 
     @property
     def _owners(self) -> list[str]:
@@ -34,11 +34,16 @@ class OuchGateway(GatewayProcess):
 
     @property
     def _registry(self) -> CollectorRegistry:
-        return self._metrics
+        return self._metrics.registry
 
     def _open_order_entry(self, loop: asyncio.AbstractEventLoop) -> OuchOrderEntry:
-        self._ouch = OuchOrderEntry(self.settings, clock_ns=time.time_ns, call_soon=loop.call_soon)
-        self._metrics = registry_of(self._ouch)
+        self._ouch = OuchOrderEntry(
+            self.settings,
+            clock_ns=time.time_ns,
+            call_soon=loop.call_soon,
+            observe_latency_ns=self._metrics.observe_latency_ns,
+        )
+        self._metrics.register(self._ouch)
         return self._ouch
 
     def _connection(self) -> asyncio.Protocol:
