@@ -53,6 +53,7 @@ class Gateway(Protocol):
     call_soon: Callable[[Callable[[], None]], object]
 
     def connection_opened(self, connection: Connection) -> None: ...
+    def connection_ends(self, connection: Connection) -> None: ...
     def connection_lost(self, connection: Connection) -> None: ...
     def accept(self, connection: Connection, packet: Packet, received_ns: int) -> bool: ...
 
@@ -62,7 +63,8 @@ class Connection(asyncio.Protocol):
 
     New messages go straight to the socket while the client keeps up. Otherwise, and after a login
     that asks for older ones, they are read from the stream at the client's pace: a slow client
-    costs no memory.
+    costs no memory. Nor does one that sends more than is taken: it is not read from, and what waits
+    is what one read of the socket brought.
     """
 
     def __init__(self, gateway: Gateway) -> None:
@@ -84,8 +86,10 @@ class Connection(asyncio.Protocol):
         self._is_reading_paused = False
         self._is_writing_paused = False
         self._is_catching_up = False
+        self._is_catch_up_scheduled = False
         self._stream: MessageStream | None = None
         self._next = 0
+        self._end_at_login = 0
 
     # ---- asyncio.Protocol ----
 
@@ -177,7 +181,9 @@ class Connection(asyncio.Protocol):
         end means the next one, and so does 0; the answer tells which it is."""
         next_number = stream.count + 1
         self._next = min(self.requested or next_number, next_number)
+        self._end_at_login = next_number
         self._stream = stream
+        self.heard_ns = self._gateway.clock_ns()  # the wait for the cluster was no silence of its
         self._write(encode_login_accepted(session, self._next))
         self._is_catching_up = True
         self._catch_up()
@@ -192,12 +198,29 @@ class Connection(asyncio.Protocol):
         if self._transport.get_write_buffer_size() > limit and not self._is_catching_up:
             # The transport tells of a full buffer a turn later than we can see it.
             self._is_catching_up = True
-            self._gateway.call_soon(self._catch_up)
+            self._catch_up_soon()
 
     @property
     def backlog(self) -> int:
         """Number of messages that have not gone to the socket."""
         return 0 if self._stream is None else self._stream.count + 1 - self._next
+
+    @property
+    def missed(self) -> int:
+        """The same without those that were there at the login: to ask for a whole day is not to be
+        slow."""
+        if self._stream is None:
+            return 0
+        return self._stream.count + 1 - max(self._next, self._end_at_login)
+
+    def _catch_up_soon(self) -> None:
+        if not self._is_catch_up_scheduled:
+            self._is_catch_up_scheduled = True
+            self._gateway.call_soon(self._catch_up_now)
+
+    def _catch_up_now(self) -> None:
+        self._is_catch_up_scheduled = False
+        self._catch_up()
 
     def _catch_up(self) -> None:
         """Write a piece of what is behind; the rest in later turns of the loop."""
@@ -210,7 +233,7 @@ class Connection(asyncio.Protocol):
             packets, self._next = stream.read(self._next)
             self._write(packets)
         if self._next <= stream.count:
-            self._gateway.call_soon(self._catch_up)
+            self._catch_up_soon()
         else:
             self._is_catching_up = self._is_writing_paused
 
@@ -230,19 +253,20 @@ class Connection(asyncio.Protocol):
         elif self.state is not ConnectionState.ACTIVE:
             if now_ns - self.since_ns > settings.login_timeout_ms * NS_PER_MS:
                 self.timed_out()
-        elif self.backlog > settings.max_backlog_messages:
-            self.finish(f"the client reads too slowly: {self.backlog} messages wait for it")
-            self.abort()
+        elif self.missed > settings.max_backlog_messages:
+            self.finish(f"the client reads too slowly: {self.missed} messages wait for it")
         elif not self._is_reading_paused and (
             now_ns - self.heard_ns > settings.silence_ms * NS_PER_MS
         ):
             self.finish(f"the client was silent for {settings.silence_ms} ms")
-        elif now_ns - self._sent_ns >= settings.heartbeat_ms * NS_PER_MS:
+        elif not self._is_writing_paused and (
+            now_ns - self._sent_ns >= settings.heartbeat_ms * NS_PER_MS
+        ):
             self._write(SERVER_HEARTBEAT_PACKET)
 
     def timed_out(self) -> None:
-        """No Login Request came, or no answer of the cluster to it."""
-        if self.state is ConnectionState.OPENING:
+        """No Login Request came, or no answer of the cluster to it, or no room for it there."""
+        if self.state is ConnectionState.OPENING or self._inbox:
             self.reject(
                 LoginRejectReason.SESSION_NOT_AVAILABLE, "the exchange is not reached at the moment"
             )
@@ -257,10 +281,10 @@ class Connection(asyncio.Protocol):
         self._end(encode_login_rejected(reason), text)
 
     def finish(self, reason: str) -> None:
-        """Tell the client why, and close once that is out. Nothing is read any more."""
-        # A client in the middle of a packet of ours, or behind, must not take this for one.
-        debug = b"" if self._is_catching_up else encode_debug(_ascii(reason))
-        self._end(debug, reason)
+        """Tell the client why, and close once that is out; at the latest after CLOSE_TIMEOUT_NS.
+        Nothing is read any more. A client that is behind reads the reason after what is in the
+        socket: whole packets, and not all that it has missed."""
+        self._end(encode_debug(_ascii(reason)), reason)
 
     def _end(self, packets: bytes, reason: str) -> None:
         if self.state is ConnectionState.CLOSING:
@@ -270,9 +294,9 @@ class Connection(asyncio.Protocol):
         self._inbox.clear()
         self._stream = None
         if self._transport is not None:
-            if packets:
-                self._transport.write(packets)
+            self._transport.write(packets)
             self._transport.close()
+        self._gateway.connection_ends(self)
 
     def abort(self) -> None:
         """Close at once, whatever has not been written."""
@@ -281,6 +305,7 @@ class Connection(asyncio.Protocol):
         self._stream = None
         if self._transport is not None:
             self._transport.abort()
+        self._gateway.connection_ends(self)
 
 
 def is_order_message(packet: Packet) -> bool:

@@ -31,6 +31,7 @@ from protocols.ouch50_fields import Ouch50Error
 from protocols.soupbintcp import (
     LOGIN_REQUEST,
     LoginRejectReason,
+    LoginRequest,
     Packet,
     SoupBinTCPError,
     decode_login_request,
@@ -131,30 +132,45 @@ class OuchOrderEntry:
         else:
             self._connections[connection] = None
 
+    def connection_ends(self, connection: Connection) -> None:
+        """Nothing is read from it or written to it any more: its user is logged out. (Its socket
+        may be open for a while: then nobody must take it for one that is logged in.)"""
+        session = self.sessions.get(connection.username)
+        if session is None or session.connection is not connection:
+            return
+        session.connection = None
+        self.counters.disconnects += 1
+        session.close_is_owed = True
+        self._pay_close(session)
+
     def connection_lost(self, connection: Connection) -> None:
         """The socket is gone."""
         self._connections.pop(connection, None)
         self._stalled.pop(connection, None)
-        self._unbind(connection)
+        self.connection_ends(connection)
 
     def accept(self, connection: Connection, packet: Packet, received_ns: int) -> bool:
         """Take a packet, in the order of arrival. False: not now; drain() will be called again."""
         if connection.state is ConnectionState.OPENING:
             return False
+        login: tuple[ClientSession, LoginRequest] | None = None
+        if connection.state is ConnectionState.CONNECTED:
+            # Looked at even when nothing is taken: a stranger's packets are not kept.
+            login = self._login_of(connection, packet)
+            if login is None:
+                return True
         if self._is_full():
             self._stalled[connection] = None
             self.counters.pauses += 1
             return False
-        if connection.state is ConnectionState.CONNECTED:
-            self._log_in(connection, packet)
+        if login is not None:
+            self._open(connection, *login)
         elif is_order_message(packet):
             self._take(connection, packet[1], received_ns)
         elif packet[0] == LOGIN_REQUEST:
             connection.malformed("a second Login Request")
         else:
             connection.finish("Logout Request")
-        if connection.state is ConnectionState.CLOSING:
-            self._unbind(connection)
         return True
 
     def _is_full(self) -> bool:
@@ -175,15 +191,18 @@ class OuchOrderEntry:
 
     # ---- login and its end ----
 
-    def _log_in(self, connection: Connection, packet: Packet) -> None:
+    def _login_of(
+        self, connection: Connection, packet: Packet
+    ) -> tuple[ClientSession, LoginRequest] | None:
+        """Who wants to log in; None when the connection was refused."""
         if packet[0] != LOGIN_REQUEST:
             connection.malformed("the first packet is not a Login Request")
-            return
+            return None
         try:
             request = decode_login_request(packet[1])
         except SoupBinTCPError as error:
             connection.malformed(str(error))
-            return
+            return None
         session = self._by_login.get(normalized_credential(request.username))
         password = "" if session is None else normalized_credential(session.settings.password)
         given = normalized_credential(request.password)
@@ -191,25 +210,21 @@ class OuchOrderEntry:
         if session is None or not is_right:
             text = f"wrong user name or password for {request.username!r}"
             connection.reject(LoginRejectReason.NOT_AUTHORIZED, text)
-        elif request.session not in ("", self.settings.session):
+            return None
+        if request.session not in ("", self.settings.session):
             text = f"session {request.session!r} is not {self.settings.session!r}"
             connection.reject(LoginRejectReason.SESSION_NOT_AVAILABLE, text)
-        else:
-            connection.requested = request.sequence_number
-            self._open(session, connection)
+            return None
+        return session, request
 
-    def _open(self, session: ClientSession, connection: Connection) -> None:
+    def _open(self, connection: Connection, session: ClientSession, request: LoginRequest) -> None:
         """Ask the cluster; whoever was logged in before is replaced: it may be a connection whose
         other end is gone without a word."""
         assert self._queue is not None, "attach() comes first"
-        before = session.connection
-        if before is not None:
-            before.finish("this user has logged in again")
-            session.connection = None
-            self.counters.disconnects += 1
+        self._replace_connection(session, connection, "this user has logged in again")
         settings = session.settings
         connection.username = settings.username
-        session.connection = connection
+        connection.requested = request.sequence_number
         session.opening = self._queue.submit(
             OpenSession(
                 int(CommandKind.OPEN_SESSION),
@@ -223,6 +238,16 @@ class OuchOrderEntry:
         self._opening[session] = None
         connection.enter(ConnectionState.OPENING, self.clock_ns())
 
+    def _replace_connection(
+        self, session: ClientSession, connection: Connection | None, reason: str
+    ) -> None:
+        """End the connection of a session without a CloseSession: the cluster knows, or hears of
+        the next one. What of the old one's messages is no command yet never becomes one."""
+        before, session.connection = session.connection, connection
+        if before is not None:
+            self.counters.disconnects += 1
+            before.finish(reason)
+
     def _opened(self, session: ClientSession) -> None:
         """The cluster has answered, and everything before its answer is in the stream."""
         session.opening = None
@@ -234,23 +259,12 @@ class OuchOrderEntry:
                 LoginRejectReason.SESSION_NOT_AVAILABLE,
                 f"the session is open at {session.holder or 'no gateway'}",
             )
-            self._unbind(connection)
             return
         self.counters.logins += 1
         logger.info("%s logged in from %s", session.settings.username, connection.peer)
         connection.enter(ConnectionState.ACTIVE, self.clock_ns())
         connection.begin(self.settings.session, session.stream)
         self.call_soon(connection.drain)
-
-    def _unbind(self, connection: Connection) -> None:
-        """After the end of a connection: the session stays, the cluster is told."""
-        session = self.sessions.get(connection.username)
-        if session is None or session.connection is not connection:
-            return
-        session.connection = None
-        self.counters.disconnects += 1
-        session.close_is_owed = True
-        self._pay_close(session)
 
     def _pay_close(self, session: ClientSession) -> None:
         """Tell the cluster that a session ended; on_time() tries again when the queue is full."""
@@ -319,10 +333,7 @@ class OuchOrderEntry:
         is_active = connection is not None and connection.state is ConnectionState.ACTIVE
         if connection is not None and is_active and session.holder != self.settings.gateway_id:
             where = f"opened at {session.holder}" if session.holder else "closed by the exchange"
-            connection.finish(f"the session was {where}")
-            # Nothing is owed: the cluster knows.
-            session.connection = None
-            self.counters.disconnects += 1
+            self._replace_connection(session, None, f"the session was {where}")
 
     # ---- time ----
 
@@ -333,8 +344,6 @@ class OuchOrderEntry:
         now_ns = self.clock_ns()
         for connection in list(self._connections):
             connection.on_time(now_ns)
-            if connection.state is ConnectionState.CLOSING:
-                self._unbind(connection)
         for session in self.sessions.values():
             if session.close_is_owed and session.connection is None:
                 self._pay_close(session)
@@ -345,15 +354,14 @@ class OuchOrderEntry:
         """Before the gateway stops. No End of Session: the day goes on at the other gateways."""
         for connection in list(self._connections):
             connection.finish(text)
-            self._unbind(connection)
 
     def abandon(self) -> None:
         """Something went wrong: be like a killed process from now on."""
         self._is_abandoned = True
-        for connection in list(self._connections):
-            connection.abort()
         for session in self.sessions.values():
             session.connection = None
+        for connection in list(self._connections):
+            connection.abort()
 
     def close(self) -> None:
         """Give everything back."""
