@@ -1,22 +1,25 @@
-"""FIX sessions that cost little themselves: frames made beforehand, answers counted by a scan.
+"""Sessions that cost little themselves: frames made beforehand, answers counted by a scan.
 
-The exchange answers the requests of a session in the order in which they were sent, so the n-th
-answer belongs to the n-th request and needs no lookup while the clock runs. Afterwards every byte
-that came is read by the real decoder and reconciled like any other client's.
+A gateway answers the requests of a FIX session, and the new orders of an OUCH session, in the order
+in which they were sent, so the n-th answer belongs to the n-th request and needs no lookup while
+the clock runs. Afterwards every byte that came is read by the real decoder and reconciled like any
+other client's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import re
 import time
 from array import array
 from collections import Counter
-from collections.abc import Sequence
-from typing import NamedTuple, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 from cluster.settings import Address
+from exchange.bench.window import WindowSession
 from exchange.fix_client import (
     BEGIN_STRING,
     new_order_single,
@@ -24,7 +27,7 @@ from exchange.fix_client import (
     order_cancel_request,
 )
 from exchange.ledger import Ledger, Request
-from oms.price import format_price, parse_price
+from oms.price import format_price
 from protocols.fix import FixDecoder, FixEncoder, encode_body, format_utc_timestamp
 
 MIDDLE_PRICE = 1_000_000
@@ -32,10 +35,12 @@ TICK = 100
 QUANTITY = 100
 LOGON_HEARTBEAT_S = 60
 MIX = {"new": 0.8, "cancel": 0.1, "replace": 0.1}
+LATEST_KEPT = 50
 
 # New, rejected, canceled, replaced, cancel rejected: no time in force of this load ends an order by
 # itself, so each of them answers a request.
 _ANSWER = re.compile(rb"\x01(?:150=[0845]|35=9)\x01")
+_QUESTION = "IS-THAT-ALL"
 _END = re.compile(rb"\x0110=[0-9]{3}\x01")
 
 
@@ -46,78 +51,108 @@ class PlannedRequest(NamedTuple):
     frame: bytes
 
 
-def plan(comp_id: str, seed: int, count: int, symbols: Sequence[str]) -> list[PlannedRequest]:
-    """Make `count` requests of a session, numbered from MsgSeqNum 2 (1 is the Logon).
+class PlannedSession(Protocol):
+    """A session that works off a plan."""
+
+    @property
+    def name(self) -> str:
+        """Of the trading session."""
+
+    sent_ns: array[int]
+    answered_ns: array[int]
+    """When the n-th of those requests was sent and answered that are always answered, in order."""
+
+    @property
+    def others_ns(self) -> Sequence[int]:
+        """When other requests were answered."""
+
+    @property
+    def has_more(self) -> bool:
+        """True while the plan is not used up."""
+
+    async def connect(self, address: Address) -> None: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    async def settle(self) -> None: ...
+    def close(self) -> None: ...
+
+    @property
+    def all_answered(self) -> asyncio.Event:
+        """Set when nothing is sent any more and everything was answered."""
+
+    def mix(self) -> Counter[str]:
+        """How many requests of each FIX MsgType were sent."""
+
+    def ledger(self) -> Ledger:
+        """What was sent and received, for reconciliation."""
+
+
+def random_requests(
+    session: str, seed: int, symbols: Sequence[str], name: Callable[[int], str]
+) -> Iterator[Request]:
+    """Requests without end; the n-th (from 0) has the name `name(n)`.
 
     New orders on both sides close to the middle, so that about half of them trade; cancels and
-    replaces name one of the session's latest orders, which may have been filled: then they are
-    answered by an OrderCancelReject.
+    replaces name one of the session's latest orders, which may have been filled: then FIX answers
+    with an OrderCancelReject, and OUCH with nothing.
     """
-    chooser = random.Random(f"{seed}/{comp_id}")
-    encoder = FixEncoder(BEGIN_STRING, comp_id, "EXCH")
-    sending_time = format_utc_timestamp(time.time_ns())
+    chooser = random.Random(f"{seed}/{session}")
     latest: list[Request] = []
-    planned = []
-    for number in range(count):
-        request, fields = _next_request(f"{comp_id}-{number}", chooser, latest, symbols)
-        frame = encoder.encode(request.msg_type, encode_body(fields), number + 2, sending_time)
-        planned.append(PlannedRequest(request, frame))
-    return planned
-
-
-def _next_request(
-    name: str, chooser: random.Random, latest: list[Request], symbols: Sequence[str]
-) -> tuple[Request, list[tuple[int, object]]]:
-    kind = chooser.random()
-    side = chooser.choice("12")
-    distance = chooser.randrange(-4, 12) * TICK
-    price = MIDDLE_PRICE - distance if side == "1" else MIDDLE_PRICE + distance
-    price_text = format_price(price)
-    if kind >= MIX["new"] and latest:
-        order = latest.pop(chooser.randrange(len(latest)))
-        if kind >= MIX["new"] + MIX["cancel"]:
-            request = order._replace(
-                msg_type="G", cl_ord_id=name, orig_cl_ord_id=order.cl_ord_id, price=order.price
+    for number in itertools.count():
+        kind = chooser.random()
+        side = chooser.choice("12")
+        distance = chooser.randrange(-4, 12) * TICK
+        price = MIDDLE_PRICE - distance if side == "1" else MIDDLE_PRICE + distance
+        if kind >= MIX["new"] and latest:
+            order = latest.pop(chooser.randrange(len(latest)))
+            msg_type = "G" if kind >= MIX["new"] + MIX["cancel"] else "F"
+            yield order._replace(
+                msg_type=msg_type,
+                cl_ord_id=name(number),
+                orig_cl_ord_id=order.cl_ord_id,
+                quantity=2 * QUANTITY if msg_type == "G" else QUANTITY,
             )
-            assert order.price is not None
-            fields = order_cancel_replace_request(
-                name,
-                order.cl_ord_id,
-                order.symbol,
-                order.side,
-                2 * QUANTITY,
-                format_price(order.price),
-            )
-            return request, fields
-        request = order._replace(msg_type="F", cl_ord_id=name, orig_cl_ord_id=order.cl_ord_id)
-        return request, order_cancel_request(name, order.cl_ord_id, order.symbol, order.side)
-    symbol = chooser.choice(symbols)
-    request = Request("D", name, "", symbol, side, QUANTITY, parse_price(price_text), 0)
-    latest.append(request)
-    if len(latest) > 50:
-        latest.pop(0)
-    return request, new_order_single(name, symbol, side, QUANTITY, price_text)
+            continue
+        request = Request(
+            "D", name(number), "", chooser.choice(symbols), side, QUANTITY, price, sent_ns=0
+        )
+        latest.append(request)
+        if len(latest) > LATEST_KEPT:
+            latest.pop(0)
+        yield request
 
 
-class WindowSession(asyncio.Protocol):
-    """A FIX session that keeps `window` requests unanswered. Where the requests come from, and what
-    becomes of the answers, is for those to say who derive from it."""
+def plan(comp_id: str, seed: int, count: int, symbols: Sequence[str]) -> list[PlannedRequest]:
+    """Make `count` requests of a FIX session, numbered from MsgSeqNum 2 (1 is the Logon)."""
+    encoder = FixEncoder(BEGIN_STRING, comp_id, "EXCH")
+    now = format_utc_timestamp(time.time_ns())
+    requests = random_requests(comp_id, seed, symbols, lambda n: f"{comp_id}-{n}")
+    return [
+        PlannedRequest(
+            request, encoder.encode(request.msg_type, encode_body(_fields(request)), number, now)
+        )
+        for number, request in enumerate(itertools.islice(requests, count), 2)
+    ]
+
+
+def _fields(request: Request) -> list[tuple[int, object]]:
+    _, name, original, symbol, side, quantity, price, _ = request
+    if request.msg_type == "F":
+        return order_cancel_request(name, original, symbol, side)
+    assert price is not None
+    if request.msg_type == "G":
+        return order_cancel_replace_request(
+            name, original, symbol, side, quantity, format_price(price)
+        )
+    return new_order_single(name, symbol, side, quantity, format_price(price))
+
+
+class FixWindowSession(WindowSession):
+    """A FIX session; what becomes of the bytes and the answers is for others to say."""
 
     def __init__(self, comp_id: str, window: int) -> None:
-        self.comp_id = comp_id
-        self.logged_on = asyncio.Event()
-        self.all_answered = asyncio.Event()
-        self.sent = 0
-        self.answered = 0
-        self.lost_connection = False
-        self._window = window
+        super().__init__(comp_id, window)
         self._rest = b""
-        self._transport: asyncio.Transport | None = None
-        self._running = False
-
-    def next_frames(self, count: int) -> list[bytes]:
-        """The next requests, fewer than `count` only at the end; they are sent now."""
-        raise NotImplementedError
 
     def received(self, data: bytes) -> None:
         """Whatever came, as it came, the answer to the Logon included."""
@@ -125,45 +160,25 @@ class WindowSession(asyncio.Protocol):
     def answers(self, messages: bytes, count: int) -> None:
         """Whole messages, `count` answers among them, the next ones in the order of requests."""
 
-    async def connect(self, address: Address) -> None:
-        """Connect and log on."""
-        loop = asyncio.get_running_loop()
-        await loop.create_connection(lambda: self, address.host, address.port)
-        await asyncio.wait_for(self.logged_on.wait(), 10.0)
-
-    def start(self) -> None:
-        """Send the first window."""
-        self._running = True
-        self._send(self._window)
-
-    def stop(self) -> None:
-        """Send nothing more; answers still come in."""
-        self._running = False
-        if self.answered >= self.sent:
-            self.all_answered.set()
-
-    def close(self) -> None:
-        """Break the connection."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+    def login(self) -> bytes:
+        """A Logon."""
         body = f"98=0\x01108={LOGON_HEARTBEAT_S}\x01"
         now = format_utc_timestamp(time.time_ns())
-        encoder = FixEncoder(BEGIN_STRING, self.comp_id, "EXCH")
-        self._transport.write(encoder.encode("A", body, 1, now))
+        return FixEncoder(BEGIN_STRING, self.name, "EXCH").encode("A", body, 1, now)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.lost_connection = self._running
-        self._running = False
-        self.all_answered.set()
+    def question(self) -> bytes:
+        """A TestRequest."""
+        now = format_utc_timestamp(time.time_ns())
+        body = f"112={_QUESTION}\x01"
+        number = self.sent + self.questions + 2
+        return FixEncoder(BEGIN_STRING, self.name, "EXCH").encode("1", body, number, now)
 
-    def data_received(self, data: bytes) -> None:
+    def scan(self, data: bytes) -> int:
+        """Count answers in whole messages."""
         self.received(data)
         if not self.logged_on.is_set():
             self.logged_on.set()
-            return
+            return 0
         data = self._rest + data
         last = data.rfind(b"\x0110=")
         ending = _END.match(data, last) if last >= 0 else None
@@ -172,29 +187,18 @@ class WindowSession(asyncio.Protocol):
             ending = _END.match(data, last) if last >= 0 else None
         if ending is None:
             self._rest = data
-            return
+            return 0
         end = ending.end()
         self._rest = data[end:]
+        if data.find(_QUESTION.encode(), 0, end) >= 0:
+            self.settled.set()
         count = len(_ANSWER.findall(data, 0, end))
         if count:
-            self.answered += count
             self.answers(data[:end], count)
-            if self._running:
-                self._send(count)
-            elif self.answered >= self.sent:
-                self.all_answered.set()
-
-    def _send(self, count: int) -> None:
-        frames = self.next_frames(count)
-        if not frames:
-            self.stop()
-            return
-        assert self._transport is not None
-        self._transport.write(b"".join(frames))
-        self.sent += len(frames)
+        return count
 
 
-class LoadSession(WindowSession):
+class LoadSession(FixWindowSession):
     """Works off a plan, and keeps everything for a reconciliation afterwards."""
 
     def __init__(self, comp_id: str, planned: list[PlannedRequest], window: int) -> None:
@@ -204,11 +208,11 @@ class LoadSession(WindowSession):
         self._planned = planned
         self._received: list[bytes] = []
 
-    def next_frames(self, count: int) -> list[bytes]:
+    def next_frames(self, count: int) -> tuple[list[bytes], int]:
         """The next of the plan."""
         frames = [planned.frame for planned in self._planned[self.sent : self.sent + count]]
         self.sent_ns.extend([time.perf_counter_ns()] * len(frames))
-        return frames
+        return frames, len(frames)
 
     def received(self, data: bytes) -> None:
         """Keep it; whether the first message was a Logon is for ledger() to see."""
@@ -217,6 +221,11 @@ class LoadSession(WindowSession):
     def answers(self, messages: bytes, count: int) -> None:
         """Note when they came."""
         self.answered_ns.extend([time.perf_counter_ns()] * count)
+
+    @property
+    def others_ns(self) -> Sequence[int]:
+        """FIX answers every request."""
+        return ()
 
     @property
     def has_more(self) -> bool:
@@ -229,7 +238,7 @@ class LoadSession(WindowSession):
 
     def ledger(self) -> Ledger:
         """What was sent and received, for reconciliation."""
-        ledger = Ledger(self.comp_id)
+        ledger = Ledger(self.name)
         for planned, sent_ns in zip(self._planned, self.sent_ns, strict=False):
             request = planned.request._replace(sent_ns=sent_ns)
             ledger.requests[request.cl_ord_id] = request
@@ -239,5 +248,5 @@ class LoadSession(WindowSession):
             for message in decoder.feed(data):
                 if message.msg_type in "89j3":
                     ledger.receive(message, 0)
-        assert decoder.garbled == 0, f"{self.comp_id}: {decoder.garbled} garbled messages"
+        assert decoder.garbled == 0, f"{self.name}: {decoder.garbled} garbled messages"
         return ledger

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from cluster.admin import state_hash
 from exchange.bench.figures import NS_PER_US, host_facts, percentiles
-from exchange.bench.load import MIDDLE_PRICE, QUANTITY, TICK, WindowSession
+from exchange.bench.load import MIDDLE_PRICE, QUANTITY, TICK, FixWindowSession
 from exchange.fix_client import (
     BEGIN_STRING,
     new_order_single,
@@ -86,7 +86,7 @@ def requests(comp_id: str, seed: int) -> Iterator[tuple[str, bytes]]:
         yield name, encoder.encode(msg_type, encode_body(fields), number + 1, now)
 
 
-class SoakSession(WindowSession):
+class SoakSession(FixWindowSession):
     """Never runs out of requests. `problems` are contradictions in the answers that were read."""
 
     def __init__(self, comp_id: str, window: int) -> None:
@@ -98,12 +98,12 @@ class SoakSession(WindowSession):
         self._unanswered: deque[tuple[str, int]] = deque()
         self._random = random.Random(comp_id)
 
-    def next_frames(self, count: int) -> list[bytes]:
+    def next_frames(self, count: int) -> tuple[list[bytes], int]:
         """Make them."""
         made = list(islice(self._requests, count))
         now_ns = time.perf_counter_ns()
         self._unanswered.extend((name, now_ns) for name, _ in made)
-        return [frame for _, frame in made]
+        return [frame for _, frame in made], len(made)
 
     def received(self, data: bytes) -> None:
         """Nothing is kept."""
@@ -111,7 +111,7 @@ class SoakSession(WindowSession):
     def answers(self, messages: bytes, count: int) -> None:
         """Note how long one of them took; now and then read them all."""
         if count > len(self._unanswered):
-            self.problems.append(f"{self.comp_id}: more answers than requests")
+            self.problems.append(f"{self.name}: more answers than requests")
             return
         answered = [self._unanswered.popleft() for _ in range(count)]
         self._sample(time.perf_counter_ns() - answered[0][1])
@@ -135,7 +135,7 @@ class SoakSession(WindowSession):
         told = [name for report in reports if (name := answered_request(report)) is not None]
         self.answers_read += len(told)
         if told != list(asked) and len(self.problems) < 10:
-            self.problems.append(f"{self.comp_id}: asked {asked}, answered {told}")
+            self.problems.append(f"{self.name}: asked {asked}, answered {told}")
 
 
 async def run_soak(load: Load, folder: Path | None, say: Callable[[str], None]) -> dict[str, Any]:
@@ -177,7 +177,7 @@ async def _soak(
     end = await _look(exchange)
     hashes = await state_hash(node_addresses(exchange.config), tls=client_tls(exchange.config))
     problems = [problem for session in sessions for problem in session.problems]
-    problems += [f"{s.comp_id} lost its connection" for s in sessions if s.lost_connection]
+    problems += [f"{s.name} lost its connection" for s in sessions if s.lost_connection]
     problems += [f"{event['process']} ended by itself" for event in exchange.exited]
     elections = end["term"] - begin["term"]
     if elections:

@@ -68,7 +68,7 @@ def register(cli: click.Group) -> None:
 def _register_bench(cli: click.Group) -> None:
     @cli.group(epilog="Example: exchange bench throughput --json")
     def bench() -> None:
-        """Measure over FIX an exchange that is started for it."""
+        """Measure an exchange that is started for it."""
 
     durability = click.option(
         "--durability",
@@ -77,6 +77,9 @@ def _register_bench(cli: click.Group) -> None:
         show_default=True,
     )
     tls_option = click.option("--tls", is_flag=True, help="Nodes and gateway speak mutual TLS.")
+    entry_option = click.option(
+        "--entry", type=click.Choice(["fix", "ouch"]), default="fix", show_default=True
+    )
 
     @verb(bench, "throughput", "exchange bench throughput --seconds 10 --json")
     @click.option("--clients", type=click.IntRange(1, 9), default=4, show_default=True)
@@ -90,6 +93,7 @@ def _register_bench(cli: click.Group) -> None:
     )
     @click.option("--seconds", type=click.FloatRange(0.1, 60), default=8.0, show_default=True)
     @click.option("--warm-up", type=click.FloatRange(0, 30), default=2.0, show_default=True)
+    @entry_option
     @durability
     @tls_option
     @json_option
@@ -99,6 +103,7 @@ def _register_bench(cli: click.Group) -> None:
         window: int,
         seconds: float,
         warm_up: float,
+        entry: str,
         durability: str,
         tls: bool,
         as_json: bool,
@@ -110,22 +115,24 @@ def _register_bench(cli: click.Group) -> None:
         """
         from exchange.bench.throughput import Load, run_throughput
 
-        load = Load(clients, symbols, window, seconds, warm_up, durability, tls)
+        load = Load(clients, symbols, window, seconds, warm_up, durability, tls, entry)
         return _finish(run_throughput(load, say), "throughput", as_json)
 
     @verb(bench, "latency", "exchange bench latency --orders 2000 --json")
     @click.option("--orders", type=click.IntRange(10, 100_000), default=2_000, show_default=True)
+    @entry_option
     @durability
     @tls_option
     @json_option
-    def latency(orders: int, durability: str, tls: bool, as_json: bool) -> int:
+    def latency(orders: int, entry: str, durability: str, tls: bool, as_json: bool) -> int:
         """Time to the acknowledgement, one request in flight.
 
         The machine's own floor is measured in the same run.
         """
         from exchange.bench.latency import run_latency
 
-        return _finish(run_latency(orders, durability, say, tls=tls), "latency", as_json)
+        run = run_latency(orders, durability, say, tls=tls, entry=entry)
+        return _finish(run, "latency", as_json)
 
     @verb(bench, "failover", "exchange bench failover --trials 20 --json")
     @click.option("--trials", type=click.IntRange(1, 1_000), default=20, show_default=True)
