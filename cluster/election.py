@@ -23,7 +23,9 @@ STAGGER_S = 0.015
 RETRY_AFTER_DENIAL_S = 0.008
 """A member that has not noticed yet that the leader is gone denies; ask again soon."""
 GRANT_S = 0.060
-"""A member that granted its pre-vote stands no earlier than this after it."""
+"""A member that granted its pre-vote stands no earlier than this after it; twice as long for each
+round that it has asked for itself since there was a leader that stayed: with slow disks an election
+takes longer than this, and whoever stands in the middle of it deposes its winner."""
 _CAMPAIGN_DOUBLINGS_MAX = 5
 _ASKING_DOUBLINGS_MAX = 4
 STALL_S = 0.020
@@ -60,6 +62,7 @@ class Election:
         self._waiting = False
         self._campaigns = 0
         self._asked = 0
+        self._leader_since_s = now_s
         self._deadline_s = now_s + suspect_after_s * (1 + rng.random())
 
     @property
@@ -69,10 +72,8 @@ class Election:
 
     def heard_leader(self, leader_id: int, now_s: float) -> None:
         """An append_entries of the current term came in."""
-        self.leader_id = leader_id
+        self._follow(leader_id, now_s)
         self._last_heard_s = now_s
-        self._waiting = False
-        self._campaigns = self._asked = 0
         self._deadline_s = now_s + self._suspect_after_s + self._rank() * STAGGER_S
 
     def lost_connection(self, peer_id: int, now_s: float) -> None:
@@ -90,10 +91,17 @@ class Election:
 
     def leads(self, now_s: float) -> None:
         """We are the leader ourselves."""
-        self.leader_id = self._node_id
-        self._waiting = False
-        self._campaigns = self._asked = 0
+        self._follow(self._node_id, now_s)
         self._deadline_s = now_s + self._suspect_after_s
+
+    def _follow(self, leader_id: int, now_s: float) -> None:
+        """There is a leader. Only one that stays ends the growing of pauses: one that is deposed
+        as soon as it is elected is what they are for."""
+        self._waiting = False
+        if leader_id != self.leader_id:
+            self.leader_id, self._leader_since_s = leader_id, now_s
+        elif now_s - self._leader_since_s > self._suspect_after_s:
+            self._campaigns = self._asked = 0
 
     def stepped_down(self, now_s: float) -> None:
         """We were the leader and are not any more: let others go first."""
@@ -140,7 +148,7 @@ class Election:
         if self._waiting and theirs == last and self._node_id < peer_id:
             return False
         self._waiting = False
-        self._deadline_s = max(self._deadline_s, now_s + GRANT_S)
+        self._deadline_s = max(self._deadline_s, now_s + GRANT_S * (1 << self._asked))
         return True
 
     def answered(self, peer_id: int, message: dict[str, Any], now_s: float) -> Action | None:

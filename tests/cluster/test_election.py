@@ -144,3 +144,36 @@ def test_a_denied_member_asks_again_soon():
     second.on_time(10.0)
     second.answered(3, ask(number=second.round) | {"granted": False}, 10.0)
     assert second.on_time(10.009) is Action.PRE_VOTE
+
+
+def wait_after_a_grant(one: Election, now_s: float) -> float:
+    """How long a member that grants now stands back, to the millisecond."""
+    assert one.grants(1, ask(term=99), now_s=now_s, term=1, last=(1, 5))
+    waited = 0
+    while one.on_time(now_s + waited / 1000) is None:
+        waited += 1
+    return waited / 1000
+
+
+def test_who_grants_again_and_again_waits_longer_each_time():
+    """Each round without a leader that stays says that elections take longer than that here."""
+    third = member(3)
+    waits = [wait_after_a_grant(third, 10.0 * number) for number in (1, 2, 3)]
+    assert waits == [GRANT_S, 2 * GRANT_S, 4 * GRANT_S]
+
+
+def test_a_leader_that_is_deposed_at_once_does_not_make_anybody_impatient_again():
+    third = member(3)
+    wait_after_a_grant(third, 10.0)
+    third.heard_leader(2, 10.1)
+    third.lost_connection(2, 10.11)
+    assert wait_after_a_grant(third, 20.0) == 2 * GRANT_S
+
+
+def test_a_leader_that_stays_ends_the_growing_of_pauses():
+    third = member(3)
+    wait_after_a_grant(third, 10.0)
+    for moment in range(12):
+        third.heard_leader(2, 10.1 + moment * SUSPECT_S / 10)
+    third.lost_connection(2, 10.4)
+    assert wait_after_a_grant(third, 20.0) == GRANT_S
