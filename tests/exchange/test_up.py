@@ -69,6 +69,8 @@ async def check_the_verbs_that_look(exchange: LocalExchange) -> None:
     sessions = {session["comp_id"]: session for session in await facts(exchange, "sessions")}
     assert sessions["CLIENT1"]["next_in"] == 4
     assert sessions["CLIENT2"]["next_in"] == 1
+    assert sessions["OUCH1"]["state"] == "disconnected"
+    assert {session["protocol"] for session in sessions.values()} == {"fix", "ouch"}
     code, output = await command(exchange, "tape", "--from-start", "--count", "28", "--json")
     assert code == 0
     messages = [json.loads(line) for line in output.splitlines()]
