@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from cluster.client import ClusterClient
 from gateway.fix.connection import Connection
-from gateway.fix.metrics import Metrics
+from gateway.fix.metrics import new_metrics, show
 from gateway.fix.order_entry import OrderEntry
 from gateway.fix.settings import FixGatewaySettings
 from gateway.process import ClusterFactory, GatewayProcess
@@ -25,7 +25,7 @@ class FixGateway(GatewayProcess):
     ) -> None:
         super().__init__(settings, cluster)
         self.settings = settings
-        self._metrics = Metrics()
+        self._metrics = new_metrics()
         self._fix: OrderEntry
 
     @property
@@ -43,7 +43,7 @@ class FixGateway(GatewayProcess):
             call_soon=loop.call_soon,
             observe_latency_ns=self._metrics.observe_latency_ns,
         )
-        self._metrics.register(self._fix)
+        show(self._metrics, self._fix)
         return self._fix
 
     def _connection(self) -> asyncio.Protocol:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import fields
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
-
-from gateway.ouch.counters import Counters
+from gateway.metrics import GatewayMetrics, Gauge
 from gateway.ouch.order_entry import OuchOrderEntry
 
 _HELP: Final = {
@@ -27,54 +21,19 @@ _HELP: Final = {
     "pauses": "Times that a client was not read from because too many commands waited",
 }
 
-_LATENCY_BUCKETS: Final = (
-    0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10,
-)  # fmt: skip
+
+def new_metrics() -> GatewayMetrics:
+    """The metrics of one gateway."""
+    return GatewayMetrics("exchange_ouch")
 
 
-class GatewayCollector(Collector):
-    """Reads the plain counters of the order entry when Prometheus asks: counting costs nothing."""
-
-    def __init__(self, order_entry: OuchOrderEntry) -> None:
-        self._order_entry = order_entry
-
-    def collect(self) -> Iterator[Metric]:
-        """The counters, and gauges of sessions and commands."""
-        counters = self._order_entry.counters
-        for counter in fields(Counters):
-            yield CounterMetricFamily(
-                f"exchange_ouch_{counter.name}",
-                _HELP[counter.name],
-                value=getattr(counters, counter.name),
-            )
-        yield GaugeMetricFamily(
-            "exchange_ouch_sessions_active",
-            "Users that are logged in",
-            value=self._order_entry.active_sessions,
-        )
-        yield GaugeMetricFamily(
-            "exchange_ouch_event_seq",
+def show(metrics: GatewayMetrics, order_entry: OuchOrderEntry) -> None:
+    """Show what this gateway counts."""
+    gauges = {
+        "sessions_active": Gauge("Users that are logged in", lambda: order_entry.active_sessions),
+        "event_seq": Gauge(
             "Number of the last event that this gateway has passed",
-            value=self._order_entry.last_event_seq,
-        )
-
-
-class Metrics:
-    """The registry of one gateway and its histogram."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self._latency = Histogram(
-            "exchange_ouch_answer_seconds",
-            "From the bytes of a message to its answer: the slowest of a batch",
-            registry=self.registry,
-            buckets=_LATENCY_BUCKETS,
-        )
-
-    def observe_latency_ns(self, latency_ns: int) -> None:
-        """Count one answer."""
-        self._latency.observe(latency_ns / 1e9)
-
-    def register(self, order_entry: OuchOrderEntry) -> None:
-        """Show the counters of this gateway."""
-        self.registry.register(GatewayCollector(order_entry))
+            lambda: order_entry.last_event_seq,
+        ),
+    }
+    metrics.register(order_entry.counters, _HELP, gauges)

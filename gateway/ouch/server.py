@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from cluster.client import ClusterClient
 from gateway.ouch.connection import Connection
-from gateway.ouch.metrics import Metrics
+from gateway.ouch.metrics import new_metrics, show
 from gateway.ouch.order_entry import OuchOrderEntry
 from gateway.ouch.settings import OuchGatewaySettings
 from gateway.process import ClusterFactory, GatewayProcess
@@ -26,7 +26,7 @@ class OuchGateway(GatewayProcess):
         super().__init__(settings, cluster)
         self.settings = settings
         self._ouch: OuchOrderEntry
-        self._metrics = Metrics()
+        self._metrics = new_metrics()
 
     @property
     def _owners(self) -> list[str]:
@@ -44,7 +44,7 @@ class OuchGateway(GatewayProcess):
             call_soon=loop.call_soon,
             observe_latency_ns=self._metrics.observe_latency_ns,
         )
-        self._metrics.register(self._ouch)
+        show(self._metrics, self._ouch)
         return self._ouch
 
     def _connection(self) -> asyncio.Protocol:
