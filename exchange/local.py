@@ -120,6 +120,7 @@ class LocalExchange:
         """Start every process; returns the ready line. Raises LocalExchangeError."""
         assert self.config.source is not None, "a local exchange needs its own exchange.toml"
         line = [sys.executable, "-m", "exchange", "up", "--config", str(self.config.source)]
+        line += ["--supervised", str(os.getpid())]  # whoever kills us leaves nothing behind
         self._up = await asyncio.create_subprocess_exec(
             *line,
             stdin=asyncio.subprocess.DEVNULL,

@@ -17,7 +17,7 @@ from exchange.commands.options import (
 )
 from exchange.config import FILE_NAME, Config, load
 from exchange.healthcheck import check
-from exchange.processes import all_processes, running_pid
+from exchange.processes import all_processes, end_with_parent, running_pid
 
 
 def register(cli: click.Group) -> None:
@@ -40,7 +40,8 @@ def _register_up(cli: click.Group) -> None:
         type=click.Path(path_type=Path, file_okay=False),
         help="Folder that `exchange init` made; the same as --config DIR/exchange.toml.",
     )
-    def up(config_path: Path | None, folder: Path | None) -> int:
+    @supervised_option
+    def up(config_path: Path | None, folder: Path | None, supervised: int | None) -> int:
         """Run a whole exchange on this machine, in the foreground.
 
         Prints {"event":"ready",...} when orders are being accepted and {"event":"exited",...}
@@ -48,6 +49,8 @@ def _register_up(cli: click.Group) -> None:
         """
         from exchange.supervisor import Supervisor
 
+        if supervised is not None:
+            end_with_parent(supervised)
         if config_path is not None and folder is not None:
             raise click.UsageError("--config and --dir exclude each other")
         config = load(config_path if folder is None else folder / FILE_NAME)

@@ -172,6 +172,43 @@ def test_a_killed_up_leaves_no_process_behind(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+WHO_STARTS_ONE = """
+import asyncio, sys
+from pathlib import Path
+from exchange.local import local_exchange
+
+async def run():
+    async with local_exchange(Path(sys.argv[1])):
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(run())
+"""
+
+
+def test_whoever_starts_an_exchange_and_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
+    """As the bench does, and the demo."""
+
+    async def run() -> None:
+        starter = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", WHO_STARTS_ONE, str(tmp_path), stdout=asyncio.subprocess.PIPE
+        )
+        assert starter.stdout is not None
+        assert await asyncio.wait_for(starter.stdout.readline(), 60) == b"ready\n"
+        config = load(tmp_path / "exchange.toml")
+        names = [process.name for process in all_processes(config)]
+        assert all(running_pid(config, name) is not None for name in names)
+        starter.kill()
+        await starter.wait()
+        await wait_for(
+            lambda: all(running_pid(config, name) is None for name in names),
+            "every process has ended",
+            15,
+        )
+
+    asyncio.run(run())
+
+
 def test_up_ends_when_a_process_cannot_start(tmp_path: Path) -> None:
     """A second `up` on the ports of the first: the first one's answers must not count."""
 
