@@ -216,9 +216,10 @@ class OuchScriptPlayer:
         for _ in range(10_000):
             if not self.is_held:
                 self.cluster.run()
-            if not self._soon:
+            if self._soon:
+                self._soon.popleft()()
+            elif self.is_held or not any(client.pending for client in self.cluster.clients):
                 break
-            self._soon.popleft()()
         for label, client in list(self.clients.items()):
             if client.transport.has_ended:
                 del self.clients[label]
