@@ -104,7 +104,7 @@ class Client:
 
     def __init__(self, label, user, gateway):
         self.label, self.user, self.gateway = label, user, gateway
-        self.reader = PacketReader(Direction.SERVER_TO_CLIENT)
+        self.reader = PacketReader(Direction.SERVER_TO_CLIENT, 1_024)
         self.next_number = 0
         self.transport = None
 
@@ -196,7 +196,8 @@ class OuchScriptPlayer:
 
     def _kill(self, number):
         """SIGKILL: nothing is closed or told."""
-        _, client = self._gateways.pop(number or "1")
+        _, client = self.gateway(number)
+        del self._gateways[number or "1"]
         client.kill()
         for label, kept in list(self.clients.items()):
             if kept.gateway == (number or "1"):

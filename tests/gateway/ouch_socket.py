@@ -76,7 +76,7 @@ class RawClient:
         """Types of all other packets."""
         self.next_number = None
         self.has_ended = False
-        self._packets = PacketReader(Direction.SERVER_TO_CLIENT)
+        self._packets = PacketReader(Direction.SERVER_TO_CLIENT, 1_024)
         self._socket = socket.socket()
         if receive_buffer is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
