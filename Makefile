@@ -15,7 +15,7 @@ SOAK_SECONDS ?= 1800
 CHAOS_SECONDS ?= 90
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench simulate mutation chaos soak docker-test clean
+.PHONY: help install demo test check bench simulate mutation chaos soak docker-test interop clean
 
 help:  ## list the targets
 	@awk -F':[^#]*## +' '/^[a-z-]+:[^#]*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[test,dev]'
 	@touch $(VENV)/.runtime $(VENV)/.test $@
 
+$(VENV)/.interop: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[test,interop]'
+	@touch $(VENV)/.runtime $(VENV)/.test $@
+
 install: $(VENV)/.runtime  ## make .venv with the command `exchange` in it
 	@echo "$(BIN)/exchange is ready; try: $(BIN)/exchange --help"
 
@@ -45,7 +49,7 @@ demo: $(VENV)/.runtime  ## a real exchange; its leader is killed (KEEP=1: stays 
 	$(BIN)/exchange demo $(if $(KEEP),--keep) $(ARGS)
 
 test: $(VENV)/.test  ## the whole suite that needs nothing but this machine
-	$(PYTEST) -m "not docker and not chaos" $(ARGS)
+	$(PYTEST) -m "not docker and not chaos and not interop" $(ARGS)
 
 check: $(VENV)/.dev  ## ruff, mypy --strict, the layer rules: seconds
 	$(BIN)/ruff check .
@@ -72,6 +76,11 @@ soak: $(VENV)/.runtime  ## full load, no fault, no election (SOAK_SECONDS=1800)
 
 docker-test: $(VENV)/.test  ## containers: leader killed, paused, cut off (needs Docker)
 	$(PYTEST) -m docker tests/docker $(ARGS)
+
+interop: $(VENV)/.interop  ## other people's programs read what we send
+	$(PYTEST) -m interop tests/interop $(ARGS)
+	@command -v tshark >/dev/null || { \
+	  echo "make: tshark is missing, so NOBODY JUDGED MoldUDP64; Debian: apt-get install tshark" >&2; }
 
 clean:  ## remove .venv, caches, build products; keep data folders
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
