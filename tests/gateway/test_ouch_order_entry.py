@@ -121,6 +121,25 @@ def test_an_abandoned_gateway_says_and_asks_nothing_any_more(player):
     assert sorted(player.output) == ["1bdisconnected", "2disconnected", "disconnected"]
 
 
+def test_to_ask_for_a_whole_day_is_not_to_be_slow(player):
+    player._set("max_backlog_messages 3")
+    enter = "EnterOrder user_ref_num={} side=B quantity=1 symbol=AAPL price=100.00"
+    day = " ; ".join(enter.format(number) for number in range(1, 10))
+    player.play(["-> login", f"-> {day}", "-> logout"])
+    connection = player.connect("").transport.protocol
+    connection.pause_writing()  # its socket is full before the first message
+    player.play(["-> login from=1", "advance 1"])
+    assert (connection.backlog, connection.missed) == (10, 0)
+    for number in (10, 11, 12):
+        player.play([f"-> {enter.format(number)}", "advance 1"])
+    assert connection.state is ConnectionState.ACTIVE
+    player.play([f"-> {enter.format(13)}", "advance 1"])
+    assert player.output[-2:] == [
+        "<- debug the client reads too slowly: 4 messages wait for it",
+        "disconnected",
+    ]
+
+
 def test_a_reason_is_ascii_whatever_it_names(player):
     player.play(["-> login"])
     player.clients[""].transport.protocol.finish("the session was opened at caf\u00e9")

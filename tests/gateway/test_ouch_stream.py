@@ -17,7 +17,7 @@ from gateway.ouch.order_entry import OuchOrderEntry
 from gateway.ouch.outbound import CANCEL_REASONS, REJECT_REASONS, Outbound, _numbers
 from gateway.ouch.stream import PIECE_BYTES, MessageStream
 from gateway.ouch.translate import translate
-from oms.commands import CloseSession, CommandKind, EnterOrder, OpenSession
+from oms.commands import CancelOrder, CloseSession, CommandKind, EnterOrder, OpenSession
 from oms.events import CancelReason, RejectReason
 from protocols import ouch50, ouch50_codes
 from protocols.ouch50_codes import NS_PER_DAY
@@ -49,6 +49,12 @@ def random_log(seed, steps=300):
         elif kind < 0.06:  # an order of the same session that OUCH knows nothing of
             named = (1, user, step, "", f"name {step}", "AAPL", chance.choice((1, 2)), 2, 0, 3)
             cluster.apply(EnterOrder(*named, 100_0000), joins_last)
+        elif kind < 0.08:  # and what another protocol cancels, where both are spoken
+            orders = list(cluster.machine.state.sessions[user].open_orders.values())
+            if orders:
+                order = chance.choice(orders)
+                canceled = (3, user, step, f"cancel {step}", order.cl_ord_id)
+                cluster.apply(CancelOrder(*canceled, order.symbol, order.side), joins_last)
         else:
             message = ouch50.encode(senders[user].next())
             cluster.apply(translate(message, user, "FIRM"), joins_last)
