@@ -236,13 +236,12 @@ class BusyDay:
             await settle(ledgers)
             assert check_sessions(ledgers) == []
             await self.wait_until_level(feed)
-            for line in recorder.datagrams:
-                before = recorder.heartbeats(line)
-                await wait_for(
-                    lambda line=line, before=before: recorder.heartbeats(line) > before + 2,
-                    f"line {line} is idle and says so",
-                    30.0,
-                )
+            before = {line: recorder.heartbeats(line) for line in recorder.datagrams}
+            await wait_for(
+                lambda: all(recorder.heartbeats(line) > n + 2 for line, n in before.items()),
+                "both lines are idle and say so",
+                30.0,
+            )
             ouch = {one.comp_id: one.raw for one in traders if isinstance(one, ReducingTrader)}
             self.day = await self._written(feed.messages, recorder.datagrams, ouch)
 
@@ -253,7 +252,7 @@ class BusyDay:
         async def level() -> bool:
             status = await get_json(self.config.addresses.marketdata_http, "/status")
             same = status["sequence"] == len(feed.messages)
-            return same and status["missing"] == feed.receiver.missing == 0
+            return bool(same and status["missing"] == feed.receiver.missing == 0)
 
         await wait_for(level, "the capture has the whole feed", 30.0, poll_s=0.1)
 

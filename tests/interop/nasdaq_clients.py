@@ -28,7 +28,7 @@ from protocols.soupbintcp import SERVER_HEARTBEAT_PACKET
 NEVER_S = 1_000
 
 _U16, _U32, _U64, _CODE = UnsignedShortBE, UnsignedIntBE, UnsignedLongBE, CharAscii
-_SYMBOL, _CL_ORD_ID = FixedAsciiString(8), FixedAsciiString(14)
+_FIRM, _SYMBOL, _CL_ORD_ID = FixedAsciiString(4), FixedAsciiString(8), FixedAsciiString(14)
 
 
 async def log_in(remote: Address, user: str, sequence: int = 1, **options: Any) -> Any:
@@ -162,6 +162,19 @@ ReplaceOrder = _message(
 CancelOrder = _message("CancelOrder", "incoming", "X", user_ref_num=_U32, quantity=_U32)
 # Its appendage may be left out, but the library raises IndexError for a message without fields.
 AccountQuery = _message("AccountQuery", "incoming", "Q", appendage_length=_U16)
+ModifyOrder = _message("ModifyOrder", "incoming", "M", user_ref_num=_U32, side=_CODE, quantity=_U32)
+MassCancel = _message(
+    "MassCancel",
+    "incoming",
+    "C",
+    user_ref_num=_U32,
+    firm=_FIRM,
+    symbol=_SYMBOL,
+    appendage_length=_U16,
+)
+_ENTRY = {"user_ref_num": _U32, "firm": _FIRM, "appendage_length": _U16}
+DisableOrderEntry = _message("DisableOrderEntry", "incoming", "D", **_ENTRY)
+EnableOrderEntry = _message("EnableOrderEntry", "incoming", "E", **_ENTRY)
 
 _ORDER = {
     "side": _CODE,
@@ -223,4 +236,29 @@ Rejected = _message(
 )
 AccountQueryResponse = _message(
     "AccountQueryResponse", "outgoing", "Q", timestamp=_U64, next_user_ref_num=_U32
+)
+OrderModified = _message(
+    "OrderModified",
+    "outgoing",
+    "M",
+    timestamp=_U64,
+    user_ref_num=_U32,
+    side=_CODE,
+    quantity=_U32,
+)
+MassCancelResponse = _message(
+    "MassCancelResponse",
+    "outgoing",
+    "X",
+    timestamp=_U64,
+    user_ref_num=_U32,
+    firm=_FIRM,
+    symbol=_SYMBOL,
+    appendage_length=_U16,
+)
+DisableOrderEntryResponse = _message(
+    "DisableOrderEntryResponse", "outgoing", "G", timestamp=_U64, **_ENTRY
+)
+EnableOrderEntryResponse = _message(
+    "EnableOrderEntryResponse", "outgoing", "K", timestamp=_U64, **_ENTRY
 )

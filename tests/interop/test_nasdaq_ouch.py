@@ -12,10 +12,18 @@ from nasdaq_clients import (
     AccountQuery,
     AccountQueryResponse,
     CancelOrder,
+    DisableOrderEntry,
+    DisableOrderEntryResponse,
+    EnableOrderEntry,
+    EnableOrderEntryResponse,
     EnterOrder,
+    MassCancel,
+    MassCancelResponse,
+    ModifyOrder,
     OrderAccepted,
     OrderCanceled,
     OrderExecuted,
+    OrderModified,
     OrderReplaced,
     OuchSession,
     Rejected,
@@ -147,5 +155,39 @@ def test_orders_trade_expire_and_are_rejected(busy: BusyDay) -> None:
         check_that_we_read_the_same(resting, given)
         await taking.close()
         await resting.close()
+
+    busy.run(test())
+
+
+def test_orders_are_modified_and_cancelled_together_and_entry_is_switched_off(
+    busy: BusyDay,
+) -> None:
+    async def test() -> None:
+        session = await log_in_to_ouch(busy.config.addresses.ouch[0], "OUCH9")
+        heard = [await answer(session, SystemEvent)]
+        for user_ref_num in (1, 2):
+            session.send_message(entered(user_ref_num))
+            heard.append(await answer(session, OrderAccepted))
+        session.send_message(filled(ModifyOrder(), user_ref_num=2, side="B", quantity=100))
+        heard.append(await answer(session, OrderModified))
+        assert (heard[-1].user_ref_num, heard[-1].side, heard[-1].quantity) == (2, "B", 100)
+        session.send_message(filled(MassCancel(), user_ref_num=3, symbol=QUIET))
+        together = [await answer(session, object) for _ in range(3)]
+        canceled = [one for one in together if isinstance(one, OrderCanceled)]
+        assert [(one.user_ref_num, one.quantity) for one in canceled] == [(1, 300), (2, 100)]
+        [response] = [one for one in together if isinstance(one, MassCancelResponse)]
+        assert (response.user_ref_num, response.symbol) == (3, QUIET)
+        heard += together
+        session.send_message(filled(DisableOrderEntry(), user_ref_num=4))
+        heard.append(await answer(session, DisableOrderEntryResponse))
+        session.send_message(entered(5))
+        heard.append(await answer(session, Rejected))
+        session.send_message(filled(EnableOrderEntry(), user_ref_num=6))
+        heard.append(await answer(session, EnableOrderEntryResponse))
+        session.send_message(entered(7, time_in_force="3"))
+        heard += [await answer(session, OrderAccepted), await answer(session, OrderCanceled)]
+        assert [one.user_ref_num for one in heard[-5:]] == [4, 5, 6, 7, 7]
+        check_that_we_read_the_same(session, heard)
+        await session.close()
 
     busy.run(test())
