@@ -1,8 +1,8 @@
 """A busy, seeded day of a real exchange, and everything that went over its market-data lines.
 
 Four FIX sessions and two OUCH users enter, replace, reduce and cancel limit, market and immediate
-orders in all symbols; one symbol is halted for a while. Both lines are recorded from before the
-exchange starts.
+orders in all symbols but one; another is halted for a while. Both lines are recorded from before
+the exchange starts.
 """
 
 from __future__ import annotations
