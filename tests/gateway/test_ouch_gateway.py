@@ -24,7 +24,7 @@ from ouch_socket import (
 
 from cluster.client import ConnectionState
 from exchange.ouch_client import OuchClient
-from gateway.ouch.connection import CLOSE_TIMEOUT_NS
+from gateway.ouch.connection import CLOSE_TIMEOUT_NS, NS_PER_MS
 from gateway.ouch.stream import PIECE_BYTES
 from protocols import ouch50
 from protocols.ouch50_messages import AccountQuery, OrderAccepted
@@ -171,8 +171,7 @@ async def test_a_client_that_is_too_far_behind_is_cut_off_and_reads_the_rest_lat
 
 async def test_a_dead_client_is_closed_at_last(tmp_path):
     cluster = new_cluster()
-    limits = {"write_buffer_bytes": 5_000, "silence_ms": 100}
-    async with running_gateway(tmp_path, cluster, **limits) as gateway:
+    async with running_gateway(tmp_path, cluster, write_buffer_bytes=5_000) as gateway:
         dead = await RawClient(gateway.address, receive_buffer=1 << 12).connect(reads=False)
         await dead.log_in("OUCH1")
         entry = gateway._ouch
@@ -182,7 +181,10 @@ async def test_a_dead_client_is_closed_at_last(tmp_path):
         await dead.send(packed(*(order(number) for number in range(1, 5_001))))
         await until(lambda: entry.sessions["OUCH1"].stream.count > 5_000, "it is far behind")
         (connection,) = connections
-        await until(lambda: entry.sessions["OUCH1"].connection is None, "it was silent")
+        assert connection.backlog > 0
+        connection.on_time(connection.heard_ns + gateway.settings.silence_ms * NS_PER_MS + 1)
+        assert entry.sessions["OUCH1"].connection is None, "it was silent"
+        assert connection in connections, "what is in its socket may yet be read"
         connection.on_time(connection.since_ns + CLOSE_TIMEOUT_NS + 1)
         await until(lambda: not connections, "its socket is closed, whatever was in it")
         dead.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -63,13 +64,15 @@ async def test_noise_ends_the_connection_that_sends_it_and_no_other(tmp_path, se
 
 async def test_idle_connections_keep_nobody_out_and_are_closed(tmp_path):
     cluster = new_cluster()
-    async with running_gateway(tmp_path, cluster, login_timeout_ms=1_000) as gateway:
+    async with running_gateway(tmp_path, cluster, silence_ms=600_000) as gateway:
         idle = [await RawClient(gateway.address).connect() for _ in range(500)]
         for half in idle[::2]:
             await half.send(encode_login_request("OUCH1", "password")[:20])
         await until(lambda: gateway._ouch.counters.connections >= 500, "all are connected")
         one, two = [await logged_in(gateway.address, user) for user in ("OUCH1", "OUCH2")]
         await trades_on(one, 1, two, 1)
+        assert not any(client.has_ended for client in idle)
+        gateway._ouch.clock_ns = lambda: time.monotonic_ns() + 31 * 10**9
         for client in idle:
             await client.ended()
             assert client.debugs == ["no Login Request came in time"]
