@@ -55,6 +55,8 @@ class ClientSession:
         self.stream = MessageStream(directory)
         self.outbound = Outbound()
         self.connection: Connection | None = None
+        self.waiting: Connection | None = None
+        """The latest one whose login found no room in the queue."""
         self.opening: int | None = None
         """Number of the OpenSession without an answer."""
         self.holder = ""
@@ -160,6 +162,8 @@ class OuchOrderEntry:
             if login is None:
                 return True
         if self._is_full():
+            if login is not None:
+                self._wait_for_room(login[0], connection)
             self._stalled[connection] = None
             self.counters.pauses += 1
             return False
@@ -217,12 +221,19 @@ class OuchOrderEntry:
             return None
         return session, request
 
+    def _wait_for_room(self, session: ClientSession, connection: Connection) -> None:
+        """One waiting login per user, the latest: so the users bound what waits behind logins."""
+        before, session.waiting = session.waiting, connection
+        if before is not None and before is not connection:
+            before.finish("this user has logged in again")
+
     def _open(self, connection: Connection, session: ClientSession, request: LoginRequest) -> None:
         """Ask the cluster; whoever was logged in before is replaced: it may be a connection whose
         other end is gone without a word."""
         assert self._queue is not None, "attach() comes first"
         self._replace_connection(session, connection, "this user has logged in again")
         settings = session.settings
+        session.waiting = None
         connection.username = settings.username
         connection.requested = request.sequence_number
         session.opening = self._queue.submit(
