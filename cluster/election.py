@@ -5,6 +5,7 @@ pysyncobj elects only when it is told to. This module decides when:
 * the connection to the leader breaks (its process died): at once, staggered by rank, so that the
   members do not split their votes;
 * the leader is silent for `suspect_after_s` although connected (it hangs, or the network is cut);
+  for longer where pauses are usual, as on a machine with too much to do: up to three times that;
 * there was none to begin with.
 
 Before a real election, which raises the term and so disturbs a healthy leader, a member asks the
@@ -26,6 +27,11 @@ GRANT_S = 0.060
 """A member that granted its pre-vote stands no earlier than this after it; twice as long for each
 round that it has asked for itself since there was a leader that stayed: with slow disks an election
 takes longer than this, and whoever stands in the middle of it deposes its winner."""
+USUAL_PAUSES = 3.0
+"""A silence is suspicious when it is so many times the longest pause of late."""
+PATIENCE_MAX = 3.0
+"""... or so many times `suspect_after_s`, if that is less."""
+_PAUSE_MEMORY_S = 10.0
 _CAMPAIGN_DOUBLINGS_MAX = 5
 _ASKING_DOUBLINGS_MAX = 4
 STALL_S = 0.020
@@ -63,6 +69,7 @@ class Election:
         self._campaigns = 0
         self._asked = 0
         self._leader_since_s = now_s
+        self._longest_pause_s = 0.0
         self._deadline_s = now_s + suspect_after_s * (1 + rng.random())
 
     @property
@@ -72,9 +79,22 @@ class Election:
 
     def heard_leader(self, leader_id: int, now_s: float) -> None:
         """An append_entries of the current term came in."""
+        if leader_id == self.leader_id:
+            self._note_pause(now_s - self._last_heard_s)
         self._follow(leader_id, now_s)
         self._last_heard_s = now_s
-        self._deadline_s = now_s + self._suspect_after_s + self._rank() * STAGGER_S
+        self._deadline_s = now_s + self._patience_with_leader_s + self._rank() * STAGGER_S
+
+    def _note_pause(self, pause_s: float) -> None:
+        """The leader is heard again after `pause_s`; long pauses are forgotten by and by."""
+        kept = max(0.0, 1.0 - pause_s / _PAUSE_MEMORY_S)
+        self._longest_pause_s = max(pause_s, self._longest_pause_s * kept)
+
+    @property
+    def _patience_with_leader_s(self) -> float:
+        """After how long a silence the leader is suspected."""
+        usual_s = min(USUAL_PAUSES * self._longest_pause_s, PATIENCE_MAX * self._suspect_after_s)
+        return max(self._suspect_after_s, usual_s)
 
     def lost_connection(self, peer_id: int, now_s: float) -> None:
         """A connection broke. If it was the leader's, do not wait for silence."""
@@ -138,7 +158,7 @@ class Election:
         with equal logs the one with the lower id goes first: two elections in one term would split
         the votes, and cost a whole round."""
         hears_leader = (
-            self.leader_id is not None and now_s - self._last_heard_s < self._suspect_after_s
+            self.leader_id is not None and now_s - self._last_heard_s < self._patience_with_leader_s
         )
         if self.leader_id == self._node_id or hears_leader:
             return False

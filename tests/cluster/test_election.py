@@ -177,3 +177,36 @@ def test_a_leader_that_stays_ends_the_growing_of_pauses():
         third.heard_leader(2, 10.1 + moment * SUSPECT_S / 10)
     third.lost_connection(2, 10.4)
     assert wait_after_a_grant(third, 20.0) == GRANT_S
+
+
+def hears(one: Election, pause_s: float, seconds: float, now_s: float) -> float:
+    """The leader is heard every `pause_s`; returns when it was last."""
+    for _ in range(round(seconds / pause_s)):
+        now_s += pause_s
+        one.heard_leader(1, now_s)
+    return now_s
+
+
+def test_where_pauses_are_usual_a_silence_is_suspected_later():
+    second = member(2)
+    second.heard_leader(1, 10.0)
+    last_s = hears(second, pause_s=0.4 * SUSPECT_S, seconds=1.0, now_s=10.0)
+    assert second.on_time(last_s + 1.19 * SUSPECT_S) is None
+    assert not second.grants(3, ask(), now_s=last_s + 1.19 * SUSPECT_S, term=1, last=(1, 5))
+    assert second.on_time(last_s + 1.21 * SUSPECT_S) is Action.PRE_VOTE
+
+
+def test_a_silence_is_always_suspected_after_three_times_the_set_time():
+    second = member(2)
+    second.heard_leader(1, 10.0)
+    second.heard_leader(1, 20.0)
+    assert second.on_time(20.0 + 2.99 * SUSPECT_S) is None
+    assert second.on_time(20.0 + 3.01 * SUSPECT_S) is Action.PRE_VOTE
+
+
+def test_long_pauses_are_forgotten():
+    second = member(2)
+    second.heard_leader(1, 10.0)
+    second.heard_leader(1, 10.0 + SUSPECT_S)
+    last_s = hears(second, pause_s=0.01, seconds=60.0, now_s=10.0 + SUSPECT_S)
+    assert second.on_time(last_s + 1.01 * SUSPECT_S) is Action.PRE_VOTE
