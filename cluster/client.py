@@ -454,6 +454,7 @@ class NodeLink(asyncio.Protocol):
                 self._client.received(self, decode_node_frame(body))
         except CodecError as error:
             logger.error("node %d sent nonsense: %s", self.node_id, error)
+            self.has_answered = False  # rest before the next attempt
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -36,6 +36,7 @@ from cluster.tls import Names, may_be_client
 
 CONNECTIONS_MAX: Final = 512
 _WRITE_BUFFER_BYTES: Final = 4 << 20
+_EVENTS_PER_FRAME: Final = 4_096
 _CATCH_UP_EVENTS: Final = 2000
 
 logger = logging.getLogger(__name__)
@@ -364,5 +365,14 @@ class ClientConnection(asyncio.Protocol):
         return 0 if record is None else record.last_number
 
     def _write_events(self, time_ns: int, last: int, answered: int, flat: list[Any]) -> None:
+        """In several frames if they are many: one command may cancel a million orders. Only the
+        last of them answers anything."""
+        size = 2 * _EVENTS_PER_FRAME
+        for start in range(0, len(flat) - size, size):
+            piece = flat[start : start + size]
+            before = self._answered_sent
+            self.write((FrameKind.EVENTS, time_ns, piece[-2], before, piece))
+        if len(flat) > size:
+            flat = flat[(len(flat) - 1) // size * size :]
         self._answered_sent = answered
         self.write((FrameKind.EVENTS, time_ns, last, answered, flat))

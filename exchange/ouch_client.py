@@ -104,8 +104,9 @@ class OuchClient:
 
     def send_packets(self, data: bytes) -> None:
         """Send encoded packets now, if there is a connection."""
-        if self._writer is not None and self._logged_in.is_set():
-            self._writer.write(data)
+        writer = self._writer
+        if writer is not None and self._logged_in.is_set() and not writer.is_closing():
+            writer.write(data)
             self._sent_s = asyncio.get_running_loop().time()
 
     def answered(self, key: Any) -> None:

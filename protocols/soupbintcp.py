@@ -324,7 +324,9 @@ class PacketReader:
         self._longest = max_packet_bytes - 2
         any_length = range(1, self._longest + 1)
         self._allowed = {
-            code: any_length if lengths is None else lengths & frozenset(any_length)
+            code: any_length
+            if lengths is None
+            else frozenset(filter(any_length.__contains__, lengths))
             for code, lengths in self._lengths.items()
         }
         self._buffer = bytearray()

@@ -32,6 +32,10 @@ from protocols.soupbintcp import (
 logger = logging.getLogger(__name__)
 
 NS_PER_MS = 1_000_000
+_BYTES_PER_TURN = 8_192
+_PACKETS_PER_TURN = 200
+_BYTES_BEFORE_LOGIN = 4_096
+"""A Login Request is 54 bytes; what strangers send must cost nothing."""
 CLOSE_TIMEOUT_NS = 2_000 * NS_PER_MS
 
 
@@ -82,6 +86,12 @@ class Connection(asyncio.Protocol):
             Direction.CLIENT_TO_SERVER, gateway.settings.max_message_bytes + HEADER_LENGTH
         )
         self._transport: asyncio.Transport | None = None
+        self._raw = b""
+        """What was received and is not split into packets yet."""
+        self._bytes_before_login = 0
+        self._problem = ""
+        """What is wrong with the packet behind those in the inbox."""
+        self._is_turn_scheduled = False
         self._inbox: deque[tuple[Packet, int]] = deque()
         self._is_reading_paused = False
         self._is_writing_paused = False
@@ -108,33 +118,68 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.state is ConnectionState.CLOSING:
             return
-        self.heard_ns = now_ns = self._gateway.clock_ns()
-        problem = ""
+        self.heard_ns = self._gateway.clock_ns()
+        self._raw = self._raw + data if self._raw else data  # one read, as it is paused after it
+        self.drain()
+
+    def drain(self) -> None:
+        """Work through what was received, as far as the gateway takes it, and a little at a time:
+        nobody waits for what one client has sent in one go."""
+        if not self._is_turn_scheduled:
+            self._turn()
+
+    def _turn(self) -> None:
+        self._is_turn_scheduled = False
+        if not self._inbox and self._raw:
+            self._split()
+        is_taken = self._take_packets()
+        if self.state is ConnectionState.CLOSING:
+            return
+        if self._problem and not self._inbox:
+            self.malformed(self._problem)
+            return
+        has_more = bool(self._inbox or self._raw)
+        self._read_when(not has_more)
+        if has_more and is_taken:
+            self._is_turn_scheduled = True
+            self._gateway.call_soon(self._turn)
+
+    def _split(self) -> None:
+        """The next piece of what was received, in packets."""
+        size = _BYTES_PER_TURN
+        if self.state is ConnectionState.CONNECTED:
+            size = max(0, min(size, _BYTES_BEFORE_LOGIN - self._bytes_before_login))
+            self._bytes_before_login += min(size, len(self._raw))
+            if not size:
+                self._raw = b""
+                self._problem = f"more than {_BYTES_BEFORE_LOGIN} bytes before the login"
+                return
+        piece, self._raw = self._raw[:size], self._raw[size:]
         try:
-            packets = self._reader.feed(data)
+            packets = self._reader.feed(piece)
         except SoupBinTCPError as error:
-            packets, problem = error.packets, str(error)
+            packets, self._problem, self._raw = error.packets, str(error), b""
+        received_ns = self.heard_ns
         self._inbox.extend(
             [
-                (packet, now_ns)
+                (packet, received_ns)
                 for packet in packets
                 if packet[0] != CLIENT_HEARTBEAT and packet[0] != DEBUG
             ]
         )
-        self.drain()
-        if problem:
-            self.malformed(problem)
 
-    def drain(self) -> None:
-        """Work through the packets that were received, as far as the gateway takes them."""
+    def _take_packets(self) -> bool:
+        """Hand over some packets; False when the gateway takes none at the moment."""
         inbox, accept = self._inbox, self._gateway.accept
-        while inbox and self.state is not ConnectionState.CLOSING:
+        for _ in range(_PACKETS_PER_TURN):
+            if not inbox or self.state is ConnectionState.CLOSING:
+                return True
             packet, received_ns = inbox[0]
             if not accept(self, packet, received_ns):
-                break
+                return False
             if inbox:  # closing the connection has emptied it
                 inbox.popleft()
-        self._read_when(not inbox)
+        return True
 
     def malformed(self, problem: str) -> None:
         """What cannot be read ends the connection, and nothing else."""
@@ -159,6 +204,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.state = ConnectionState.CLOSING
         self._inbox.clear()
+        self._raw = b""
         self._transport = self._stream = None
         self._gateway.connection_lost(self)
 
@@ -292,6 +338,7 @@ class Connection(asyncio.Protocol):
         logger.info("%s (%s) disconnected: %s", self.username or "nobody", self.peer, reason)
         self.enter(ConnectionState.CLOSING, self._gateway.clock_ns())
         self._inbox.clear()
+        self._raw = b""
         self._stream = None
         if self._transport is not None:
             self._transport.write(packets)
@@ -302,6 +349,7 @@ class Connection(asyncio.Protocol):
         """Close at once, whatever has not been written."""
         self.state = ConnectionState.CLOSING
         self._inbox.clear()
+        self._raw = b""
         self._stream = None
         if self._transport is not None:
             self._transport.abort()

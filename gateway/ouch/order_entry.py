@@ -62,6 +62,8 @@ class ClientSession:
         self.holder = ""
         """Gateway at which the session is open, as far as the events tell; "" for none."""
         self.close_is_owed = False
+        self.is_shut_out = False
+        """A bug has struck it: it is served no more."""
 
 
 class OuchOrderEntry:
@@ -83,6 +85,8 @@ class OuchOrderEntry:
         self.last_event_seq = 0
         self._queue: CommandQueue | None = None
         self._connections: dict[Connection, None] = {}
+        self._strangers: dict[Connection, None] = {}
+        """Those of them that have not logged in, in the order of their coming."""
         self._stalled: dict[Connection, None] = {}
         self._opening: dict[ClientSession, None] = {}
         self._observe_latency_ns = observe_latency_ns
@@ -124,19 +128,26 @@ class OuchOrderEntry:
     # ---- connections ----
 
     def connection_opened(self, connection: Connection) -> None:
-        """Count a new connection. One too many is closed at once."""
+        """Count a new connection. When there are too many, the oldest that has not logged in gives
+        way: who knocks and says nothing must not keep anybody out."""
         self.counters.connections += 1
         if self._is_abandoned:
             connection.abort()
-        elif len(self._connections) >= self.settings.max_connections:
+            return
+        if len(self._connections) >= self.settings.max_connections:
             self.counters.connections_refused += 1
-            connection.finish("too many connections")
-        else:
-            self._connections[connection] = None
+            oldest = next(iter(self._strangers), None)
+            if oldest is None:
+                connection.finish("too many connections")
+                return
+            del self._connections[oldest], self._strangers[oldest]
+            oldest.abort()
+        self._connections[connection] = self._strangers[connection] = None
 
     def connection_ends(self, connection: Connection) -> None:
         """Nothing is read from it or written to it any more: its user is logged out. (Its socket
         may be open for a while: then nobody must take it for one that is logged in.)"""
+        self._strangers.pop(connection, None)
         session = self.sessions.get(connection.username)
         if session is None or session.connection is not connection:
             return
@@ -219,6 +230,10 @@ class OuchOrderEntry:
             text = f"session {request.session!r} is not {self.settings.session!r}"
             connection.reject(LoginRejectReason.SESSION_NOT_AVAILABLE, text)
             return None
+        if session.is_shut_out:
+            text = "the session cannot be served; the gateway's log says why"
+            connection.reject(LoginRejectReason.SESSION_NOT_AVAILABLE, text)
+            return None
         return session, request
 
     def _wait_for_room(self, session: ClientSession, connection: Connection) -> None:
@@ -234,6 +249,7 @@ class OuchOrderEntry:
         self._replace_connection(session, connection, "this user has logged in again")
         settings = session.settings
         session.waiting = None
+        self._strangers.pop(connection, None)
         connection.username = settings.username
         connection.requested = request.sequence_number
         session.opening = self._queue.submit(
@@ -301,11 +317,18 @@ class OuchOrderEntry:
         timestamp = batch.time_ns % NS_PER_DAY
         new: dict[ClientSession, list[bytes]] = {}
         sessions = self.sessions
-        for _, event in batch.events:
+        for event_seq, event in batch.events:
             session = sessions.get(event[1])
             if session is None:
                 continue
-            message = session.outbound.message(event, timestamp)
+            if session.is_shut_out:
+                continue
+            try:
+                message = session.outbound.message(event, timestamp)
+            except Exception as error:
+                # A bug; every gateway would meet it at this event again. It must cost one session.
+                self._shut_out(session, event_seq, error)
+                continue
             if message is not None:
                 new.setdefault(session, []).append(message)
             if _SESSION_OPENED <= event[0] <= _SESSION_REFUSED:
@@ -333,6 +356,16 @@ class OuchOrderEntry:
             self._observe_latency_ns(self.clock_ns() - unanswered[0][1])
             while unanswered and unanswered[0][0] <= answered:
                 unanswered.popleft()
+
+    def _shut_out(self, session: ClientSession, event_seq: int, error: Exception) -> None:
+        """Nobody can say any more what this session's next message is."""
+        session.is_shut_out = True
+        name = session.settings.username
+        logger.critical(
+            "%s is shut out: event %d makes no message", name, event_seq, exc_info=error
+        )
+        if session.connection is not None:
+            session.connection.finish("the exchange cannot serve this session; call its operator")
 
     def _holder_changed(self, session: ClientSession, event: Event) -> None:
         kind, _, gateway_id, *_ = event

@@ -40,6 +40,7 @@ _SIDES: Final = {
 }
 _MARKET: Final = int(OrderType.MARKET)
 _LIVE: Final = b"L"
+_HIGHEST_NUMBER: Final = 0xFFFF_FFFF
 _ADDED: Final = int(Liquidity.ADDED)
 _NO_CL_ORD_ID: Final = b" " * 14
 
@@ -213,6 +214,8 @@ class Outbound:
 
     def _numbers_reported(self, event: Event, timestamp: int) -> bytes | None:
         _, _, channel, next_number = event
+        # When all are used up there is no next one: a request under the last one is ignored, too.
+        next_number = min(next_number, _HIGHEST_NUMBER)
         appendage = user_ref_idx_appendage(channel)
         return ouch50.encode(messages.AccountQueryResponse(timestamp, next_number, appendage))
 

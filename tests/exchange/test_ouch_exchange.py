@@ -23,7 +23,10 @@ from protocols.ouch50_messages import (
     AccountQuery,
     AccountQueryResponse,
     EnterOrder,
+    MassCancel,
+    MassCancelResponse,
     OrderAccepted,
+    OrderCanceled,
     OrderExecuted,
 )
 
@@ -203,3 +206,38 @@ def test_nothing_is_lost_or_doubled_between_two_gateways_with_kills_in_the_middl
     assert messages_of_journal(folders[0], usernames) == {
         trader.client.username: trader.messages for trader in traders
     }
+
+
+OPEN_ORDERS = 6_000
+"""More than the events of one frame from a node (cluster/client_connection.py)."""
+
+
+def test_a_mass_cancel_of_thousands_is_told_order_by_order(tmp_path: Path) -> None:
+    async def run() -> list[ouch50.OutboundMessage]:
+        told: list[ouch50.OutboundMessage] = []
+
+        def count(kind: type) -> int:
+            return sum(isinstance(message, kind) for message in told)
+
+        async with local_exchange(tmp_path) as exchange:
+            client = OuchClient(
+                exchange.config.addresses.ouch,
+                "OUCH1",
+                lambda _, message: told.append(ouch50.decode_outbound(message)),
+            )
+            await client.start()
+            for number in range(1, OPEN_ORDERS + 1):
+                price = PRICE - 100 * (number % 500 + 1)
+                client.send(EnterOrder(number, "B", 1, "AAPL", price, "0", *"YPNN", ""))
+            await wait_for(lambda: count(OrderAccepted) == OPEN_ORDERS, "all rest", 60)
+            client.send(MassCancel(OPEN_ORDERS + 1, "", ""))
+            await wait_for(lambda: count(OrderCanceled) == OPEN_ORDERS, "all are out", 60)
+            await client.stop()
+            await exchange.wait_until_level()
+            return told
+
+    told = asyncio.run(run())
+    place = next(n for n, message in enumerate(told) if isinstance(message, MassCancelResponse))
+    canceled = told[place + 1 :]
+    assert [message.user_ref_num for message in canceled] == list(range(1, OPEN_ORDERS + 1))
+    assert all(isinstance(message, OrderCanceled) for message in canceled)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import deque
 
 import pytest
 from hypothesis import given, settings
@@ -13,8 +14,12 @@ from ouch_script import OuchScriptPlayer
 from ouch_socket import RawClient, logged_in, new_cluster, order, packed, running_gateway, until
 from ouch_text import packet_of
 
-from gateway.ouch.connection import Connection
+from cluster.client import EventBatch
+from gateway.ouch.connection import Connection, ConnectionState
+from gateway.ouch.outbound import Outbound
+from oms.events import EventKind
 from protocols import ouch50
+from protocols.ouch50_messages import AccountQuery
 from protocols.soupbintcp import encode_login_request, encode_unsequenced_data
 
 PACKETS = [
@@ -82,17 +87,19 @@ async def test_idle_connections_keep_nobody_out_and_are_closed(tmp_path):
         two.close()
 
 
-async def test_connections_beyond_the_limit_are_closed_with_a_reason(tmp_path):
+async def test_beyond_the_limit_the_oldest_without_a_login_gives_way(tmp_path):
     cluster = new_cluster()
     async with running_gateway(tmp_path, cluster, max_connections=3) as gateway:
         one, two = [await logged_in(gateway.address, user) for user in ("OUCH1", "OUCH2")]
-        third = await RawClient(gateway.address).connect()
+        silent = await RawClient(gateway.address).connect()
         await until(lambda: gateway._ouch.counters.connections == 3, "it is connected")
-        fourth = await RawClient(gateway.address).connect()
-        await fourth.ended()
-        assert fourth.debugs == ["too many connections"]
+        three = await logged_in(gateway.address, "OUCH3")
+        await silent.ended()
+        refused = await RawClient(gateway.address).connect()
+        await refused.ended()
+        assert refused.debugs == ["too many connections"], "users do not give way"
         await trades_on(one, 1, two, 1)
-        third.close()
+        three.close()
         await until(lambda: len(gateway._ouch._connections) == 2, "there is room again")
         await third_user(gateway.address)
         one.close()
@@ -147,8 +154,59 @@ def test_debug_packets_and_heartbeats_cost_no_memory_while_nothing_is_taken(tmp_
     player.play(["hold", "-> login"])
     connection: Connection = player.clients[""].transport.protocol
     connection.data_received(b"\x00\x01R\x00\x06+12345" * 10_000)
-    assert not connection._inbox
+    while connection._is_turn_scheduled:
+        assert not connection._inbox
+        connection._turn()
+    assert not connection._raw
     assert not connection._is_reading_paused
+
+
+def test_what_one_client_sends_in_one_go_is_worked_off_in_small_pieces(tmp_path):
+    player = OuchScriptPlayer(tmp_path)
+    player.play(["-> login"])
+    connection: Connection = player.clients[""].transport.protocol
+    taken = connection._gateway.counters
+    connection.data_received(packed(AccountQuery()) * 1_000)
+    turns, before = 1, taken.messages_in
+    assert before <= 200
+    while connection._is_turn_scheduled:
+        connection._turn()
+        turns += 1
+        assert taken.messages_in - before <= 200
+        before = taken.messages_in
+    assert (taken.messages_in, connection._inbox, connection._raw) == (1_000, deque(), b"")
+    assert turns >= 5
+
+
+def test_more_than_a_login_from_a_stranger_ends_the_connection(tmp_path):
+    player = OuchScriptPlayer(tmp_path)
+    player.play(["connect"])
+    connection: Connection = player.clients[""].transport.protocol
+    for _ in range(4_096 // 3):
+        connection.data_received(b"\x00\x01R")
+        assert connection.state is ConnectionState.CONNECTED
+    connection.data_received(b"\x00\x01R" * 2)
+    while connection._is_turn_scheduled:
+        connection._turn()
+    assert connection.state is ConnectionState.CLOSING
+
+
+def test_an_event_that_makes_no_message_costs_its_session_and_no_other(tmp_path, caplog):
+    player = OuchScriptPlayer(tmp_path)
+    player.play(["1-> login", "2-> login"])
+    gateway = player.clients["1"].transport.protocol._gateway
+    poison = (int(EventKind.NUMBERS_REPORTED), "OUCH1", 300, 5)  # no UserRefIdx is that large
+    batch = EventBatch(1, gateway.last_event_seq + 1, 0, [(gateway.last_event_seq + 1, poison)])
+    gateway.on_batch(batch)
+    assert player.clients["1"].transport.protocol.state is ConnectionState.CLOSING
+    assert player.clients["2"].transport.protocol.state is ConnectionState.ACTIVE
+    assert "OUCH1 is shut out" in caplog.text
+
+
+def test_the_last_number_of_all_is_followed_by_itself():
+    event = (int(EventKind.NUMBERS_REPORTED), "OUCH1", 0, 2**32)
+    answer = ouch50.decode_outbound(Outbound().message(event, 1))
+    assert answer.next_user_ref_num == 2**32 - 1
 
 
 steps = st.tuples(
