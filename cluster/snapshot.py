@@ -197,7 +197,8 @@ class SnapshotStore:
             for data in encode_snapshot(header, parts):
                 file.write_at(size, data)
                 size += len(data)
-            file.sync_data()
+                # Piece by piece: the journal's own syncs wait behind all that the disk has to write.
+                file.sync_data()
         except OSError:
             # A full disk: the journal must not be the next that finds it full.
             with contextlib.suppress(OSError):
