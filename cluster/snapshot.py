@@ -197,7 +197,7 @@ class SnapshotStore:
             for data in encode_snapshot(header, parts):
                 file.write_at(size, data)
                 size += len(data)
-                # Piece by piece: the journal's own syncs wait behind all that the disk has to write.
+                # Piece by piece: the journal's syncs wait behind all that the disk has to write.
                 file.sync_data()
         except OSError:
             # A full disk: the journal must not be the next that finds it full.
