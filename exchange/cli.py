@@ -9,7 +9,7 @@ import traceback
 import click
 
 from cluster.admin import NoQuorum, Unreachable
-from exchange.commands import measure, observe, operate, run, setup, simulate
+from exchange.commands import measure, observe, operate, run, setup, simulate, tape
 from exchange.commands.options import (
     EXIT_BUG,
     EXIT_NO_QUORUM,
@@ -26,14 +26,14 @@ from exchange.config_keys import ConfigError
 )
 @click.version_option(package_name="replicated-exchange")
 def cli() -> None:
-    """A stock exchange as a cluster: FIX in, a Raft-replicated matching engine, ITCH out.
+    """A stock exchange as a cluster: FIX and OUCH in, a Raft-replicated matching engine, ITCH out.
 
     Exit codes: 0 ok; 1 a check found a problem; 2 wrong usage or configuration; 3 cannot reach
     the cluster; 4 no quorum; 70 a bug.
     """
 
 
-for part in (setup, run, observe, operate, measure, simulate):
+for part in (setup, run, observe, tape, operate, measure, simulate):
     part.register(cli)
 
 

@@ -1,12 +1,9 @@
-"""status, hash, sessions, verify, tape: looking at an exchange without touching it."""
+"""status, hash, sessions, verify, replay: looking at an exchange without touching it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +24,7 @@ from exchange.commands.options import (
 )
 from exchange.config import Config
 from exchange.http_client import CONNECT_ERRORS, get_json, leader_of, node_statuses
-from exchange.settings import client_tls, line_settings, node_addresses
-from marketdata.findings import Finding
-from marketdata.tape import Tape, format_line, live, read_capture
-from marketdata.validator import StreamValidator
+from exchange.settings import client_tls, node_addresses
 
 SHORT_HASH = 16
 STATUS_HASH = 10  # what fits into 80 columns
@@ -155,119 +149,6 @@ def _register_files(cli: click.Group) -> None:
         orders. DIR is the folder of a node, such as data/node-1; nothing in it is changed.
         """
         return _replay(folder, event_seq, as_json)
-
-    @verb(cli, "tape", "exchange tape --from-start --json")
-    @click.argument("capture", required=False, type=click.Path(exists=True, path_type=Path))
-    @click.option(
-        "--capture",
-        "capture_option",
-        metavar="FILE",
-        type=click.Path(exists=True, path_type=Path),
-        help="The same as CAPTURE.",
-    )
-    @click.option("--from-start", is_flag=True, help="Begin with the first message of the day.")
-    @click.option("--validate", is_flag=True, help="Print what is wrong with the stream instead.")
-    @click.option("--count", type=click.IntRange(1), help="End after so many messages.")
-    @config_option
-    @json_option
-    def tape(
-        config: Config,
-        capture: Path | None,
-        capture_option: Path | None,
-        from_start: bool,
-        validate: bool,
-        count: int | None,
-        as_json: bool,
-    ) -> int:
-        """Print decoded ITCH messages, one per line.
-
-        Live from both multicast lines, until Ctrl-C; or those of CAPTURE, which is a BinaryFILE, a
-        folder with *.messages files of a stopped exchange, or one such file.
-
-        --validate rebuilds the books from the messages alone, from the first of the day, and prints
-        each contradiction (sequence numbers, order references, shares, crossed books, priority,
-        match numbers, time, states, ...) and counts at the end. Exit 1 when there are any.
-        """
-        if capture is not None and capture_option is not None:
-            raise click.UsageError("CAPTURE and --capture say the same: give one of them")
-        capture = capture or capture_option
-        validation = _Validation(as_json) if validate else None
-        show = _tape_printer(as_json) if validation is None else validation.receive
-        try:
-            if capture is not None:
-                for sequence, message in islice(read_capture(capture), count):
-                    show(sequence, message)
-            else:
-                with contextlib.suppress(KeyboardInterrupt):
-                    asyncio.run(_print_live(config, from_start or validate, count, show))
-        except BrokenPipeError:  # as in `exchange tape | head`
-            raise
-        except (OSError, ValueError) as error:  # ItchError, BinaryFileError, DayFileError
-            if validation is not None:
-                validation.end()
-            raise ExitWith(EXIT_PROBLEM, f"tape: {error}") from error
-        return EXIT_OK if validation is None else validation.end()
-
-
-class _Validation:
-    """Prints findings as they come, and counts at the end."""
-
-    def __init__(self, as_json: bool) -> None:
-        self._validator = StreamValidator()
-        self._as_json = as_json
-
-    def receive(self, sequence: int, message: bytes) -> None:
-        """Check the next message."""
-        self._print(self._validator.receive(sequence, message))
-
-    def end(self) -> int:
-        """Check what the end decides, print the counts, return the exit code."""
-        self._print(self._validator.finish())
-        summary = self._validator.summary()
-        if self._as_json:
-            click.echo(json.dumps({"summary": summary}))
-        else:
-            rows = [[name.replace("_", " "), count] for name, count in summary.items()]
-            print_table("valid" if not summary["findings"] else "NOT VALID", ["what", "n"], rows)
-        return EXIT_PROBLEM if summary["findings"] else EXIT_OK
-
-    def _print(self, findings: list[Finding]) -> None:
-        for sequence, check, text in findings:
-            if self._as_json:
-                found = {"sequence": sequence, "check": check.value, "text": text}
-                click.echo(json.dumps(found))
-            else:
-                click.echo(f"{sequence} {check.value}: {text}")
-
-
-def _tape_printer(as_json: bool) -> Callable[[int, bytes], None]:
-    tape = Tape()
-
-    def show(sequence: int, message: bytes) -> None:
-        described = tape.describe(sequence, message)
-        click.echo(json.dumps(described) if as_json else format_line(described))
-
-    return show
-
-
-async def _print_live(
-    config: Config, from_start: bool, count: int | None, show: Callable[[int, bytes], None]
-) -> None:
-    messages = live(
-        line_settings(config),
-        rerequest=config.addresses.rerequest,
-        start_at=1 if from_start else None,
-    )
-    if not await node_statuses(dict(enumerate(config.addresses.node_http, 1))):
-        where = f"{config.addresses.line_a} and {config.addresses.line_b}"
-        click.echo(f"no node answers; waiting for messages on {where}", err=True)
-    shown = 0
-    async with contextlib.aclosing(messages):  # type: ignore[type-var]
-        async for sequence, message in messages:
-            show(sequence, message)
-            shown += 1
-            if shown == count:
-                return
 
 
 def _replay(folder: Path, event_seq: int | None, as_json: bool) -> int:

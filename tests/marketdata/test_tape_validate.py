@@ -12,10 +12,10 @@ from multicast_lab import a_lab, a_server, run
 from order_flow import OrderFlow
 
 from exchange.cli import cli
-from exchange.commands.observe import _print_live, _Validation
+from exchange.commands.tape import _show_live, _Validation
 from exchange.config import load
 from marketdata.feed import ItchFeed
-from marketdata.tape import CaptureWriter
+from marketdata.tape import CaptureWriter, read_capture
 from protocols import itch50
 from protocols.itch50_messages import SystemEvent
 
@@ -24,7 +24,8 @@ def tape(*arguments: str) -> tuple[int, str, str]:
     """Exit code, output, and the sentence of an error."""
     result = CliRunner().invoke(cli, ["tape", *arguments], standalone_mode=False)
     error = result.exception
-    return getattr(error, "code", result.return_value), result.stdout, str(error or "")
+    code = getattr(error, "exit_code", getattr(error, "code", result.return_value))
+    return code, result.stdout, f"{error or ''}{result.stderr}"
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +46,9 @@ def again(messages: list[bytes]) -> bytes:
     return itch50.encode(SystemEvent(0, 0, now_ns, "Q"))
 
 
-@pytest.mark.parametrize("how", [[], ["--capture"]])
-def test_a_sound_capture_is_valid(tmp_path: Path, messages: list[bytes], how: list[str]) -> None:
+def test_a_sound_capture_is_valid(tmp_path: Path, messages: list[bytes]) -> None:
     path = written(tmp_path / "day.itch", messages)
-    code, output, _ = tape("--validate", *how, path)
+    code, output, _ = tape("--validate", path)
     assert code == 0
     assert output.startswith("valid")
     assert str(len(messages)) in output
@@ -88,9 +88,23 @@ def test_a_capture_that_was_cut_says_so_after_the_counts(
     assert "cut short" in error
 
 
-def test_a_capture_given_twice_is_refused(tmp_path: Path, messages: list[bytes]) -> None:
+def test_what_comes_is_captured_byte_for_byte(tmp_path: Path, messages: list[bytes]) -> None:
+    path, copy = written(tmp_path / "day.itch", messages), tmp_path / "copy.itch"
+    code, output, error = tape("--capture", str(copy), path)
+    assert (code, output) == (0, "")
+    assert copy.read_bytes() == Path(path).read_bytes()
+    assert f"{len(messages)} messages in {copy}" in error
+    code, output, _ = tape("--validate", "--capture", str(tmp_path / "second.itch"), path)
+    assert output.startswith("valid")
+    assert (tmp_path / "second.itch").read_bytes() == copy.read_bytes()
+
+
+def test_a_capture_writes_over_nothing(tmp_path: Path, messages: list[bytes]) -> None:
     path = written(tmp_path / "day.itch", messages)
-    assert "give one of them" in tape(path, "--capture", path)[2]
+    code, _, error = tape("--capture", path, path)
+    assert code == 2
+    assert "is there already" in error
+    assert len(list(read_capture(Path(path)))) == len(messages)
 
 
 def test_the_live_stream_is_checked_from_its_first_message(tmp_path: Path, capsys: Any) -> None:
@@ -106,7 +120,7 @@ def test_the_live_stream_is_checked_from_its_first_message(tmp_path: Path, capsy
             lab.publish(0)
             await lab.publish_many(40)
             validation = _Validation(as_json=True)
-            await _print_live(load(file), True, lab.position - 1, validation.receive)
+            await _show_live(load(file), True, lab.position - 1, validation.receive)
             assert validation.end() == 0
             summary = json.loads(capsys.readouterr().out)["summary"]
             assert summary["messages"] == summary["last_sequence"] == lab.position - 1
