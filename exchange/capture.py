@@ -11,6 +11,7 @@ from marketdata.depth import InstrumentBook, MarketDepth, PriceLevel
 from marketdata.receiver import FeedReceiver
 from marketdata.rerequest import ReRequestClient
 from marketdata.settings import LineSettings
+from marketdata.validator import StreamValidator
 from oms.price import format_price
 from protocols import itch50
 
@@ -50,6 +51,17 @@ class FeedCapture:
             assert book is not None
             found += [(t.match_number, t.shares, t.price, symbol) for t in book.trades]
         return found
+
+    def findings(self) -> list[str]:
+        """What the stream itself contradicts, by a judge with books of its own."""
+        validator = StreamValidator()
+        found = [
+            finding
+            for sequence, message in enumerate(self.messages, 1)
+            for finding in validator.receive(sequence, message)
+        ]
+        found += validator.finish()
+        return [f"message {number}: {check.value}: {text}" for number, check, text in found]
 
     def _take(self, first: int, messages: list[bytes]) -> None:
         assert first == len(self.messages) + 1, f"message {first} after {len(self.messages)}"

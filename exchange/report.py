@@ -47,6 +47,7 @@ async def check_running(
     if capture is not None:
         served = await _wait_for_feed(exchange, capture)
         problems["feed"] = check_executions_on_feed(ledgers, capture.executions())
+        problems["feed"] += capture.findings()
         if capture.receiver.counters.lost:
             problems["feed"].append(f"{capture.receiver.counters.lost} messages were lost")
         problems["books"] = await _check_books(exchange, capture, served)
