@@ -17,9 +17,12 @@ class PowerLoss(Exception):
 class _File:
     """Bytes as the running system sees them, bytes that are synced, and the writes in between."""
 
-    __slots__ = ("seen", "synced", "unsynced")
+    __slots__ = ("ends", "seen", "synced", "unsynced")
 
     def __init__(self) -> None:
+        self.ends = (0, 0)
+        """How far it had been filled by the sync before the last one that added something, and by
+        that one."""
         self.seen = bytearray()
         self.synced = bytearray()
         self.unsynced: list[tuple[int, bytes]] = []
@@ -33,11 +36,16 @@ class _File:
         self.unsynced.append((size, b""))
 
     def sync(self) -> None:
+        end = self.ends[1]
         for offset, data in self.unsynced:
             if data:
                 _put(self.synced, offset, data)
+                if any(data):
+                    end = max(end, offset + len(data))
             else:
                 _resize(self.synced, offset)
+        if end > self.ends[1]:
+            self.ends = self.ends[1], end
         self.unsynced.clear()
 
     def replace(self, content: bytes | bytearray) -> None:
@@ -184,6 +192,10 @@ class SimulatedDisk:
             other.set_content(name, bytes(file.seen))
         other.synced_names = dict(other.names)
         return other
+
+    def filled_before(self, name: str) -> int:
+        """How far a file had been filled before the last sync that added something."""
+        return self.names[name].ends[0]
 
     def flip_bit(self, name: str, below: int) -> None:
         """Flip one of the first `below` bytes' bits."""

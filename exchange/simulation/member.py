@@ -15,7 +15,7 @@ from cluster.guard import SafetyViolation
 from cluster.interface import AppliedBatch
 from cluster.journal import FlushJob, Journal, JournalError
 from cluster.runtime import FlushDone
-from cluster.segment import MARK_PAYLOAD, RECORD_BYTES, SUFFIX
+from cluster.segment import MARK_BYTES, SUFFIX
 from cluster.settings import Address, NodeSettings
 from cluster.snapshot import SnapshotStore, snapshot_name
 from cluster.snapshot_maker import SnapshotMade, make_snapshot
@@ -389,19 +389,18 @@ class Member:
         self.world.note("node %d lost its disk", self.node_id)
 
     def flip_bit(self) -> None:
-        """One bit of the journal is another one from now on, in front of a sync mark that vouches
-        for it: without one, nobody can tell it from a torn end (cluster/segment.py). Only while
-        the node is down."""
+        """One bit of the journal is another one from now on: in front of the sync mark that the
+        last flush has taken along, since whatever is behind that cannot be told from a torn end
+        (cluster/segment.py). Only while the node is down."""
         assert not self.is_up
-        marks = {
-            name: self.disk.content(name).rfind(MARK_PAYLOAD) - RECORD_BYTES
+        vouched_for = {
+            name: self.disk.filled_before(name) - MARK_BYTES
             for name in sorted(self.disk.names)
-            if name.endswith(SUFFIX)
+            if name.endswith(SUFFIX) and self.disk.filled_before(name) > MARK_BYTES
         }
-        vouched_for = [name for name, mark in marks.items() if mark > 0]
         if vouched_for:
-            self.flipped = name = self.world.rng.choice(vouched_for)
-            self.disk.flip_bit(name, marks[name])
+            self.flipped = name = self.world.rng.choice(list(vouched_for))
+            self.disk.flip_bit(name, vouched_for[name])
             self.world.count("flipped bits")
             self.world.note("node %d: a bit flipped in %s", self.node_id, name)
 

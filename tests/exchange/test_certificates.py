@@ -21,7 +21,15 @@ from exchange.config_text import write_exchange_folder
 from exchange.settings import tls_settings
 from exchange.wiring import run_fix_gateway, run_node
 
-NAMES = {"node-1", "node-2", "node-3", "client-fix-1", "client-md-1", "client-operator"}
+NAMES = {
+    "node-1",
+    "node-2",
+    "node-3",
+    "client-fix-1",
+    "client-ouch-1",
+    "client-md-1",
+    "client-operator",
+}
 TWO_YEARS_AGO = timedelta(days=731)
 
 
