@@ -189,7 +189,7 @@ def test_nothing_is_lost_or_doubled_between_two_gateways_with_kills_in_the_middl
     for trader in traders:
         assert trader.accepted == Counter(range(1, ORDERS + 1)), "each number exactly once"
         assert trader.next_number == ORDERS + 1
-        assert trader.client.logins >= 4
+        assert trader.client.logins >= 3, "it has moved"
     buyer, seller = map(executions, traders)
     assert buyer == seller
     assert len(buyer) > ORDERS / 10
