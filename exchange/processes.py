@@ -36,9 +36,10 @@ def gateway_process(config: Config) -> Process:
 
 
 def ouch_process(config: Config, number: int) -> Process:
-    """The process of one OUCH gateway."""
+    """The process of one OUCH gateway. The first one is also the one that is meant without --id."""
     http = config.addresses.ouch_http[number - 1]
-    return Process(ouch_process_name(number), ("gateway", "ouch", "--id", str(number)), http)
+    verb = ("gateway", "ouch") if number == 1 else ("gateway", "ouch", "--id", str(number))
+    return Process(ouch_process_name(number), verb, http)
 
 
 def marketdata_process(config: Config) -> Process:

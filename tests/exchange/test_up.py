@@ -172,6 +172,23 @@ def test_a_killed_up_leaves_no_process_behind(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_an_ouch_gateway_started_by_hand_is_known_by_its_pid_file(tmp_path: Path) -> None:
+    """As a container starts it; its health check and `exchange kill` look for it."""
+
+    async def run() -> None:
+        async with local_exchange(tmp_path) as exchange:
+            await exchange.kill("gateway-ouch-1")
+            child = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "exchange", "gateway", "ouch",
+                "--config", str(exchange.config.source),
+            )  # fmt: skip
+            await wait_for(lambda: exchange.pid("gateway-ouch-1") == child.pid, "it is known", 20)
+            child.terminate()
+            await child.wait()
+
+    asyncio.run(run())
+
+
 WHO_STARTS_ONE = """
 import asyncio, sys
 from pathlib import Path
