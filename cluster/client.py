@@ -11,23 +11,14 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import socket
 import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
-from cluster.codec import (
-    MAX_FRAME_BYTES,
-    PROTOCOL_VERSION,
-    CodecError,
-    FrameKind,
-    FrameReader,
-    decode_node_frame,
-    frame,
-    pack_commands,
-)
+from cluster.client_link import NodeLink
+from cluster.codec import PROTOCOL_VERSION, FrameKind, pack_commands
 from cluster.settings import Address
 from cluster.tls import Complaints, dial_options
 from oms.commands import Command
@@ -54,7 +45,7 @@ class ConnectionState(StrEnum):
 
 
 class EventBatch(NamedTuple):
-    """Events of one log entry that concern this client.
+    """Events of one log entry, or of a part of a large one, that concern this client.
 
     `events` are (event_seq, event). `last_event_seq` is the number of the last event that the
     stream has passed, whether it concerned this client or not: resume from last_event_seq + 1.
@@ -416,59 +407,3 @@ class ClusterClient:
                 future.set_result(result)
             else:
                 future.set_exception(ValueError(str(result)))
-
-
-class NodeLink(asyncio.Protocol):
-    """The TCP connection to one node."""
-
-    def __init__(self, client: ClusterClient, node_id: int, time: Callable[[], float]) -> None:
-        self.node_id = node_id
-        self.closed = asyncio.Event()
-        self.lost_by: Exception | None = None
-        self.has_answered = False
-        self._client = client
-        self._transport: asyncio.Transport | None = None
-        self._reader = FrameReader(MAX_FRAME_BYTES)
-        self._time = time
-        self._last_received_s = time()
-
-    @property
-    def silent_for_s(self) -> float:
-        """Seconds since the node last sent anything."""
-        return self._time() - self._last_received_s
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are no subclasses of asyncio's
-        transport = cast(asyncio.Transport, transport)
-        self._transport = transport
-        raw = transport.get_extra_info("socket")
-        if raw is not None:
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._client.connected(self)
-
-    def data_received(self, data: bytes) -> None:
-        self._last_received_s = self._time()
-        self.has_answered = True
-        try:
-            for body in self._reader.feed(data):
-                self._client.received(self, decode_node_frame(body))
-        except CodecError as error:
-            logger.error("node %d sent nonsense: %s", self.node_id, error)
-            self.has_answered = False  # rest before the next attempt
-            self.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        self.lost_by = exc
-        self.closed.set()
-        self._client.disconnected(self)
-
-    def write(self, value: tuple[Any, ...]) -> None:
-        """Send one frame."""
-        if self._transport is not None:
-            self._transport.write(frame(value))
-
-    def abort(self) -> None:
-        """Close at once."""
-        if self._transport is not None:
-            self._transport.abort()

@@ -80,6 +80,11 @@ def print_json(facts: Any) -> None:
     click.echo(json.dumps(facts, default=str))
 
 
+def say(sentence: str) -> None:
+    """Progress goes to stderr; stdout is for the result."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
 def program() -> str:
     """How this command was called, for a sentence that ends in a command to be copied."""
     called = sys.argv[0]

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from exchange.commands.measure import say
 from exchange.commands.options import (
     EXIT_OK,
     EXIT_PROBLEM,
     json_option,
     print_json,
     print_table,
+    say,
     verb,
 )
 

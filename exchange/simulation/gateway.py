@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
-from cluster.client import ClusterClient, ConnectionState, EventBatch, NodeLink
+from cluster.client import ClusterClient, ConnectionState, EventBatch
+from cluster.client_link import NodeLink
 from cluster.settings import Address
 from exchange.simulation.member import Member
 from exchange.simulation.world import Life, Violation, World

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from gateway.fix.reports import (
     EXECUTION_REPORT,
@@ -178,3 +178,15 @@ class ClientSession:
                 self.connection.write_new(frames)
         if self.connection is not None:
             self.connection.start_resend()
+
+    def facts(self) -> dict[str, Any]:
+        """{"comp_id", "account", "state", "next_in", "next_out", "unanswered", "peer"}"""
+        return {
+            "comp_id": self.settings.comp_id,
+            "account": self.settings.account,
+            "state": str(self.fix.state),
+            "next_in": self.fix.next_in,
+            "next_out": self.fix.next_out,
+            "unanswered": len(self.unanswered),
+            "peer": self.connection.peer if self.connection else None,
+        }

@@ -467,19 +467,8 @@ class OrderEntry:
             connection.finish(now_ns, [])
 
     def session_facts(self) -> list[dict[str, Any]]:
-        """[{"comp_id", "account", "state", "next_in", "next_out", "unanswered", "peer"}]"""
-        return [
-            {
-                "comp_id": comp_id,
-                "account": session.settings.account,
-                "state": str(session.fix.state),
-                "next_in": session.fix.next_in,
-                "next_out": session.fix.next_out,
-                "unanswered": len(session.unanswered),
-                "peer": session.connection.peer if session.connection else None,
-            }
-            for comp_id, session in self.sessions.items()
-        ]
+        """What /sessions shows."""
+        return [session.facts() for session in self.sessions.values()]
 
     def abandon(self) -> None:
         """Something went wrong, perhaps in the middle of storing: be like a killed process from now

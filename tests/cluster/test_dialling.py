@@ -14,6 +14,7 @@ from node_process import address
 
 from cluster import client, transport
 from cluster.client import ClusterClient
+from cluster.client_link import NodeLink
 from cluster.transport import PeerNetwork
 
 
@@ -48,7 +49,7 @@ async def until(fact: Callable[[], bool]) -> None:
 
 
 def test_a_client_dials_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    struck = given_up_when_made(monkeypatch, client.NodeLink)
+    struck = given_up_when_made(monkeypatch, NodeLink)
     connections: list[asyncio.StreamWriter] = []
 
     async def run() -> None:

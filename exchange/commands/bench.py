@@ -1,10 +1,8 @@
-"""demo and bench: verbs that start an exchange of their own. Their modules load when they run."""
+"""bench: measurements of an exchange that is started for them. Their modules load when they run."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -21,80 +19,50 @@ from exchange.commands.options import (
     json_option,
     print_json,
     print_table,
+    say,
     verb,
 )
 
-
-def say(sentence: str) -> None:
-    """Progress goes to stderr; stdout is for the result."""
-    print(sentence, file=sys.stderr, flush=True)
+durability_option = click.option(
+    "--durability",
+    type=click.Choice([str(member) for member in Durability]),
+    default=str(Durability.MAJORITY_DISK),
+    show_default=True,
+)
+tls_option = click.option("--tls", is_flag=True, help="Nodes and gateway speak mutual TLS.")
+entry_option = click.option(
+    "--entry", type=click.Choice(["fix", "ouch"]), default="fix", show_default=True
+)
+window_option = click.option(
+    "--window",
+    type=click.IntRange(1, 5_000),
+    default=100,
+    show_default=True,
+    help="Requests that each client has unanswered.",
+)
 
 
 def register(cli: click.Group) -> None:
     """Add the verbs of this file."""
 
-    @verb(cli, "demo", "exchange demo --json")
-    @click.option(
-        "--dir",
-        "folder",
-        type=click.Path(path_type=Path, file_okay=False),
-        help="Folder for configuration, data and logs.  [default: a temporary one]",
-    )
-    @click.option("--seed", type=int, default=None, help="Seed of the traders.")
-    @click.option("--keep", is_flag=True, help="Leave the exchange running until Ctrl-C.")
-    @json_option
-    def demo(folder: Path | None, seed: int | None, keep: bool, as_json: bool) -> int:
-        """Trade on a new exchange, kill its leader, reconcile.
-
-        It listens on free ports, in a folder of its own, and takes about 15 s.
-        Exit 0 when no acknowledged order was lost or doubled and all nodes agree, else 1.
-        """
-        from exchange.demo import SEED, print_summary, run_demo
-        from exchange.local import LocalExchangeError
-
-        try:
-            facts = asyncio.run(run_demo(folder, SEED if seed is None else seed, keep, say))
-        except LocalExchangeError as error:
-            raise ExitWith(EXIT_PROBLEM, f"demo: {error}") from error
-        if as_json:
-            print_json(facts)
-        else:
-            print_summary(facts)
-        return EXIT_OK if facts["ok"] else EXIT_PROBLEM
-
-    _register_bench(cli)
-
-
-def _register_bench(cli: click.Group) -> None:
     @cli.group(epilog="Example: exchange bench throughput --json")
     def bench() -> None:
         """Measure an exchange that is started for it."""
 
-    durability = click.option(
-        "--durability",
-        type=click.Choice([str(member) for member in Durability]),
-        default=str(Durability.MAJORITY_DISK),
-        show_default=True,
-    )
-    tls_option = click.option("--tls", is_flag=True, help="Nodes and gateway speak mutual TLS.")
-    entry_option = click.option(
-        "--entry", type=click.Choice(["fix", "ouch"]), default="fix", show_default=True
-    )
+    _register_speed(bench)
+    _register_faults(bench)
+    _register_soak(bench)
 
+
+def _register_speed(bench: click.Group) -> None:
     @verb(bench, "throughput", "exchange bench throughput --seconds 10 --json")
     @click.option("--clients", type=click.IntRange(1, 9), default=4, show_default=True)
     @click.option("--symbols", type=click.IntRange(1, 8), default=4, show_default=True)
-    @click.option(
-        "--window",
-        type=click.IntRange(1, 5_000),
-        default=100,
-        show_default=True,
-        help="Requests that each client has unanswered.",
-    )
+    @window_option
     @click.option("--seconds", type=click.FloatRange(0.1, 60), default=8.0, show_default=True)
     @click.option("--warm-up", type=click.FloatRange(0, 30), default=2.0, show_default=True)
     @entry_option
-    @durability
+    @durability_option
     @tls_option
     @json_option
     def throughput(
@@ -121,7 +89,7 @@ def _register_bench(cli: click.Group) -> None:
     @verb(bench, "latency", "exchange bench latency --orders 2000 --json")
     @click.option("--orders", type=click.IntRange(10, 100_000), default=2_000, show_default=True)
     @entry_option
-    @durability
+    @durability_option
     @tls_option
     @json_option
     def latency(orders: int, entry: str, durability: str, tls: bool, as_json: bool) -> int:
@@ -134,6 +102,8 @@ def _register_bench(cli: click.Group) -> None:
         run = run_latency(orders, durability, say, tls=tls, entry=entry)
         return _finish(run, "latency", as_json)
 
+
+def _register_faults(bench: click.Group) -> None:
     @verb(bench, "failover", "exchange bench failover --trials 20 --json")
     @click.option("--trials", type=click.IntRange(1, 1_000), default=20, show_default=True)
     @click.option(
@@ -142,7 +112,7 @@ def _register_bench(cli: click.Group) -> None:
         default="kill",
         show_default=True,
     )
-    @durability
+    @durability_option
     @json_option
     def failover(trials: int, fault: str, durability: str, as_json: bool) -> int:
         """From the leader's failure to the next acknowledged order.
@@ -165,7 +135,7 @@ def _register_bench(cli: click.Group) -> None:
         show_default=True,
         help="Of trading without a snapshot, to compare with.",
     )
-    @durability
+    @durability_option
     @json_option
     def recovery(orders: int, commands: int, seconds: float, durability: str, as_json: bool) -> int:
         """How a node comes back with many open orders.
@@ -178,23 +148,19 @@ def _register_bench(cli: click.Group) -> None:
         run = run_recovery(orders, commands, seconds, durability, say)
         return _finish(run, "recovery", as_json)
 
+
+def _register_soak(bench: click.Group) -> None:
     @verb(bench, "soak", "exchange bench soak --seconds 1800 --json")
     @click.option("--seconds", type=click.FloatRange(1, 86_400), default=60.0, show_default=True)
     @click.option("--clients", type=click.IntRange(1, 9), default=4, show_default=True)
-    @click.option(
-        "--window",
-        type=click.IntRange(1, 5_000),
-        default=100,
-        show_default=True,
-        help="Requests that each client has unanswered.",
-    )
+    @window_option
     @click.option(
         "--dir",
         "folder",
         type=click.Path(path_type=Path, file_okay=False, exists=True),
         help="Where to make the data folder.  [default: the system's temporary folder]",
     )
-    @durability
+    @durability_option
     @json_option
     def soak(
         seconds: float,
