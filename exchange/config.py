@@ -1,9 +1,9 @@
 """exchange.toml: how it is read, and what is wrong with it.
 
-A section is a frozen dataclass whose fields are the keys (config_sections.py). Reading is total:
-whatever is wrong is a ConfigError that names the key, the value found, what is allowed and an
-example. Nothing comes from the environment. settings.py turns a Config into the settings of each
-process.
+A section is a frozen dataclass whose fields are the keys (config_sections.py, and
+config_members.py for what there may be several of). Reading is total: whatever is wrong is a
+ConfigError that names the key, the value found, what is allowed and an example. Nothing comes from
+the environment. settings.py turns a Config into the settings of each process.
 """
 
 from __future__ import annotations
@@ -29,21 +29,23 @@ from exchange.config_keys import (
     integer,
     key,
 )
-from exchange.config_sections import (
+from exchange.config_members import (
     DEFAULT_ACCOUNTS,
     DEFAULT_FIX_SESSIONS,
     DEFAULT_INSTRUMENTS,
     DEFAULT_OUCH_USERS,
     AccountSection,
+    FixSessionSection,
+    InstrumentSection,
+    OuchUserSection,
+)
+from exchange.config_sections import (
     Addresses,
     Cluster,
     Fix,
-    FixSessionSection,
-    InstrumentSection,
     LogLevel,
     MarketData,
     Ouch,
-    OuchUserSection,
     Tls,
 )
 

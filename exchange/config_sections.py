@@ -1,4 +1,7 @@
-"""The declarations of exchange.toml: one frozen dataclass per section, one field per key."""
+"""The declarations of exchange.toml: one frozen dataclass per section, one field per key.
+
+What there may be several of ([[instruments]] and the like) is in config_members.py.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ from exchange.config_keys import (
     INTERFACE,
     PATH,
     PATH_OR_NOTHING,
-    PRICE,
     SESSION,
     choice,
     integer,
@@ -25,8 +27,6 @@ from exchange.config_keys import (
 from oms.events import TradingState
 
 LOOPBACK = "127.0.0.1"
-LARGEST_QUANTITY = 999_999
-LARGEST_VALUE = 10**15
 
 
 class LogLevel(StrEnum):
@@ -44,9 +44,7 @@ OPENING_STATES = {
     "closed": TradingState.CLOSED,
 }
 
-_SYMBOL = text(8, "AAPL")
-_COMP_ID = text(20, "CLIENT1")
-_ACCOUNT = text(12, "ACC1")
+COMP_ID = text(20, "CLIENT1")
 
 
 def _node_addresses(first_port: int) -> tuple[Address, ...]:
@@ -173,7 +171,7 @@ class Fix:
     """The FIX gateway."""
 
     gateway_id: str = key("fix-1", text(20, "fix-1"), "Name of this gateway towards the cluster.")
-    comp_id: str = key("EXCH", _COMP_ID, "CompID of the exchange: TargetCompID(56) of clients.")
+    comp_id: str = key("EXCH", COMP_ID, "CompID of the exchange: TargetCompID(56) of clients.")
     store_sync: bool = key(
         False, FLAG, "fdatasync session stores: they survive a power failure, not only a kill."
     )
@@ -313,79 +311,3 @@ class MarketData:
         integer(100, 600_000, 3_000),
         "Both lines silent for longer than this: the market-data process is not ready.",
     )
-
-
-@dataclass(frozen=True, slots=True)
-class InstrumentSection:
-    """One tradable instrument ([[instruments]])."""
-
-    symbol: str = key("", _SYMBOL, "Name of the instrument, at most 8 characters.")
-    tick_size: int = key(100, PRICE, "Prices are multiples of it.")
-    lot_size: int = key(1, integer(1, LARGEST_QUANTITY, 1), "Quantities are multiples of it.")
-    reference_price: int = key(1_000_000, PRICE, "Middle of the price band before the first trade.")
-    price_band_bps: int = key(
-        1_000,
-        integer(1, 1_000_000, 1_000),
-        "How far from the last trade an order may be priced, in 1/100 percent.",
-    )
-    max_quantity: int = key(
-        LARGEST_QUANTITY, integer(1, LARGEST_QUANTITY, 100_000), "Largest quantity of one order."
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class AccountSection:
-    """One account and its limits ([[accounts]])."""
-
-    account: str = key("", _ACCOUNT, "Account(1) of the orders booked on it.")
-    firm: str = key("FIRM1", text(12, "FIRM1"), "The firm it belongs to.")
-    max_order_quantity: int = key(
-        LARGEST_QUANTITY, integer(1, LARGEST_QUANTITY, 100_000), "Most shares in one order."
-    )
-    max_order_value: int = key(
-        LARGEST_VALUE,
-        integer(1, LARGEST_VALUE, 10**12),
-        "Most price times quantity in one order, price in 1/10,000.",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class FixSessionSection:
-    """One FIX client ([[fix_sessions]])."""
-
-    comp_id: str = key("", _COMP_ID, "CompID of the client: its SenderCompID(49).")
-    account: str = key("", _ACCOUNT, "Account that its orders are booked on.")
-    username: str = key(
-        "", text(64, "trader1", may_be_empty=True), 'Username(553) to be checked; "" checks none.'
-    )
-    password: str = key(
-        "", text(64, "secret", may_be_empty=True), "Password(554) to be checked with it."
-    )
-    cancel_on_disconnect: bool = key(
-        False, FLAG, "Cancel the session's open orders when its connection ends."
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class OuchUserSection:
-    """One OUCH client ([[ouch_users]])."""
-
-    username: str = key(
-        "", text(6, "OUCH1"), "User name of the client, and name of its trading session."
-    )
-    password: str = key("password", text(10, "password"), "Password of the Login Request.")
-    account: str = key("", _ACCOUNT, "Account that its orders are booked on.")
-    cancel_on_disconnect: bool = key(
-        False, FLAG, "Cancel the session's open orders when its connection ends."
-    )
-
-
-DEFAULT_SYMBOLS = ("AAPL", "MSFT", "NVDA", "TSLA", "AMZN", "GOOG", "INTC", "ZVZZT")
-DEFAULT_INSTRUMENTS = tuple(InstrumentSection(symbol=symbol) for symbol in DEFAULT_SYMBOLS)
-DEFAULT_ACCOUNTS = tuple(AccountSection(account=f"ACC{n}") for n in range(1, 10))
-DEFAULT_FIX_SESSIONS = tuple(
-    FixSessionSection(comp_id=f"CLIENT{n}", account=f"ACC{n}") for n in range(1, 10)
-)
-DEFAULT_OUCH_USERS = tuple(
-    OuchUserSection(username=f"OUCH{n}", account=f"ACC{n}") for n in range(1, 10)
-)

@@ -10,7 +10,7 @@ from typing import Any
 
 from exchange.config import FILE_NAME, TABLES, Config, resolved
 from exchange.config_keys import ConfigError, toml_text
-from exchange.config_sections import (
+from exchange.config_members import (
     DEFAULT_ACCOUNTS,
     DEFAULT_FIX_SESSIONS,
     DEFAULT_INSTRUMENTS,
