@@ -1,5 +1,5 @@
 """Limit orders traded by hand: a list per symbol, sorted for each order. Shares nothing with the
-engine but the events that it checks, which it reads by position (oms/events.py)."""
+engine but the events that it checks, which it reads by position (oms/events)."""
 
 from __future__ import annotations
 

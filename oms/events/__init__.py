@@ -1,0 +1,131 @@
+"""What happened. An event is a tuple; its first field says which, its second whom it concerns.
+
+Events are numbered (event_seq, from 1) by the order in which the state machine makes them, so the
+number of an event is a pure function of the log and serves as ExecID. `owner` is the trading
+session that must be told, "" for market events that concern everyone. All events of a batch
+happened at the batch's time stamp, which travels once with the batch. Prices are Price(4).
+
+Order events carry the whole state of the order after the event, in the same places (ORDER_FIELDS),
+because gateways hold no order state. Where a NamedTuple has a `memo`, it is that of the request for
+a numbered order (oms/commands.py); the plain tuples of other orders are shorter by this field.
+
+    events/orders.py    one order of the session, whatever happened to it
+    events/sessions.py  the session: opened, closed, its mass cancels, its order entry
+    events/answers.py   what the session asked
+    events/market.py    everyone: instruments, trading states, the book
+    events/codes.py     the closed sets of values in them
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, TypeAlias
+
+from oms.events.answers import (
+    NumbersReported,
+    OrderStatusReported,
+)
+from oms.events.codes import (
+    CancelReason,
+    CancelRejectedResponseTo,
+    Liquidity,
+    OrdStatus,
+    RejectReason,
+    SystemEventCode,
+    TradingState,
+)
+from oms.events.market import (
+    BookAdded,
+    BookDeleted,
+    BookReduced,
+    BookReplaced,
+    InstrumentAdded,
+    SystemEvent,
+    TradingAction,
+)
+from oms.events.orders import (
+    ORDER_FIELDS,
+    CancelRejected,
+    OrderAccepted,
+    OrderCanceled,
+    OrderExecuted,
+    OrderModified,
+    OrderReduced,
+    OrderRejected,
+    OrderReplaced,
+)
+from oms.events.sessions import (
+    MassCanceled,
+    NumberRejected,
+    OrderEntrySet,
+    SessionClosed,
+    SessionOpened,
+    SessionRefused,
+)
+
+__all__ = [
+    "ORDER_FIELDS",
+    "BookAdded",
+    "BookDeleted",
+    "BookReduced",
+    "BookReplaced",
+    "CancelReason",
+    "CancelRejected",
+    "CancelRejectedResponseTo",
+    "Event",
+    "EventKind",
+    "InstrumentAdded",
+    "Liquidity",
+    "MassCanceled",
+    "NumberRejected",
+    "NumbersReported",
+    "OrdStatus",
+    "OrderAccepted",
+    "OrderCanceled",
+    "OrderEntrySet",
+    "OrderExecuted",
+    "OrderModified",
+    "OrderReduced",
+    "OrderRejected",
+    "OrderReplaced",
+    "OrderStatusReported",
+    "RejectReason",
+    "SessionClosed",
+    "SessionOpened",
+    "SessionRefused",
+    "SystemEvent",
+    "SystemEventCode",
+    "TradingAction",
+    "TradingState",
+]
+
+Event: TypeAlias = tuple[Any, ...]
+"""Any of the tuples of these files, or the plain tuple with the same fields off the wire."""
+
+
+class EventKind(IntEnum):
+    """First field of an event; the numbers are part of the wire format."""
+
+    ORDER_ACCEPTED = 1
+    ORDER_EXECUTED = 2
+    ORDER_CANCELED = 3
+    ORDER_REPLACED = 4
+    ORDER_REJECTED = 5
+    CANCEL_REJECTED = 6
+    ORDER_STATUS_REPORTED = 7
+    ORDER_REDUCED = 8
+    ORDER_MODIFIED = 9
+    SESSION_OPENED = 10
+    SESSION_CLOSED = 11
+    SESSION_REFUSED = 12
+    NUMBER_REJECTED = 13
+    MASS_CANCELED = 14
+    ORDER_ENTRY_SET = 15
+    NUMBERS_REPORTED = 16
+    INSTRUMENT_ADDED = 20
+    TRADING_ACTION = 21
+    SYSTEM_EVENT = 22
+    BOOK_ADDED = 30
+    BOOK_REDUCED = 31
+    BOOK_DELETED = 32
+    BOOK_REPLACED = 33

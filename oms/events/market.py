@@ -1,0 +1,79 @@
+"""What everyone is told: the market data. `owner` is "" (oms/events/__init__.py)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class InstrumentAdded(NamedTuple):
+    """An instrument was loaded (ITCH Stock Directory)."""
+
+    kind: int
+    owner: str
+    symbol: str
+    stock_locate: int
+    lot_size: int
+    tick_size: int
+    reference_price: int
+
+
+class TradingAction(NamedTuple):
+    """An instrument changed its trading state (ITCH Stock Trading Action)."""
+
+    kind: int
+    owner: str
+    symbol: str
+    stock_locate: int
+    trading_state: int
+    reason: str
+
+
+class SystemEvent(NamedTuple):
+    """A milestone of the day (ITCH System Event)."""
+
+    kind: int
+    owner: str
+    code: int
+
+
+class BookAdded(NamedTuple):
+    """An order came to rest in the book with `quantity` shares (ITCH Add Order)."""
+
+    kind: int
+    owner: str
+    stock_locate: int
+    order_reference_number: int
+    side: int
+    quantity: int
+    price: int
+
+
+class BookReduced(NamedTuple):
+    """`canceled_qty` shares were taken off a resting order, which keeps its place (ITCH X)."""
+
+    kind: int
+    owner: str
+    stock_locate: int
+    order_reference_number: int
+    canceled_qty: int
+
+
+class BookDeleted(NamedTuple):
+    """A resting order left the book without trading (ITCH D)."""
+
+    kind: int
+    owner: str
+    stock_locate: int
+    order_reference_number: int
+
+
+class BookReplaced(NamedTuple):
+    """A resting order got a new reference number, price, quantity and the last place (ITCH U)."""
+
+    kind: int
+    owner: str
+    stock_locate: int
+    original_reference_number: int
+    new_reference_number: int
+    quantity: int
+    price: int
