@@ -182,7 +182,9 @@ class Candidacy:
                 self.network.send(peer_id, question)
         elif action is Action.CAMPAIGN:
             self.elections += 1
-            logger.info("standing for election in term %d", self._core.term + 1)
+            logger.info(
+                "standing for election in term %d: %s", self._core.term + 1, self._election.cause
+            )
             self._core.campaign()
             self._schedule_tick()
 

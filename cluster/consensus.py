@@ -15,6 +15,7 @@ from typing import Any, Final
 from cluster import guard
 from cluster.candidacy import Candidacy
 from cluster.disk_gate import DiskGate
+from cluster.election import PATIENCE_MAX, STALL_S
 from cluster.journal import Journal
 from cluster.raft import RaftCore
 from cluster.runtime import Runtime
@@ -67,6 +68,9 @@ class Consensus:
         self._leader_waits = settings.durability is not Durability.MEMORY
         self._runtime = runtime
         self._time = runtime.time
+        self._beat_due_s = self._time()
+        # Whoever stood still for longer than any follower is patient has been replaced.
+        self._excusable_stall_s = PATIENCE_MAX * settings.suspect_after_ms / 1000
         self._last_view: tuple[Any, ...] = ()
         self._was_leader = False
         self._tick_scheduled = False
@@ -229,6 +233,7 @@ class Consensus:
         assert not self._ticking, "a tick inside a tick"
         self._ticking = True
         try:
+            self._excuse_own_stall()
             self._core.doTick(0)
             if not self._core.is_leader:
                 self._core.drop_proposals()
@@ -248,10 +253,9 @@ class Consensus:
         """Heartbeats and time-outs."""
         if self._closed or self._failed:
             return
-        now_s = self._time()
+        self._excuse_own_stall()
         period_s = self._settings.heartbeat_ms / 1000
-        self._candidacy.stalled(now_s - self._beat_due_s)
-        self._beat_due_s = now_s + period_s
+        self._beat_due_s = self._time() + period_s
         self._runtime.call_later(period_s, self._beat)
         if self.is_leader and self._gate.hangs:
             logger.error("a write to the journal hangs: no longer leading")
@@ -262,6 +266,18 @@ class Consensus:
             self._stand_if_due()
         self._candidacy.ask_for_positions()
         self._tick()
+
+    def _excuse_own_stall(self) -> None:
+        """What we did not hear while our own loop stood still is our own fault: a follower does not
+        suspect its leader for it, and a leader does not believe that its majority is gone. (If it
+        was, and another one leads, the first answer says so.)"""
+        now_s = self._time()
+        late_s = now_s - self._beat_due_s
+        if late_s > STALL_S:
+            self._beat_due_s = now_s
+            self._candidacy.stalled(late_s)
+            if late_s < self._excusable_stall_s:
+                self._core.excuse(late_s)
 
     def _stand_if_due(self) -> None:
         try:
@@ -279,7 +295,11 @@ class Consensus:
         was_leader = self._was_leader
         if was_leader and not self.is_leader:
             self._candidacy.stepped_down()
-            logger.warning("no longer the leader (term %d)", self.term)
+            logger.warning(
+                "no longer the leader (term %d); the others were last heard %s ms ago",
+                self.term,
+                self._core.silences_ms,
+            )
         if self.is_leader and not was_leader:
             self._candidacy.leads()
             logger.info("leader of term %d", self.term)

@@ -59,6 +59,8 @@ class Election:
     ) -> None:
         self.leader_id: int | None = None
         self.round = 0
+        self.cause = "there was no leader"
+        """Why the latest round was begun, for the log."""
         self._node_id = node_id
         self._members = members
         self._suspect_after_s = suspect_after_s
@@ -101,6 +103,7 @@ class Election:
         if peer_id == self.leader_id:
             rank = self._rank()
             self.leader_id = None
+            self.cause = f"the connection to the leader, node {peer_id}, broke"
             self._deadline_s = min(self._deadline_s, now_s + rank * STAGGER_S)
 
     def stalled(self, late_s: float) -> None:
@@ -127,6 +130,7 @@ class Election:
         """We were the leader and are not any more: let others go first."""
         if self.leader_id == self._node_id:
             self.leader_id = None
+            self.cause = "this node stepped down, and no other one leads"
             self._deadline_s = now_s + self._suspect_after_s
 
     def on_time(self, now_s: float) -> Action | None:
@@ -134,6 +138,9 @@ class Election:
         if now_s < self._deadline_s:
             return None
         self.round += 1
+        if self.leader_id is not None:
+            silence_ms = 1000 * (now_s - self._last_heard_s)
+            self.cause = f"the leader, node {self.leader_id}, was silent for {silence_ms:.0f} ms"
         self._granted = {self._node_id: None}
         self._waiting = True
         # Twice as long each time: on a slow network a new round before the old one's answers are in

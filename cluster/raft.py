@@ -293,6 +293,18 @@ class RaftCore(stock.SyncObj):  # type: ignore[misc]
         if message["success"] and next_indexes.get(peer, 0) < next_index:
             next_indexes[peer] = next_index
 
+    def excuse(self, late_s: float) -> None:
+        """Nothing could be heard of anybody for so long, by our own fault."""
+        heard_s = self._SyncObj__lastResponseTime
+        for peer in heard_s:
+            heard_s[peer] += late_s
+
+    @property
+    def silences_ms(self) -> list[int]:
+        """How long ago each peer was last heard by us as a leader, for the log."""
+        now_s = stock.monotonicTime()
+        return [round(1000 * (now_s - at_s)) for at_s in self._SyncObj__lastResponseTime.values()]
+
     def step_down(self) -> None:
         """Stop leading, in the same term."""
         self._SyncObj__setState(_FOLLOWER)

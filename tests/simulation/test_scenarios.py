@@ -82,3 +82,23 @@ def test_an_old_leader_that_knows_nothing_of_a_new_gateway_does_not_turn_it_away
     newcomer.reset_stalled(old.node_id)
     quiet.world.run_until(quiet.world.now_s + 3.0)
     assert newcomer.answers, "a refusal would have ended the run as a violation"
+
+
+@pytest.mark.parametrize("pause_s", [0.13, 0.16])
+def test_a_machine_that_stands_still_for_a_moment_elects_nobody(quiet: Run, pause_s: float):
+    leader = leader_of(quiet)
+    term = leader.core.term
+    for _ in range(5):
+        for member in quiet.members:  # all of them: one machine, or one host of virtual ones
+            member.runtime.pause(pause_s)
+        quiet.world.run_until(quiet.world.now_s + 1.0)
+        assert leader_of(quiet) is leader
+    assert leader.core.term == term
+
+
+def test_a_leader_that_stood_still_for_long_finds_out_that_it_was_replaced(quiet: Run):
+    old = leader_of(quiet)
+    old.runtime.pause(0.5)
+    quiet.world.run_until(quiet.world.now_s + 1.0)
+    assert leader_of(quiet) is not old
+    assert not old.core.is_ready
