@@ -90,6 +90,16 @@ class Config:
         return tuple(range(1, len(self.addresses.node_raft) + 1))
 
     @property
+    def fix_gateway_ids(self) -> tuple[int, ...]:
+        """Numbers of the FIX gateways, from 1."""
+        return tuple(range(1, len(self.addresses.fix) + 1))
+
+    def fix_address(self, comp_id: str) -> Address:
+        """Where a FIX client connects: the gateway that its session belongs to. Raises KeyError."""
+        gateways = {session.comp_id: session.gateway for session in self.fix_sessions}
+        return self.addresses.fix[gateways[comp_id] - 1]
+
+    @property
     def ouch_gateway_ids(self) -> tuple[int, ...]:
         """Numbers of the OUCH gateways, from 1."""
         return tuple(range(1, len(self.addresses.ouch) + 1))
@@ -218,10 +228,12 @@ def _check_references(config: Config) -> None:
         if others != count:
             problem = f"{others} addresses, but addresses.node_raft has {count}"
             raise ConfigError(f"addresses.{name}", problem, three)
-    if len(addresses.ouch_http) != len(addresses.ouch):
-        problem = f"{len(addresses.ouch_http)} addresses, but addresses.ouch has "
-        example = '["127.0.0.1:9202"]'
-        raise ConfigError("addresses.ouch_http", problem + str(len(addresses.ouch)), example)
+    for protocol, example in (("fix", '["127.0.0.1:9201"]'), ("ouch", '["127.0.0.1:9202"]')):
+        gateways = len(getattr(addresses, protocol))
+        found = len(getattr(addresses, f"{protocol}_http"))
+        if found != gateways:
+            problem = f"{found} addresses, but addresses.{protocol} has {gateways}"
+            raise ConfigError(f"addresses.{protocol}_http", problem, example)
     _check_distinct(addresses)
     _check_sessions(config)
     cluster = config.cluster
@@ -231,7 +243,7 @@ def _check_references(config: Config) -> None:
 
 
 def _check_sessions(config: Config) -> None:
-    """Each session has an account, and a name that is nobody else's."""
+    """Each session has an account, a gateway, and a name that is nobody else's."""
     accounts = {account.account for account in config.accounts}
     sessions = [
         *((f"fix_sessions.{one.comp_id}", one.comp_id, one.account) for one in config.fix_sessions),
@@ -246,6 +258,12 @@ def _check_sessions(config: Config) -> None:
         if folded in named:
             raise ConfigError(where, f"{named[folded]} has this name, too", "OUCH1")
         named[folded] = where
+    for session in config.fix_sessions:
+        if session.gateway not in config.fix_gateway_ids:
+            where = f"fix_sessions.{session.comp_id}.gateway"
+            count = len(config.fix_gateway_ids)
+            problem = f"{session.gateway} is not a FIX gateway 1..{count} (addresses.fix)"
+            raise ConfigError(where, problem, "1")
 
 
 def _check_distinct(addresses: Addresses) -> None:

@@ -167,6 +167,18 @@ ADDRESSES = Kind(
 )
 
 
+def _read_gateways(value: Any) -> tuple[Address, ...]:
+    return (parse_address(value),) if isinstance(value, str) else _read_addresses(value)
+
+
+GATEWAYS = Kind(
+    _read_gateways,
+    "host:port (port 1-65535), or a list with one per gateway",
+    '["127.0.0.1:9001"]',
+    toml_text,
+)
+
+
 def _read_interface(value: Any) -> str:
     if not isinstance(value, str) or ipaddress.IPv4Address(value).is_multicast:
         raise ValueError

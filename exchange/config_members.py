@@ -63,6 +63,9 @@ class FixSessionSection:
     cancel_on_disconnect: bool = key(
         False, FLAG, "Cancel the session's open orders when its connection ends."
     )
+    gateway: int = key(
+        1, integer(1, 100, 1), "Which of addresses.fix it connects to; its messages are kept there."
+    )
 
 
 @dataclass(frozen=True, slots=True)

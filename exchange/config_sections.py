@@ -14,6 +14,7 @@ from exchange.config_keys import (
     ADDRESS,
     ADDRESSES,
     FLAG,
+    GATEWAYS,
     GROUP,
     INTERFACE,
     PATH,
@@ -70,15 +71,21 @@ class Addresses:
     node_http: tuple[Address, ...] = key(
         _node_addresses(7200), ADDRESSES, "HTTP of the nodes: /healthz /readyz /metrics /status."
     )
-    fix: Address = key(Address(LOOPBACK, 9001), ADDRESS, "FIX order entry.")
-    fix_http: Address = key(Address(LOOPBACK, 9201), ADDRESS, "HTTP of the FIX gateway.")
+    fix: tuple[Address, ...] = key(
+        (Address(LOOPBACK, 9001),),
+        GATEWAYS,
+        "FIX order entry, an address per gateway; each of [[fix_sessions]] belongs to one of them.",
+    )
+    fix_http: tuple[Address, ...] = key(
+        (Address(LOOPBACK, 9201),), GATEWAYS, "HTTP of the FIX gateways."
+    )
     ouch: tuple[Address, ...] = key(
         (Address(LOOPBACK, 9101),),
-        ADDRESSES,
+        GATEWAYS,
         "OUCH order entry, an address per gateway; any user may log in at any of them.",
     )
     ouch_http: tuple[Address, ...] = key(
-        (Address(LOOPBACK, 9202),), ADDRESSES, "HTTP of the OUCH gateways."
+        (Address(LOOPBACK, 9202),), GATEWAYS, "HTTP of the OUCH gateways."
     )
     line_a: Address = key(
         Address("239.10.10.1", 5001), GROUP, "ITCH over MoldUDP64, line A (sent by the leader)."
@@ -168,9 +175,13 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """The FIX gateway."""
+    """The FIX gateways."""
 
-    gateway_id: str = key("fix-1", text(20, "fix-1"), "Name of this gateway towards the cluster.")
+    gateway_id: str = key(
+        "fix-1",
+        text(20, "fix-1"),
+        "Name of the first gateway towards the cluster; the second ends in -2: fix-2.",
+    )
     comp_id: str = key("EXCH", COMP_ID, "CompID of the exchange: TargetCompID(56) of clients.")
     store_sync: bool = key(
         False, FLAG, "fdatasync session stores: they survive a power failure, not only a kill."

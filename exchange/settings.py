@@ -28,6 +28,17 @@ AUTHORITY = "ca.pem"
 """File name of the development authority's certificate."""
 
 
+def fix_process_name(number: int) -> str:
+    """Name of the process of a FIX gateway, and of its folder in DATA."""
+    return "gateway-fix" if number == 1 else f"gateway-fix-{number}"
+
+
+def fix_gateway_id(config: Config, number: int) -> str:
+    """Name of a FIX gateway towards the cluster."""
+    first = config.fix.gateway_id
+    return first if number == 1 else f"{first.removesuffix('-1')}-{number}"
+
+
 def ouch_process_name(number: int) -> str:
     """Name of the process of an OUCH gateway."""
     return f"gateway-ouch-{number}"
@@ -42,7 +53,10 @@ def certificate_names(config: Config) -> dict[str, str]:
     """Process (as processes.py calls it; "operator" are the verbs) -> name in its certificate."""
     return {
         **{node_name(node_id): node_name(node_id) for node_id in config.node_ids},
-        "gateway-fix": client_name(config.fix.gateway_id),
+        **{
+            fix_process_name(number): client_name(fix_gateway_id(config, number))
+            for number in config.fix_gateway_ids
+        },
         **{
             ouch_process_name(number): client_name(ouch_gateway_id(config, number))
             for number in config.ouch_gateway_ids
@@ -133,8 +147,12 @@ def node_settings(config: Config, node_id: int) -> NodeSettings:
     )
 
 
-def fix_gateway_settings(config: Config) -> FixGatewaySettings:
-    """Settings of the FIX gateway."""
+def fix_gateway_settings(config: Config, number: int = 1) -> FixGatewaySettings:
+    """Settings of one FIX gateway. Raises ConfigError for one that is not configured."""
+    if number not in config.fix_gateway_ids:
+        count = len(config.fix_gateway_ids)
+        problem = f"{number} is not a FIX gateway 1..{count} (addresses.fix)"
+        raise ConfigError("--id", problem, "exchange gateway fix --id 1")
     fix = config.fix
     sessions = {
         item.comp_id: FixSessionSettings(
@@ -145,14 +163,21 @@ def fix_gateway_settings(config: Config) -> FixGatewaySettings:
             cancel_on_disconnect=item.cancel_on_disconnect,
         )
         for item in config.fix_sessions
+        if item.gateway == number
+    }
+    elsewhere = {
+        item.comp_id: f"{fix_process_name(item.gateway)} ({config.fix_address(item.comp_id)})"
+        for item in config.fix_sessions
+        if item.gateway != number
     }
     return FixGatewaySettings(
-        bind=_bind(config, config.addresses.fix),
-        http_bind=_bind(config, config.addresses.fix_http),
+        bind=_bind(config, config.addresses.fix[number - 1]),
+        http_bind=_bind(config, config.addresses.fix_http[number - 1]),
         nodes=node_addresses(config),
-        data_dir=config.data_dir / "gateway-fix",
+        data_dir=config.data_dir / fix_process_name(number),
         sessions=sessions,
-        gateway_id=fix.gateway_id,
+        elsewhere=elsewhere,
+        gateway_id=fix_gateway_id(config, number),
         sender_comp_id=fix.comp_id,
         store_sync=fix.store_sync,
         heartbeat_min_s=fix.heartbeat_min_s,

@@ -37,6 +37,7 @@ from exchange.settings import (
     client_tls,
     feed_settings,
     fix_gateway_settings,
+    fix_process_name,
     marketdata_settings,
     node_settings,
     ouch_gateway_settings,
@@ -99,13 +100,13 @@ def derivations() -> dict[str, Derivation]:
     return {SINK_NAME: ItchFeed()}
 
 
-def run_fix_gateway(config: Config, supervised_by: int | None) -> int:
-    """Run the FIX gateway until SIGTERM or SIGINT; returns the exit code."""
+def run_fix_gateway(config: Config, number: int, supervised_by: int | None) -> int:
+    """Run one FIX gateway until SIGTERM or SIGINT; returns the exit code."""
     from cluster.client import ClusterClient
     from gateway.fix.server import FixGateway
 
-    settings = fix_gateway_settings(config)
-    name = "gateway-fix"
+    settings = fix_gateway_settings(config, number)
+    name = fix_process_name(number)
     days_left = _check_certificate(config, name)
     client = functools.partial(ClusterClient, tls=client_tls(config, name))
 

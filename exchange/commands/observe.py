@@ -239,18 +239,18 @@ async def _sessions(config: Config) -> list[dict[str, Any]]:
     """Rows of the same keys; what a protocol does not have is None."""
     fix_http, ouch_http = config.addresses.fix_http, config.addresses.ouch_http
     asked = await asyncio.gather(
-        *(get_json(address, "/sessions") for address in (fix_http, *ouch_http)),
+        *(get_json(address, "/sessions") for address in (*fix_http, *ouch_http)),
         return_exceptions=True,
     )
     found: dict[str, dict[str, Any]] = {}
     silent = []
-    for address, answer in zip((fix_http, *ouch_http), asked, strict=True):
+    for address, answer in zip((*fix_http, *ouch_http), asked, strict=True):
         if isinstance(answer, CONNECT_ERRORS):
             silent.append(str(address))
         elif isinstance(answer, BaseException):
             raise answer
         else:
-            for row in map(_fix_row if address == fix_http else _ouch_row, answer):
+            for row in map(_fix_row if address in fix_http else _ouch_row, answer):
                 known = found.get(row["comp_id"])
                 if known is None or known["peer"] is None:
                     found[row["comp_id"]] = row

@@ -84,13 +84,16 @@ def _register_processes(cli: click.Group) -> None:
         """Run a gateway."""
 
     @verb(gateway, "fix", "exchange gateway fix")
+    @click.option(
+        "--id", "number", type=int, default=1, show_default=True, help="Which of addresses.fix."
+    )
     @config_option
     @supervised_option
-    def gateway_fix(config: Config, supervised: int | None) -> int:
-        """Run the FIX gateway: order entry over FIX 4.4."""
+    def gateway_fix(config: Config, number: int, supervised: int | None) -> int:
+        """Run a FIX gateway: order entry over FIX 4.4."""
         from exchange.wiring import run_fix_gateway
 
-        return run_fix_gateway(config, supervised)
+        return run_fix_gateway(config, number, supervised)
 
     @verb(gateway, "ouch", "exchange gateway ouch")
     @click.option(

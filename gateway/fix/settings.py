@@ -34,9 +34,12 @@ class FixGatewaySettings:
     nodes: dict[int, Address]
     """Client protocol addresses of all nodes."""
     data_dir: Path
-    """DATA/gateway-fix: one store per session and the progress file are made in it."""
+    """DATA/gateway-fix, DATA/gateway-fix-2: one store per session and the progress file are made
+    in it."""
     sessions: dict[str, FixSessionSettings] = field(default_factory=dict)
     """By CompID of the client."""
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    """CompIDs of the other FIX gateways' clients, and where each belongs, in words."""
     gateway_id: str = "fix-1"
     sender_comp_id: str = "EXCH"
     store_sync: bool = False

@@ -55,7 +55,9 @@ async def make_mistakes(folder: Path) -> dict[str, FixMessage]:
     found: dict[str, FixMessage] = {}
     async with local_exchange(folder) as exchange:
         given: list[FixMessage] = []
-        client = FixClient(exchange.config.addresses.fix, "CLIENT1", lambda m, _: given.append(m))
+        client = FixClient(
+            exchange.config.addresses.fix[0], "CLIENT1", lambda m, _: given.append(m)
+        )
         await client.start()
         found["good order"] = await ask(client, given, "D", order("good"))
         for name, fields, _, _ in REJECTED_ORDERS:
@@ -73,7 +75,7 @@ async def make_mistakes(folder: Path) -> dict[str, FixMessage]:
 
 async def garble(exchange: LocalExchange) -> dict[str, FixMessage]:
     """A frame with a wrong CheckSum uses up no number: the next good one has the same."""
-    reader, writer = await asyncio.open_connection(*exchange.config.addresses.fix)
+    reader, writer = await asyncio.open_connection(*exchange.config.addresses.fix[0])
     decoder = FixDecoder()
 
     def frame(msg_type: str, seq: int, fields: Fields) -> bytes:

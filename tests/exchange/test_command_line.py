@@ -79,7 +79,7 @@ def test_init_and_check_config_agree(tmp_path: Path) -> None:
     shown = run("check-config", "--config", path, "--json")
     assert shown.returncode == 0
     facts = json.loads(shown.stdout)
-    assert facts["addresses.fix"] == "127.0.0.1:9501"
+    assert facts["addresses.fix"] == ["127.0.0.1:9501"]
     assert facts["cluster.durability"] == "majority-disk"
     assert facts["instruments[1].symbol"] == "AAPL"
 

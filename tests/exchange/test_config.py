@@ -65,6 +65,11 @@ MISTAKES = [
     ("[[instruments]]\nsymbol = 'A'\ntick_size = '0'", ["instruments[1].tick_size", "above 0"]),
     ("[[instruments]]\nsymbol = 'A'\n[[instruments]]\nsymbol = 'A'", ["instruments[2]", "twice"]),
     ("[[fix_sessions]]\ncomp_id = 'A=B'\naccount = 'ACC1'", ["fix_sessions[1].comp_id", "'A=B'"]),
+    (
+        "[[fix_sessions]]\ncomp_id = 'X'\naccount = 'ACC1'\ngateway = 2",
+        ["fix_sessions.X.gateway", "2 is not a FIX gateway 1..1"],
+    ),
+    ("[addresses]\nfix = ['a:1', 'a:2']", ["addresses.fix_http", "1 addresses", "has 2"]),
     ("[[fix_sessions]]\ncomp_id = 'X'\naccount = 'NO'", ["fix_sessions.X", "'NO'", "accounts"]),
 ]
 
@@ -144,7 +149,7 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.Mo
     config = load(None)
     assert config.source is None
     assert config.data_dir == tmp_path / "data"
-    assert config.addresses.fix == Address("127.0.0.1", 9001)
+    assert config.addresses.fix == (Address("127.0.0.1", 9001),)
 
 
 def test_plain_tcp_on_a_network_needs_the_word_of_the_operator() -> None:
@@ -214,6 +219,44 @@ def test_gateway_and_market_data_get_what_the_file_says() -> None:
     assert feed_settings(config, 1).session == "DAY1"
     assert line_settings(config).session == marketdata_settings(config).lines.session == "DAY1"
     assert marketdata_settings(config).http_bind == Address("0.0.0.0", 8081)
+
+
+TWO_GATEWAYS = """
+[addresses]
+fix = ["a:9001", "b:9002"]
+fix_http = ["a:9201", "b:9203"]
+[tls]
+authority = "tls/ca.pem"
+[[fix_sessions]]
+comp_id = "A"
+account = "ACC1"
+[[fix_sessions]]
+comp_id = "B"
+account = "ACC2"
+gateway = 2
+"""
+
+
+def test_each_fix_session_belongs_to_one_gateway() -> None:
+    config = parse_text(TWO_GATEWAYS)
+    first, second = fix_gateway_settings(config), fix_gateway_settings(config, 2)
+    assert (list(first.sessions), list(second.sessions)) == (["A"], ["B"])
+    assert first.elsewhere == {"B": "gateway-fix-2 (b:9002)"}
+    assert second.elsewhere == {"A": "gateway-fix (a:9001)"}
+    assert (first.gateway_id, second.gateway_id) == ("fix-1", "fix-2")
+    assert (first.data_dir.name, second.data_dir.name) == ("gateway-fix", "gateway-fix-2")
+    assert config.fix_address("B") == second.bind == Address("b", 9002)
+    tls = tls_settings(config, "gateway-fix-2")
+    assert tls is not None
+    assert tls.certificate == Path("tls/client-fix-2.pem")
+    with pytest.raises(ConfigError, match="3 is not a FIX gateway"):
+        fix_gateway_settings(config, 3)
+
+
+def test_a_single_gateway_needs_no_list() -> None:
+    assert parse_text("[addresses]\nfix = 'a:1'\nfix_http = 'a:2'\n").addresses.fix == (
+        Address("a", 1),
+    )
 
 
 def test_an_empty_password_means_that_none_is_checked() -> None:
