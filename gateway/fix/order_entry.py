@@ -15,9 +15,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from cluster.client import EventBatch, QueueFull
+from cluster.client import EventBatch
 from gateway.fix.actions import (
-    LOGON,
     Action,
     Deliver,
     Disconnect,
@@ -33,14 +32,15 @@ from gateway.fix.client_session import (
     TimedEvent,
     Unanswered,
 )
-from gateway.fix.connection import CLOSE_TIMEOUT_S, Connection
+from gateway.fix.cluster_sessions import SESSION_OPENED, ClusterSessions
+from gateway.fix.connection import Connection
 from gateway.fix.counters import Counters
+from gateway.fix.lobby import Lobby
 from gateway.fix.reports import REPORTED_KINDS, Facts, reject_text
 from gateway.fix.settings import FixGatewaySettings
 from gateway.fix.store import ProgressFile, SessionStore
 from gateway.fix.translate import Answer, translate
 from gateway.process import CommandQueue
-from oms.commands import CloseSession, CommandKind, OpenSession
 from oms.events import Event, EventKind
 from protocols.fix import (
     NS_PER_SECOND,
@@ -48,12 +48,9 @@ from protocols.fix import (
     UtcTimestampCache,
     format_utc_timestamp,
 )
-from protocols.fix_validation import printable
 
 logger = logging.getLogger(__name__)
 
-_SESSION_OPENED = int(EventKind.SESSION_OPENED)
-_SESSION_REFUSED = int(EventKind.SESSION_REFUSED)
 _SESSION_CLOSED = int(EventKind.SESSION_CLOSED)
 
 
@@ -74,8 +71,8 @@ class OrderEntry:
         self.call_soon = call_soon
         self.counters = Counters()
         self._observe_latency_ns = observe_latency_ns
-        self._queue: CommandQueue | None = None
-        self._connections: dict[Connection, None] = {}
+        self._queue: CommandQueue
+        self._cluster: ClusterSessions
         self._stalled: dict[Connection, None] = {}
         self._waiting: dict[ClientSession, None] = {}  # those with commands without an answer
         self._transact_times = UtcTimestampCache()
@@ -88,6 +85,7 @@ class OrderEntry:
             path = settings.data_dir / f"{quote(comp_id, safe='')}.store"
             store = SessionStore(path, sync=settings.store_sync)
             self.sessions[comp_id] = ClientSession(session_settings, settings, store)
+        self._lobby = Lobby(settings, self.sessions, self.counters)
 
     @property
     def from_event_seq(self) -> int:
@@ -104,30 +102,27 @@ class OrderEntry:
     def attach(self, queue: CommandQueue) -> None:
         """Name the cluster; to be called once, before anything else."""
         self._queue = queue
+        self._cluster = ClusterSessions(queue, self.settings.gateway_id)
 
     def close_left_open(self) -> None:
         """To be called when the cluster is ready, before clients connect: an earlier process of
         this gateway may have died with sessions open, and its clients were disconnected."""
-        for session in self.sessions.values():
-            self._pay_close(session)
+        self._cluster.close_left_open(self.sessions.values())
 
     # ---- connections ----
 
     def connection_opened(self, connection: Connection) -> int:
         """Count a new connection; returns the time. One too many is closed at once."""
         now_ns = self.clock_ns()
-        self.counters.connections += 1
         if self._is_abandoned:
             connection.abort()
-        elif len(self._connections) >= self.settings.max_connections:
-            self._refuse(connection, "too many connections", now_ns)
         else:
-            self._connections[connection] = None
+            self._lobby.enter(connection, now_ns)
         return now_ns
 
     def connection_lost(self, connection: Connection) -> None:
         """The socket is gone."""
-        self._connections.pop(connection, None)
+        self._lobby.leave(connection)
         self._stalled.pop(connection, None)
         session = connection.session
         if session is not None:
@@ -153,36 +148,16 @@ class OrderEntry:
         return True
 
     def _is_full(self) -> bool:
-        assert self._queue is not None, "attach() comes first"
         return self._queue.pending >= self.settings.max_pending
 
     def _accept_first(self, connection: Connection, message: FixMessage, now_ns: int) -> bool:
-        """The first message: it must be a Logon of a client that is not connected.
-
-        What is refused here gets no answer: there is no session whose number it could bear.
-        """
-        comp_id = message.get(49) or ""
-        session = self.sessions.get(comp_id)
-        if message.msg_type != LOGON:
-            self._refuse(connection, "the first message is not a Logon", now_ns)
-        elif session is None or message.get(56) != self.settings.sender_comp_id:
-            target = message.get(56) or ""
-            text = f"no session {printable(comp_id)} to {printable(target)}"
-            self._refuse(connection, text, now_ns)
-        elif session.connection is not None:
-            self._refuse(connection, f"{comp_id} is connected already", now_ns)
-        elif self._is_full():
-            self._refuse(connection, "the exchange is not reached, the queue is full", now_ns)
-        else:
-            connection.session = session
-            session.connection = connection
+        if self._is_full():
+            self._lobby.refuse(connection, "the exchange is not reached, the queue is full", now_ns)
+            return True
+        session = self._lobby.admit(connection, message, now_ns)
+        if session is not None:
             self._perform(session, session.fix.logon(message, now_ns), now_ns)
         return True
-
-    def _refuse(self, connection: Connection, reason: str, now_ns: int) -> None:
-        self.counters.connections_refused += 1
-        logger.warning("connection from %s refused: %s", connection.peer, reason)
-        connection.finish(now_ns, [])
 
     def _unbind(self, session: ClientSession, reason: str) -> None:
         """After the end of a connection: the session stays, the cluster is told."""
@@ -195,21 +170,7 @@ class OrderEntry:
         self._report_held(session, self.clock_ns())
         session.flush()
         if session.is_open_in_cluster:
-            session.is_open_in_cluster = False
-            session.close_is_owed = True
-            self._pay_close(session)
-
-    def _pay_close(self, session: ClientSession) -> None:
-        """Tell the cluster that a session ended; on_time() tries again when the queue is full."""
-        assert self._queue is not None, "attach() comes first"
-        command = CloseSession(
-            int(CommandKind.CLOSE_SESSION), session.settings.comp_id, self.settings.gateway_id
-        )
-        try:
-            self._queue.submit(command)
-        except QueueFull:
-            return
-        session.close_is_owed = False
+            self._cluster.close(session)
 
     # ---- actions of a session ----
 
@@ -249,7 +210,6 @@ class OrderEntry:
         message, seq = action
         if seq in session.store.answered:
             return  # before a crash; the answer has been stored
-        assert self._queue is not None, "attach() comes first"
         sending_time = format_utc_timestamp(now_ns)
         outcome = translate(message, seq, sending_time, session.sender, session.notes)
         if isinstance(outcome, Answer):
@@ -266,22 +226,9 @@ class OrderEntry:
         self._waiting[session] = None
 
     def _open(self, session: ClientSession, reset: bool) -> None:
-        assert self._queue is not None, "attach() comes first"
-        settings = session.settings
-        session.opening = self._queue.submit(
-            OpenSession(
-                int(CommandKind.OPEN_SESSION),
-                settings.comp_id,
-                self.settings.gateway_id,
-                settings.cancel_on_disconnect,
-                reset,
-            )
-        )
-        session.verdict = None
+        self._cluster.open(session, reset=reset)
         if session.connection is not None:
             session.connection.logon_ns = self.clock_ns()
-        session.is_open_in_cluster = True
-        session.close_is_owed = False
         self._waiting[session] = None
 
     def _disconnect(self, session: ClientSession, action: Disconnect, now_ns: int) -> None:
@@ -314,9 +261,11 @@ class OrderEntry:
             if session.opening is None:
                 self._on_event(session, event_seq, event, sending_time, transact_time)
             else:
-                self._on_event_while_opening(
-                    session, TimedEvent(event_seq, event, transact_time), sending_time
-                )
+                timed = TimedEvent(event_seq, event, transact_time)
+                for due in self._cluster.take_while_opening(session, timed):
+                    self._on_event(
+                        session, due.event_seq, due.event, sending_time, due.transact_time
+                    )
         self.last_event_seq = batch.last_event_seq
         for session in list(self._waiting):
             touched[session] = None
@@ -352,23 +301,6 @@ class OrderEntry:
             session.is_open_in_cluster = False
             self._perform(session, session.fix.logout(text, now_ns), now_ns)
 
-    def _on_event_while_opening(
-        self, session: ClientSession, timed: TimedEvent, sending_time: str
-    ) -> None:
-        """Keep what comes after the (possible) answer to the OpenSession, for it is numbered after
-        the answer to the Logon."""
-        event = timed.event
-        is_verdict = event[0] in {_SESSION_OPENED, _SESSION_REFUSED}
-        if is_verdict and event[2] == self.settings.gateway_id:
-            for earlier in session.held:  # the verdict before was that of an older OpenSession
-                self._on_event(session, *earlier[:2], sending_time, earlier.transact_time)
-            session.held.clear()
-            session.verdict = timed
-        elif session.verdict is not None:
-            session.held.append(timed)
-        else:
-            self._on_event(session, timed.event_seq, event, sending_time, timed.transact_time)
-
     def _on_answered(self, session: ClientSession, answered: int, now_ns: int) -> None:
         """All commands up to number `answered` have been carried out."""
         received_ns = session.forget_answered(answered)
@@ -389,7 +321,7 @@ class OrderEntry:
         session.opening = None
         if verdict is None:
             actions = session.fix.refused("The exchange did not open the session", now_ns)
-        elif verdict.event[0] == _SESSION_OPENED:
+        elif verdict.event[0] == SESSION_OPENED:
             self.counters.logons += 1
             if session.connection is not None:
                 session.connection.begin(session)
@@ -419,14 +351,8 @@ class OrderEntry:
             if session.connection is not None:
                 self._on_time_of(session, session.connection, now_ns)
             elif session.close_is_owed:
-                self._pay_close(session)
-        logon_timeout_ns = self.settings.logon_timeout_s * NS_PER_SECOND
-        for connection in list(self._connections):
-            if connection.closing_since_ns:
-                if now_ns - connection.closing_since_ns > CLOSE_TIMEOUT_S * NS_PER_SECOND:
-                    connection.abort()
-            elif connection.session is None and now_ns - connection.opened_ns > logon_timeout_ns:
-                self._refuse(connection, "no Logon came in time", now_ns)
+                self._cluster.close(session)
+        self._lobby.on_time(now_ns)
         if self.last_event_seq > self._progress.event_seq and not self._is_holding_reports:
             self._progress.write(self.last_event_seq)
 
@@ -463,8 +389,7 @@ class OrderEntry:
         for session in self.sessions.values():
             if session.fix.state is not SessionState.DISCONNECTED:
                 self._perform(session, session.fix.logout(text, now_ns), now_ns)
-        for connection in list(self._connections):
-            connection.finish(now_ns, [])
+        self._lobby.finish(now_ns)
 
     def session_facts(self) -> list[dict[str, Any]]:
         """What /sessions shows."""
@@ -474,15 +399,13 @@ class OrderEntry:
         """Something went wrong, perhaps in the middle of storing: be like a killed process from now
         on. Nothing is written, sent or taken any more; the next process goes on from the stores."""
         self._is_abandoned = True
-        for connection in list(self._connections):
-            connection.abort()
+        self._lobby.abort()
         for session in self.sessions.values():
             session.connection = None
 
     def close(self) -> None:
         """Close the stores. Everything that was sent is in them."""
-        for connection in list(self._connections):
-            connection.abort()
+        self._lobby.abort()
         for session in self.sessions.values():
             if self._is_abandoned:
                 session.store.abandon()

@@ -31,6 +31,8 @@ from gateway.fix.actions import (
     SendAdmin,
     SessionState,
 )
+from gateway.fix.inbound_gap import Early, InboundGap
+from gateway.fix.session_rules import SessionRules
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
 from protocols.fix import (
     NS_PER_SECOND,
@@ -38,7 +40,6 @@ from protocols.fix import (
     FixMessage,
     encode_body,
     format_utc_timestamp,
-    parse_utc_timestamp,
 )
 from protocols.fix_dictionary import FIX44
 from protocols.fix_validation import SessionReject, SessionRejectReason, printable
@@ -61,15 +62,13 @@ class FixSession:
         self.next_out = next_out
         self.last_sent_ns = 0
         self._gateway = gateway
-        self._tolerance_ns = gateway.sending_time_tolerance_s * NS_PER_SECOND
+        self._rules = SessionRules(client, gateway)
         self._encoder = FixEncoder(BEGIN_STRING, gateway.sender_comp_id, client.comp_id)
         self._logon: FixMessage | None = None
         self._heartbeat_ns = 0
         self._last_received_ns = 0
         self._test_sent_ns = 0  # 0: no TestRequest of ours is open
-        self._early: dict[int, tuple[FixMessage, bool]] = {}  # seq -> message, already dealt with
-        self._gap_until = 0  # the number that showed the gap; a request for it is out
-        self._gap_asked: tuple[int, int] = (0, 0)  # (next_in, time_ns) of the latest request
+        self._gap = InboundGap(gateway.max_early_messages)
 
     # ---- sending ----
 
@@ -116,8 +115,7 @@ class FixSession:
         """The connection is gone or about to go."""
         self.state = SessionState.DISCONNECTED
         self._logon = None
-        self._early.clear()
-        self._gap_until = 0
+        self._gap.forget()
         self._test_sent_ns = 0
 
     # ---- logging on ----
@@ -125,7 +123,7 @@ class FixSession:
     def logon(self, message: FixMessage, now_ns: int) -> list[Action]:
         """The first message of a connection, a Logon(A) with our CompID and the client's."""
         assert self.state is SessionState.DISCONNECTED, f"{self.client.comp_id} is {self.state}"
-        problem = self._logon_problem(message, now_ns)
+        problem = self._rules.logon_problem(message, now_ns)
         if problem is not None:
             return self._end(problem, now_ns)
         return self._ask_to_open(message, now_ns)
@@ -135,33 +133,6 @@ class FixSession:
         self._logon = message
         self._last_received_ns = now_ns
         return [Open(message.get(141) == "Y")]
-
-    def _logon_problem(self, message: FixMessage, now_ns: int) -> str | None:
-        """The first reason why a Logon cannot be accepted."""
-        if message.begin_string != BEGIN_STRING:
-            return f"BeginString(8) {printable(message.begin_string)} is not {BEGIN_STRING}"
-        reject = FIX44.validate(message)
-        if reject is not None:
-            return reject.text
-        get = message.get
-        sent_ns = parse_utc_timestamp(get(52) or "")
-        if sent_ns is None or abs(now_ns - sent_ns) > self._tolerance_ns:
-            return self._inaccurate(message, now_ns)
-        if get(98) != "0":
-            return f"EncryptMethod(98) {get(98)} is not supported; use 0 (none)"
-        low, high = self._gateway.heartbeat_min_s, self._gateway.heartbeat_max_s
-        if not low <= int(get(108) or 0) <= high:
-            return f"HeartBtInt(108) {get(108)} is not between {low} and {high} seconds"
-        client = self.client
-        if client.username is not None and get(553) != client.username:
-            return "Username(553) and Password(554) do not match this CompID"
-        if client.password is not None and get(554) != client.password:
-            return "Username(553) and Password(554) do not match this CompID"
-        if get(141) == "Y" and int(get(34) or 0) != 1:
-            return f"ResetSeqNumFlag(141)=Y needs MsgSeqNum(34) 1, not {get(34)}"
-        if get(141) == "Y" and int(get(789) or 1) != 1:
-            return f"ResetSeqNumFlag(141)=Y needs NextExpectedMsgSeqNum(789) 1, not {get(789)}"
-        return None
 
     def refused(self, text: str, now_ns: int) -> list[Action]:
         """The cluster did not open the session."""
@@ -179,8 +150,7 @@ class FixSession:
         is_reset = logon.get(141) == "Y"
         if is_reset:
             self.next_in = self.next_out = 1
-            self._early.clear()
-            self._gap_until = 0
+            self._gap.forget()
             actions.append(ResetNumbers())
         else:
             self.next_in = max(self.next_in, last_msg_seq_num + 1)
@@ -202,12 +172,11 @@ class FixSession:
         answer = self._answer_logon(logon, is_reset, now_ns)
         actions.append(answer)
         if has_gap:
-            self._early[seq] = (logon, True)
+            self._gap.keep(seq, Early(logon, True))
             if expected_text is None:
                 actions.append(self._ask_for_gap(seq, now_ns))
             else:  # the client sees our 789 and sends what is missing by itself
-                self._gap_until = seq
-                self._gap_asked = (self.next_in, now_ns)
+                self._gap.asked(self.next_in, seq, now_ns)
         if expected < answer.seq:
             actions.append(Resend(expected, answer.seq))
         return actions
@@ -246,7 +215,7 @@ class FixSession:
         if len(seq_text) > 10:
             return self._end("MsgSeqNum(34) has more than 10 digits", now_ns)
         seq = int(seq_text)
-        fatal = self._header_problem(message, received_ns)
+        fatal = self._rules.header_problem(message, received_ns)
         if fatal is not None:
             if seq == self.next_in:
                 self.next_in += 1
@@ -255,7 +224,7 @@ class FixSession:
         if msg_type == SEQUENCE_RESET and get(123) != "Y":
             return self._sequence_reset(message, now_ns)
         if msg_type == LOGON and get(141) == "Y" and get(43) != "Y":
-            problem = self._logon_problem(message, received_ns)
+            problem = self._rules.logon_problem(message, received_ns)
             return self._end(problem, now_ns) if problem else self._ask_to_open(message, now_ns)
         if seq > self.next_in:
             return self._too_high(message, seq, now_ns)
@@ -265,38 +234,9 @@ class FixSession:
             return self._end(self._too_low(seq), now_ns)
         actions: list[Action] = []
         self._process(message, seq, actions, now_ns)
-        if self._early:
+        if self._gap:
             self._process_early(actions, now_ns)
         return actions
-
-    def _header_problem(self, message: FixMessage, received_ns: int) -> SessionReject | None:
-        """What is so wrong with the header that the session must end. What is missing or malformed
-        is left to the dictionary."""
-        get = message.get
-        if get(49) != self.client.comp_id or get(56) != self._gateway.sender_comp_id:
-            for tag, expected in ((49, self.client.comp_id), (56, self._gateway.sender_comp_id)):
-                found = get(tag)
-                if found != expected and found:
-                    return SessionReject(
-                        tag,
-                        SessionRejectReason.COMP_ID_PROBLEM,
-                        f"{FIX44.field_name(tag)} {printable(found)} is not {expected}",
-                    )
-        sent_ns = parse_utc_timestamp(get(52) or "")
-        if sent_ns is not None and abs(received_ns - sent_ns) > self._tolerance_ns:
-            return SessionReject(
-                52,
-                SessionRejectReason.SENDING_TIME_ACCURACY,
-                self._inaccurate(message, received_ns),
-            )
-        return None
-
-    def _inaccurate(self, message: FixMessage, now_ns: int) -> str:
-        return (
-            f"SendingTime(52) {message.get(52)} is more than"
-            f" {self._gateway.sending_time_tolerance_s} s away from our time"
-            f" {format_utc_timestamp(now_ns)}"
-        )
 
     def _too_low(self, seq: int) -> str:
         return f"MsgSeqNum(34) too low, expecting {self.next_in} but received {seq}"
@@ -304,7 +244,7 @@ class FixSession:
     def _process(self, message: FixMessage, seq: int, actions: list[Action], now_ns: int) -> None:
         """Deal with a message whose turn it is. Uses up its number."""
         self.next_in = seq + 1
-        reject = FIX44.validate(message) or self._possible_duplicate_problem(message)
+        reject = FIX44.validate(message) or self._rules.possible_duplicate_problem(message)
         if reject is not None:
             actions.append(self._reject(message, reject, now_ns))
             return
@@ -332,26 +272,6 @@ class FixSession:
             other = SessionReject(None, SessionRejectReason.OTHER, text)
             actions.append(self._reject(message, other, now_ns))
 
-    def _possible_duplicate_problem(self, message: FixMessage) -> SessionReject | None:
-        """What is wrong with PossDupFlag(43)=Y and the OrigSendingTime(122) that goes with it."""
-        get = message.get
-        if get(43) != "Y" or message.msg_type == SEQUENCE_RESET:
-            return None
-        original = get(122)
-        if original is None:
-            return SessionReject(
-                122,
-                SessionRejectReason.REQUIRED_TAG_MISSING,
-                "OrigSendingTime(122) is required with PossDupFlag(43)=Y",
-            )
-        if (parse_utc_timestamp(original) or 0) > (parse_utc_timestamp(get(52) or "") or 0):
-            return SessionReject(
-                122,
-                SessionRejectReason.SENDING_TIME_ACCURACY,
-                f"OrigSendingTime(122) {original} is later than SendingTime(52) {get(52)}",
-            )
-        return None
-
     def _answer_logout(self, now_ns: int) -> list[Action]:
         self.disconnected()
         return [self._send(LOGOUT, [], now_ns), Disconnect("the client logged out")]
@@ -375,33 +295,29 @@ class FixSession:
                 return self._answer_logout(now_ns)
             actions.append(self._resend(message, now_ns))
             is_answered = True
-        if seq not in self._early and len(self._early) < self._gateway.max_early_messages:
-            self._early[seq] = (message, is_answered)
-        if self.next_in > self._gap_until:
+        self._gap.keep(seq, Early(message, is_answered))
+        if self._gap.is_new(self.next_in):
             actions.append(self._ask_for_gap(seq, now_ns))
         return actions
 
     def _ask_for_gap(self, seq: int, now_ns: int) -> SendAdmin:
-        self._gap_until = seq
-        self._gap_asked = (self.next_in, now_ns)
+        self._gap.asked(self.next_in, seq, now_ns)
         return self._send(RESEND_REQUEST, [(7, self.next_in), (16, 0)], now_ns)
 
     def _process_early(self, actions: list[Action], now_ns: int) -> None:
         """Deal with the messages that came early and whose turn it is now."""
         while self.state is SessionState.ACTIVE:
-            found = self._early.pop(self.next_in, None)
-            if found is None:
+            early = self._gap.take(self.next_in)
+            if early is None:
                 return
-            message, is_answered = found
-            if is_answered:
+            if early.is_answered:
                 self.next_in += 1
             else:
-                self._process(message, self.next_in, actions, now_ns)
+                self._process(early.message, self.next_in, actions, now_ns)
 
     def _jump(self, new_seq: int) -> None:
         self.next_in = new_seq
-        for seq in [seq for seq in self._early if seq < new_seq]:
-            del self._early[seq]
+        self._gap.skip_to(new_seq)
 
     def _sequence_reset(self, message: FixMessage, now_ns: int) -> list[Action]:
         """SequenceReset in reset mode: its own number does not matter."""
@@ -448,12 +364,8 @@ class FixSession:
             self._test_sent_ns = now_ns
             test_id = f"TEST-{format_utc_timestamp(now_ns)}"
             actions.append(self._send(TEST_REQUEST, [(112, test_id)], now_ns))
-        asked_from, asked_ns = self._gap_asked
-        if (
-            self._gap_until >= self.next_in == asked_from
-            and now_ns - asked_ns >= self._heartbeat_ns
-        ):
-            actions.append(self._ask_for_gap(self._gap_until, now_ns))
+        if self._gap.is_overdue(self.next_in, now_ns, self._heartbeat_ns):
+            actions.append(self._ask_for_gap(self._gap.until, now_ns))
         if now_ns - self.last_sent_ns >= self._heartbeat_ns:
             actions.append(self._send(HEARTBEAT, [], now_ns))
         return actions

@@ -95,7 +95,7 @@ def kill(gateway):
     entry = gateway._order_entry
     gateway._cluster.kill()
     entry.on_batch = entry.on_time = lambda *_: None
-    for connection in list(entry._connections):
+    for connection in list(entry._lobby.connections):
         transport, connection._transport = connection._transport, None
         connection.session = None
         connection.closing_since_ns = 1

@@ -1,0 +1,107 @@
+"""What the session protocol has to say against a Logon, a header or a possible duplicate.
+
+Each function of SessionRules looks at one message and returns the first thing that is wrong with
+it, or None; nothing is kept from one message to the next. Source: FIX 4.4, volume 2.
+"""
+
+from __future__ import annotations
+
+from gateway.fix.actions import BEGIN_STRING, SEQUENCE_RESET
+from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
+from protocols.fix import NS_PER_SECOND, FixMessage, format_utc_timestamp, parse_utc_timestamp
+from protocols.fix_dictionary import FIX44
+from protocols.fix_validation import SessionReject, SessionRejectReason, printable
+
+WRONG_CREDENTIALS = "Username(553) and Password(554) do not match this CompID"
+
+
+class SessionRules:
+    """The rules for one client of one gateway."""
+
+    def __init__(self, client: FixSessionSettings, gateway: FixGatewaySettings) -> None:
+        self._client = client
+        self._gateway = gateway
+        self._tolerance_ns = gateway.sending_time_tolerance_s * NS_PER_SECOND
+
+    def logon_problem(self, message: FixMessage, now_ns: int) -> str | None:
+        """The first reason why a Logon cannot be accepted, as a sentence for Text(58)."""
+        if message.begin_string != BEGIN_STRING:
+            return f"BeginString(8) {printable(message.begin_string)} is not {BEGIN_STRING}"
+        reject = FIX44.validate(message)
+        if reject is not None:
+            return reject.text
+        get = message.get
+        if not self._is_accurate(get(52) or "", now_ns):
+            return self._inaccurate(message, now_ns)
+        if get(98) != "0":
+            return f"EncryptMethod(98) {get(98)} is not supported; use 0 (none)"
+        low, high = self._gateway.heartbeat_min_s, self._gateway.heartbeat_max_s
+        if not low <= int(get(108) or 0) <= high:
+            return f"HeartBtInt(108) {get(108)} is not between {low} and {high} seconds"
+        if not self._are_credentials_right(message):
+            return WRONG_CREDENTIALS
+        if get(141) == "Y" and int(get(34) or 0) != 1:
+            return f"ResetSeqNumFlag(141)=Y needs MsgSeqNum(34) 1, not {get(34)}"
+        if get(141) == "Y" and int(get(789) or 1) != 1:
+            return f"ResetSeqNumFlag(141)=Y needs NextExpectedMsgSeqNum(789) 1, not {get(789)}"
+        return None
+
+    def _are_credentials_right(self, message: FixMessage) -> bool:
+        client = self._client
+        if client.username is not None and message.get(553) != client.username:
+            return False
+        return client.password is None or message.get(554) == client.password
+
+    def header_problem(self, message: FixMessage, received_ns: int) -> SessionReject | None:
+        """What is so wrong with the header that the session must end. What is missing or malformed
+        is left to the dictionary."""
+        get = message.get
+        ours, theirs = self._gateway.sender_comp_id, self._client.comp_id
+        if get(49) != theirs or get(56) != ours:
+            for tag, expected in ((49, theirs), (56, ours)):
+                found = get(tag)
+                if found != expected and found:
+                    return SessionReject(
+                        tag,
+                        SessionRejectReason.COMP_ID_PROBLEM,
+                        f"{FIX44.field_name(tag)} {printable(found)} is not {expected}",
+                    )
+        sent_ns = parse_utc_timestamp(get(52) or "")
+        if sent_ns is not None and abs(received_ns - sent_ns) > self._tolerance_ns:
+            return SessionReject(
+                52,
+                SessionRejectReason.SENDING_TIME_ACCURACY,
+                self._inaccurate(message, received_ns),
+            )
+        return None
+
+    def _is_accurate(self, sending_time: str, now_ns: int) -> bool:
+        sent_ns = parse_utc_timestamp(sending_time)
+        return sent_ns is not None and abs(now_ns - sent_ns) <= self._tolerance_ns
+
+    def _inaccurate(self, message: FixMessage, now_ns: int) -> str:
+        return (
+            f"SendingTime(52) {message.get(52)} is more than"
+            f" {self._gateway.sending_time_tolerance_s} s away from our time"
+            f" {format_utc_timestamp(now_ns)}"
+        )
+
+    def possible_duplicate_problem(self, message: FixMessage) -> SessionReject | None:
+        """What is wrong with PossDupFlag(43)=Y and the OrigSendingTime(122) that goes with it."""
+        get = message.get
+        if get(43) != "Y" or message.msg_type == SEQUENCE_RESET:
+            return None
+        original = get(122)
+        if original is None:
+            return SessionReject(
+                122,
+                SessionRejectReason.REQUIRED_TAG_MISSING,
+                "OrigSendingTime(122) is required with PossDupFlag(43)=Y",
+            )
+        if (parse_utc_timestamp(original) or 0) > (parse_utc_timestamp(get(52) or "") or 0):
+            return SessionReject(
+                122,
+                SessionRejectReason.SENDING_TIME_ACCURACY,
+                f"OrigSendingTime(122) {original} is later than SendingTime(52) {get(52)}",
+            )
+        return None
