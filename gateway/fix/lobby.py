@@ -57,9 +57,7 @@ class Lobby:
             self.refuse(connection, "the first message is not a Logon", now_ns)
             return None
         if session is None or message.get(56) != self._settings.sender_comp_id:
-            target = message.get(56) or ""
-            text = f"no session {printable(comp_id)} to {printable(target)}"
-            self.refuse(connection, text, now_ns)
+            self.refuse(connection, self._why_unknown(comp_id, message.get(56) or ""), now_ns)
             return None
         if session.connection is not None:
             self.refuse(connection, f"{comp_id} is connected already", now_ns)
@@ -67,6 +65,12 @@ class Lobby:
         connection.session = session
         session.connection = connection
         return session
+
+    def _why_unknown(self, comp_id: str, target: str) -> str:
+        belongs_to = self._settings.elsewhere.get(comp_id)
+        if belongs_to is not None and target == self._settings.sender_comp_id:
+            return f"{comp_id} belongs to {belongs_to}"
+        return f"no session {printable(comp_id)} to {printable(target)}"
 
     def refuse(self, connection: Connection, reason: str, now_ns: int) -> None:
         """Close a connection that has no session."""
