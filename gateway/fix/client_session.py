@@ -13,7 +13,7 @@ from gateway.fix.reports import (
 )
 from gateway.fix.session import FixSession
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
-from gateway.fix.store import SessionStore
+from gateway.fix.store import Numbering, SessionStore
 from gateway.fix.translate import Notes, Sender
 from oms.events import CancelRejected, Event, EventKind, RejectReason
 
@@ -111,9 +111,9 @@ class ClientSession:
         comp_id = self.settings.comp_id
         return Sender(comp_id, self.settings.account, f"{comp_id}-{self.store.resets}-")
 
-    def reset_numbers(self, event_seq: int) -> None:
-        """Numbers begin again at 1, as event `event_seq` says."""
-        self.store.reset(event_seq)
+    def reset_numbers(self, event_seq: int, numbering: Numbering) -> None:
+        """Numbers begin again at 1; events up to `event_seq` belong to those of before."""
+        self.store.reset(event_seq, numbering)
         self.sender = self._make_sender()
 
     def send_admin(self, seq: int, frame: bytes) -> None:

@@ -193,7 +193,8 @@ class OrderEntry:
                 self._open(session, action.reset)
             elif isinstance(action, ResetNumbers):
                 assert session.verdict is not None, "numbers are reset with a SessionOpened"
-                session.reset_numbers(session.verdict.event_seq)
+                numbering = session.store.numbering._replace(is_reset_owed=False)
+                session.reset_numbers(session.verdict.event_seq, numbering)
                 if session.connection is not None:
                     session.connection.numbers_reset()
             else:
