@@ -21,8 +21,10 @@ from oms import reports
 from oms.commands import Command
 from oms.events import CancelReason, Event, EventKind, RejectReason
 from oms.order_commands import (
+    cancel_all,
     cancel_open_order,
     match_new_order,
+    refusal_of_choice,
     refusal_of_replace,
     refusal_of_session,
     replace_open_order,
@@ -34,12 +36,9 @@ from oms.state import ExchangeState
 
 HIGHEST_GROUP_ID: Final = 2**16 - 1
 
-_BUY: Final = int(Side.BUY)
-_SELL: Final = int(Side.SELL)
 _SALES: Final = (int(Side.SELL), int(Side.SELL_SHORT), int(Side.SELL_SHORT_EXEMPT))
 _USER: Final = int(CancelReason.USER)
 _REPLACE_INVALID: Final = int(CancelReason.REPLACE_INVALID)
-_MASS_CANCEL: Final = int(CancelReason.MASS_CANCEL)
 _MASS_CANCELED: Final = int(EventKind.MASS_CANCELED)
 _ORDER_ENTRY_SET: Final = int(EventKind.ORDER_ENTRY_SET)
 _NUMBERS_REPORTED: Final = int(EventKind.NUMBERS_REPORTED)
@@ -231,29 +230,19 @@ def mass_cancel(state: ExchangeState, command: Command) -> list[Event]:
         return [_unknown_session(session_name, channel, number, memo)]
     if not _use_up(session, channel, number):
         return []
-    refused: Refusal | None = None
-    if refusal:
-        refused = _gateways_refusal(refusal, found)
-    elif symbol != "" and symbol not in state.listings:
-        # Whoever misspells it must not believe that the orders are out.
-        refused = RejectReason.UNKNOWN_SYMBOL, symbol, ""
-    elif side not in (0, _BUY, _SELL):
-        refused = RejectReason.INVALID_SIDE, side, ""
+    refused = (
+        _gateways_refusal(refusal, found) if refusal else refusal_of_choice(state, symbol, side)
+    )
     if refused is not None:
         return [reports.number_rejected(session_name, channel, number, refused, memo)]
     orders = [
         order
-        for order in session.open_orders.values()
-        if symbol in ("", order.symbol)
-        and side in (0, _BUY if order.side == _BUY else _SELL)
-        and group_id in (0, order.group_id)
+        for order in session.open_orders_that_fit(symbol, side)
+        if group_id in (0, order.group_id)
         and (only_channel == -1 or _is_of_channel(order, only_channel))
     ]
     head = (_MASS_CANCELED, session_name, channel, number, symbol, len(orders), memo)
-    events: list[Event] = [head]
-    for order in orders:
-        events += _cancel(state, order, _MASS_CANCEL)
-    return events
+    return [head, *cancel_all(state, orders)]
 
 
 def set_order_entry(state: ExchangeState, command: Command) -> list[Event]:

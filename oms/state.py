@@ -38,6 +38,14 @@ class ExchangeState:
         self.listings: dict[str, Listing] = {}
         self.sessions: dict[str, Session] = {}
 
+    def session_that_asks(self, name: str, msg_seq_num: int) -> Session | None:
+        """Return the session, which remembers its highest message number; None for one that nobody
+        defined."""
+        session = self.sessions.get(name)
+        if session is not None:
+            session.last_msg_seq_num = max(session.last_msg_seq_num, msg_seq_num)
+        return session
+
     def check_invariants(self) -> None:
         """Assert everything that must be true between two commands, in O(state)."""
         for symbol, listing in self.listings.items():

@@ -22,7 +22,12 @@ from enum import IntEnum
 from typing import Any, TypeAlias
 
 from oms.events.answers import (
+    BookReported,
+    InstrumentsListed,
+    InstrumentStatusReported,
+    MarketStatusReported,
     NumbersReported,
+    OrderListed,
     OrderStatusReported,
 )
 from oms.events.codes import (
@@ -58,6 +63,7 @@ from oms.events.sessions import (
     MassCanceled,
     NumberRejected,
     OrderEntrySet,
+    OrdersCanceled,
     SessionClosed,
     SessionOpened,
     SessionRefused,
@@ -69,13 +75,17 @@ __all__ = [
     "BookDeleted",
     "BookReduced",
     "BookReplaced",
+    "BookReported",
     "CancelReason",
     "CancelRejected",
     "CancelRejectedResponseTo",
     "Event",
     "EventKind",
     "InstrumentAdded",
+    "InstrumentStatusReported",
+    "InstrumentsListed",
     "Liquidity",
+    "MarketStatusReported",
     "MassCanceled",
     "NumberRejected",
     "NumbersReported",
@@ -84,11 +94,13 @@ __all__ = [
     "OrderCanceled",
     "OrderEntrySet",
     "OrderExecuted",
+    "OrderListed",
     "OrderModified",
     "OrderReduced",
     "OrderRejected",
     "OrderReplaced",
     "OrderStatusReported",
+    "OrdersCanceled",
     "RejectReason",
     "SessionClosed",
     "SessionOpened",
@@ -122,9 +134,15 @@ class EventKind(IntEnum):
     MASS_CANCELED = 14
     ORDER_ENTRY_SET = 15
     NUMBERS_REPORTED = 16
+    ORDERS_CANCELED = 17
+    ORDER_LISTED = 18
+    INSTRUMENTS_LISTED = 19
     INSTRUMENT_ADDED = 20
     TRADING_ACTION = 21
     SYSTEM_EVENT = 22
+    INSTRUMENT_STATUS_REPORTED = 24
+    MARKET_STATUS_REPORTED = 25
+    BOOK_REPORTED = 26
     BOOK_ADDED = 30
     BOOK_REDUCED = 31
     BOOK_DELETED = 32

@@ -1,9 +1,15 @@
-"""Golden scripts of the exchange: the language in which they ask and in which it answers.
+"""Golden scripts of the exchange: the language in which they ask (exchange_answers.py: in which it
+answers).
 
     CLIENT1 buy|sell|short 100 AAPL at 100.00|market as A1 [ioc|fok|gtc] [for ACC1]
     CLIENT1 replace A1 by A2: buy 50 AAPL at 100.10 [gtc]
     CLIENT1 cancel A1 by C1: buy AAPL
+    CLIENT1 cancel all by M1[: AAPL] [buy|sell|short]
     CLIENT1 query A1
+    CLIENT1 lists orders as R1[: AAPL] [buy|sell|short] [after 7]
+    CLIENT1 lists instruments as R1[: AAPL]
+    CLIENT1 status as R1: AAPL|market
+    CLIENT1 book as R1: AAPL [depth 3]
     CLIENT1 number 1 [in 3]: buy 100 AAPL at 100.00|market [ioc] [group 7] [refused WHY found]
     CLIENT1 replace number 1 by 2 [in 3]: 50 at 100.10|market [ioc] [refused WHY found]
     CLIENT1 reduce number 1 [in 3] to 50
@@ -26,8 +32,11 @@ from __future__ import annotations
 import ast
 import re
 
+from exchange_answers import SIDES, TIMES_IN_FORCE, describe
+
 from oms.commands import (
     CancelOrder,
+    CancelOrders,
     CloseSession,
     CommandKind,
     EnterNumberedOrder,
@@ -37,25 +46,21 @@ from oms.commands import (
     MassCancel,
     ModifyNumberedOrder,
     OpenSession,
+    QueryBook,
+    QueryInstruments,
+    QueryInstrumentStatus,
+    QueryMarketStatus,
     QueryNumbers,
     QueryOrder,
+    QueryOrders,
     ReduceNumberedOrder,
     ReplaceNumberedOrder,
     ReplaceOrder,
     SetOrderEntry,
     SetTradingState,
 )
-from oms.events import (
-    CancelReason,
-    CancelRejectedResponseTo,
-    EventKind,
-    Liquidity,
-    OrdStatus,
-    RejectReason,
-    SystemEventCode,
-    TradingState,
-)
-from oms.price import format_price, parse_price
+from oms.events import RejectReason, TradingState
+from oms.price import parse_price
 from oms.state_machine import ExchangeStateMachine
 
 MARKET = LoadReferenceData(
@@ -67,10 +72,6 @@ MARKET = LoadReferenceData(
     (("ACC1", "FIRM1", 10_000, 200_000_0000), ("ACC2", "FIRM2", 10_000, 200_000_0000)),
     (("CLIENT1", "ACC1"), ("CLIENT2", "ACC2")),
 )
-SIDES = {"buy": 1, "sell": 2, "short": 5, "exempt": 6}
-SIDE_WORDS = {value: word.upper() for word, value in SIDES.items()}
-TIMES_IN_FORCE = {"day": 0, "gtc": 1, "ioc": 3, "fok": 4}
-TIF_WORDS = {value: word.upper() for word, value in TIMES_IN_FORCE.items()}
 
 NAMES = r"(?P<session>\S+)"
 TERMS = (
@@ -81,6 +82,8 @@ CHANNEL = r"(?: in (?P<channel>\d+))?"
 NUMBER = rf"(?P<number>\d+){CHANNEL}"
 PRICE = r"(?P<price>market|at \S+)(?: (?P<tif>day|gtc|ioc|fok))?"
 GROUP = r"(?: group (?P<group>-?\d+))?"
+REQUEST = r" as (?P<request>[^\s:]+)"
+CHOICE = r"(?:: (?P<symbol>[A-Z]+))?(?: (?P<side>buy|sell|short))?"
 REFUSED = r"(?: refused (?P<why>[A-Z_]+) (?P<found>\S+))?(?: memo (?P<memo>\S+))?"
 COMMANDS = {
     "enter": re.compile(rf"{NAMES} {TERMS}"),
@@ -104,6 +107,11 @@ COMMANDS = {
     "order_entry": re.compile(rf"{NAMES} order entry (?P<switch>on|off) {NUMBER}{REFUSED}"),
     "numbers": re.compile(rf"{NAMES} numbers{CHANNEL}"),
     "query": re.compile(rf"{NAMES} query (?P<name>\S+)"),
+    "cancel_all": re.compile(rf"{NAMES} cancel all by (?P<new>\S+?){CHOICE}"),
+    "orders": re.compile(rf"{NAMES} lists orders{REQUEST}{CHOICE}(?: after (?P<after>\d+))?"),
+    "instruments": re.compile(rf"{NAMES} lists instruments{REQUEST}(?:: (?P<symbol>[A-Z]+))?"),
+    "status": re.compile(rf"{NAMES} status{REQUEST}: (?P<symbol>\S+)"),
+    "book": re.compile(rf"{NAMES} book{REQUEST}: (?P<symbol>\S+)(?: depth (?P<depth>\d+))?"),
     "open": re.compile(
         rf"open {NAMES} on (?P<gateway>\S+)(?P<cod> cancel-on-disconnect)?(?P<reset> reset)?"
     ),
@@ -195,6 +203,31 @@ class ScriptPlayer:
         number = self._next_msg_seq_num(session)
         return QueryOrder(CommandKind.QUERY_ORDER, session, number, name, "AAPL", 1)
 
+    def _cancel_all(self, session, new, symbol, side) -> CancelOrders:
+        number, side = self._next_msg_seq_num(session), SIDES[side] if side else 0
+        kind = CommandKind.CANCEL_ORDERS
+        return CancelOrders(kind, session, number, new, symbol or "", side)
+
+    def _orders(self, session, request, symbol, side, after) -> QueryOrders:
+        number, side = self._next_msg_seq_num(session), SIDES[side] if side else 0
+        kind, after = CommandKind.QUERY_ORDERS, int(after or 0)
+        return QueryOrders(kind, session, number, request, symbol or "", side, after)
+
+    def _instruments(self, session, request, symbol) -> QueryInstruments:
+        number, kind = self._next_msg_seq_num(session), CommandKind.QUERY_INSTRUMENTS
+        return QueryInstruments(kind, session, number, request, symbol or "")
+
+    def _status(self, session, request, symbol) -> QueryInstrumentStatus | QueryMarketStatus:
+        number = self._next_msg_seq_num(session)
+        if symbol == "market":
+            return QueryMarketStatus(CommandKind.QUERY_MARKET_STATUS, session, number, request)
+        kind = CommandKind.QUERY_INSTRUMENT_STATUS
+        return QueryInstrumentStatus(kind, session, number, request, symbol)
+
+    def _book(self, session, request, symbol, depth) -> QueryBook:
+        number, kind = self._next_msg_seq_num(session), CommandKind.QUERY_BOOK
+        return QueryBook(kind, session, number, request, symbol, int(depth or 0))
+
     def _number(self, session, channel, number, group, why, found, memo, **terms):
         return EnterNumberedOrder(
             CommandKind.ENTER_NUMBERED_ORDER,
@@ -274,142 +307,3 @@ class ScriptPlayer:
 def refused(why, found, memo) -> tuple:
     """The end of a numbered command: refusal, found, memo."""
     return (RejectReason[why] if why else 0, found or "", (memo or "").encode())
-
-
-def describe(event: tuple) -> str:
-    """One event in the words of a trader. Private events begin with the session, market data
-    with `feed`."""
-    kind = EventKind(event[0])
-    return DESCRIPTIONS[kind](*event[1:])
-
-
-def remembering(memo: tuple) -> str:
-    """The memo of a numbered request; that of another is not even empty."""
-    return f", memo {memo[0].decode()}" if memo and memo[0] else ""
-
-
-def number_of(channel: int, number: int) -> str:
-    """A number as a script says it."""
-    return f"number {number} in {channel}" if channel else f"number {number}"
-
-
-def order_state(name, order_id, account, symbol, side, order_type, tif, quantity, price, *rest):
-    """The terms of an order, then its state."""
-    cum, leaves, value, status, number = rest
-    limit = f"at {format_price(price)}" if order_type == 2 else "market"
-    traded = f" (average {format_price(value // cum)})" if cum else ""
-    return (
-        f"order {order_id} {account} {SIDE_WORDS[side]} {quantity} {symbol} {limit}"
-        f" {TIF_WORDS[tif]}: {OrdStatus(status).name}, cum {cum}{traded}, leaves {leaves},"
-        f" reference {number}"
-    )
-
-
-def because(reason, found, limit) -> str:
-    """A refusal with its facts."""
-    allowed = f", limit {limit}" if limit != "" else ""
-    return f"{RejectReason(reason).name}: found {found}{allowed}"
-
-
-def describe_executed(owner, name, *fields):
-    *order, quantity, price, match_number, liquidity = fields
-    return (
-        f"{owner} {name} executed {quantity} at {format_price(price)}, match {match_number}"
-        f" {Liquidity(liquidity).name}, {order_state(name, *order)}"
-    )
-
-
-def describe_canceled(owner, name, *fields):
-    *order, orig, quantity, reason = fields
-    asked = f"{name} canceled {orig}" if orig else f"{name} canceled by the exchange"
-    reason_name = CancelReason(reason).name
-    return f"{owner} {asked}: {quantity} taken out, {reason_name}, {order_state(name, *order)}"
-
-
-def describe_rejected(owner, name, *fields):
-    *order, reason, found, limit = fields[:16]
-    assert order[0] == order[-1] == 0, "a rejected order has a number"
-    assert order[-2] == OrdStatus.REJECTED
-    why = because(reason, found, limit)
-    return f"{owner} {name} rejected, {why}{remembering(fields[16:])}"
-
-
-def describe_cancel_rejected(
-    owner, name, orig, order_id, account, symbol, status, response_to, reason, found, limit
-):
-    word = CancelRejectedResponseTo(response_to).name.lower()
-    state = f"order {order_id} {account} {symbol} is {OrdStatus(status).name}"
-    if status == OrdStatus.REJECTED:
-        assert order_id == 0, "an order that is not there has a number"
-        state = "there is no such order"
-    return f"{owner} {name} may not {word} {orig}, {because(reason, found, limit)}; {state}"
-
-
-def describe_status(owner, name, order_id, *fields):
-    if order_id == 0:
-        return f"{owner} {name} is unknown"
-    return f"{owner} {name} is {order_state(name, order_id, *fields)}"
-
-
-DESCRIPTIONS = {
-    EventKind.ORDER_ACCEPTED: lambda owner, name, *order: (
-        f"{owner} {name} accepted, {order_state(name, *order[:13])}{remembering(order[13:])}"
-    ),
-    EventKind.ORDER_EXECUTED: describe_executed,
-    EventKind.ORDER_CANCELED: describe_canceled,
-    EventKind.ORDER_REPLACED: lambda owner, name, *order: (
-        f"{owner} {name} replaced {order[13]}, {order_state(name, *order[:13])}"
-        f"{remembering(order[14:])}"
-    ),
-    EventKind.ORDER_REJECTED: describe_rejected,
-    EventKind.CANCEL_REJECTED: describe_cancel_rejected,
-    EventKind.ORDER_STATUS_REPORTED: describe_status,
-    EventKind.ORDER_REDUCED: lambda owner, name, *order: (
-        f"{owner} {name} reduced by {order[-1]}, {order_state(name, *order[:-1])}"
-    ),
-    EventKind.ORDER_MODIFIED: lambda owner, name, *order: (
-        f"{owner} {name} modified, {order[-1]} taken off, {order_state(name, *order[:-1])}"
-    ),
-    EventKind.NUMBER_REJECTED: lambda owner, channel, number, reason, found, memo: (
-        f"{owner} {number_of(channel, number)} rejected, {because(reason, found, '')}"
-        f"{remembering((memo,))}"
-    ),
-    EventKind.MASS_CANCELED: lambda owner, channel, number, symbol, canceled, memo: (
-        f"{owner} {number_of(channel, number)} cancels {canceled} orders in {symbol or 'all'}"
-        f"{remembering((memo,))}"
-    ),
-    EventKind.ORDER_ENTRY_SET: lambda owner, channel, number, enabled, memo: (
-        f"{owner} {number_of(channel, number)}: order entry {'on' if enabled else 'off'}"
-        f"{remembering((memo,))}"
-    ),
-    EventKind.NUMBERS_REPORTED: lambda owner, channel, number: (
-        f"{owner} may use {number_of(channel, number)} next"
-    ),
-    EventKind.SESSION_OPENED: lambda owner, gateway, last: (
-        f"{owner} opened on {gateway}, last message {last}"
-    ),
-    EventKind.SESSION_CLOSED: lambda owner, gateway, canceled: (
-        f"{owner} closed on {gateway}, {canceled} orders canceled"
-    ),
-    EventKind.SESSION_REFUSED: lambda owner, gateway, reason: (
-        f"{owner} refused on {gateway}, {RejectReason(reason).name}"
-    ),
-    EventKind.INSTRUMENT_ADDED: lambda _, symbol, locate, lot, tick, price: (
-        f"feed: instrument {locate} {symbol}, lot {lot}, tick {format_price(tick)},"
-        f" reference {format_price(price)}"
-    ),
-    EventKind.TRADING_ACTION: lambda _, symbol, locate, state, reason: (
-        f"feed: instrument {locate} {symbol} is {TradingState(state).name} {reason}".rstrip()
-    ),
-    EventKind.SYSTEM_EVENT: lambda _, code: f"feed: {SystemEventCode(code).name}",
-    EventKind.BOOK_ADDED: lambda _, locate, number, side, quantity, price: (
-        f"feed {locate}: add {number} {SIDE_WORDS[side]} {quantity} at {format_price(price)}"
-    ),
-    EventKind.BOOK_REDUCED: lambda _, locate, number, quantity: (
-        f"feed {locate}: reduce {number} by {quantity}"
-    ),
-    EventKind.BOOK_DELETED: lambda _, locate, number: f"feed {locate}: delete {number}",
-    EventKind.BOOK_REPLACED: lambda _, locate, old, new, quantity, price: (
-        f"feed {locate}: replace {old} by {new} with {quantity} at {format_price(price)}"
-    ),
-}
