@@ -259,6 +259,9 @@ def _check_sessions(config: Config) -> None:
             raise ConfigError(where, f"{named[folded]} has this name, too", "OUCH1")
         named[folded] = where
     for session in config.fix_sessions:
+        if session.password and session.password_hash is not None:
+            where = f"fix_sessions.{session.comp_id}.password"
+            raise ConfigError(where, "is set, and password_hash is set, too", '""')
         if session.gateway not in config.fix_gateway_ids:
             where = f"fix_sessions.{session.comp_id}.gateway"
             count = len(config.fix_gateway_ids)

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from exchange.config_keys import FLAG, PRICE, integer, key, text
+from exchange.config_keys import FLAG, PRICE, Kind, integer, key, text, toml_text
 from exchange.config_sections import COMP_ID
+from gateway.fix.passwords import PasswordHash
 
 LARGEST_QUANTITY = 999_999
 LARGEST_VALUE = 10**15
 
 _SYMBOL = text(8, "AAPL")
 _ACCOUNT = text(12, "ACC1")
+
+
+def _read_password_hash(value: Any) -> PasswordHash | None:
+    if not isinstance(value, str):
+        raise ValueError
+    return PasswordHash.parse(value) if value else None
+
+
+_PASSWORD_HASH = Kind(
+    _read_password_hash,
+    'what `exchange hash-password` prints, or ""',
+    '"scrypt$16384$8$1$2f...$9c..."',
+    lambda value: toml_text("" if value is None else value),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +74,15 @@ class FixSessionSection:
         "", text(64, "trader1", may_be_empty=True), 'Username(553) to be checked; "" checks none.'
     )
     password: str = key(
-        "", text(64, "secret", may_be_empty=True), "Password(554) to be checked with it."
+        "",
+        text(64, "secret", may_be_empty=True),
+        "Password(554) to be checked, in clear: for tests on one machine.",
+    )
+    password_hash: PasswordHash | None = key(
+        None,
+        _PASSWORD_HASH,
+        "The same as `exchange hash-password` prints it; who does not know the password gets no "
+        "answer.",
     )
     cancel_on_disconnect: bool = key(
         False, FLAG, "Cancel the session's open orders when its connection ends."

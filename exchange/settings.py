@@ -160,6 +160,7 @@ def fix_gateway_settings(config: Config, number: int = 1) -> FixGatewaySettings:
             account=item.account,
             username=item.username or None,
             password=item.password or None,
+            password_hash=item.password_hash,
             cancel_on_disconnect=item.cancel_on_disconnect,
         )
         for item in config.fix_sessions

@@ -61,7 +61,7 @@ def _register_live(cli: click.Group) -> None:
     @config_option
     @json_option
     def hash_command(config: Config, as_json: bool) -> int:
-        """Compare the state of all nodes at the same place of the log.
+        """Compare the state of all nodes at one place of the log.
 
         The table has the first 16 digits of each hash, --json all 64. Exit 1 when a node differs
         or does not answer.
@@ -91,7 +91,7 @@ def _register_live(cli: click.Group) -> None:
     @config_option
     @json_option
     def sessions(config: Config, as_json: bool) -> None:
-        """Show the FIX and OUCH sessions: state, next sequence numbers.
+        """Show the FIX and OUCH sessions: state, next numbers.
 
         An OUCH session that several gateways serve is shown as the one has it where it is open.
         """

@@ -8,11 +8,13 @@ learns which CompIDs exist. What is wrong with the Logon of a known client is sa
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from gateway.fix.actions import LOGON
 from gateway.fix.client_session import ClientSession
 from gateway.fix.connection import CLOSE_TIMEOUT_S, Connection
 from gateway.fix.counters import Counters
+from gateway.fix.passwords import PasswordChecks
 from gateway.fix.settings import FixGatewaySettings
 from protocols.fix import NS_PER_SECOND, FixMessage
 from protocols.fix_validation import printable
@@ -27,12 +29,17 @@ class Lobby:
         self,
         settings: FixGatewaySettings,
         sessions: dict[str, ClientSession],
+        passwords: PasswordChecks,
         counters: Counters,
+        clock_ns: Callable[[], int],
     ) -> None:
         self.connections: dict[Connection, None] = {}
         self._settings = settings
         self._sessions = sessions
         self._counters = counters
+        self._clock_ns = clock_ns
+        self._passwords = passwords
+        self._checking: dict[Connection, None] = {}
 
     def enter(self, connection: Connection, now_ns: int) -> None:
         """A new connection. One too many is closed at once."""
@@ -45,12 +52,17 @@ class Lobby:
     def leave(self, connection: Connection) -> None:
         """The socket is gone."""
         self.connections.pop(connection, None)
+        self._checking.pop(connection, None)
+
+    def is_checking(self, connection: Connection) -> bool:
+        """Whether the password in its Logon is being checked: admit() is to be asked again."""
+        return connection in self._checking
 
     def admit(
         self, connection: Connection, message: FixMessage, now_ns: int
     ) -> ClientSession | None:
         """The first message: it must be a Logon of a client that is not connected, for whom the
-        connection is bound to its session. None: refused."""
+        connection is bound to its session. None: refused, or its password is being checked."""
         comp_id = message.get(49) or ""
         session = self._sessions.get(comp_id)
         if message.msg_type != LOGON:
@@ -62,9 +74,38 @@ class Lobby:
         if session.connection is not None:
             self.refuse(connection, f"{comp_id} is connected already", now_ns)
             return None
+        if not self._is_password_known(connection, session, message, now_ns):
+            return None
         connection.session = session
         session.connection = connection
         return session
+
+    def _is_password_known(
+        self, connection: Connection, session: ClientSession, message: FixMessage, now_ns: int
+    ) -> bool:
+        """True when the password is right, or none is asked for. Otherwise it is looked into, and
+        whoever does not know it is refused without an answer, which would use up a number."""
+        comp_id, stored = session.settings.comp_id, session.settings.password_hash
+        password = message.get(554) or ""
+        if stored is None or self._passwords.knows(comp_id, password):
+            return True
+        if not self._passwords.start(
+            comp_id, stored, password, lambda is_right: self._checked(connection, comp_id, is_right)
+        ):
+            self.refuse(connection, f"passwords of {comp_id} come too fast", now_ns)
+            return False
+        self._checking[connection] = None
+        return False
+
+    def _checked(self, connection: Connection, comp_id: str, is_right: bool) -> None:
+        """A password has been checked: look at the Logon again, or say no."""
+        if connection not in self._checking:
+            return  # it is gone
+        del self._checking[connection]
+        if is_right:
+            connection.drain()
+        elif not connection.closing_since_ns:
+            self.refuse(connection, f"the password is not that of {comp_id}", self._clock_ns())
 
     def _why_unknown(self, comp_id: str, target: str) -> str:
         belongs_to = self._settings.elsewhere.get(comp_id)

@@ -36,6 +36,7 @@ from gateway.fix.cluster_sessions import SESSION_OPENED, ClusterSessions
 from gateway.fix.connection import Connection
 from gateway.fix.counters import Counters
 from gateway.fix.lobby import Lobby
+from gateway.fix.passwords import PasswordChecks, RunAside
 from gateway.fix.reports import REPORTED_KINDS, Facts, reject_text
 from gateway.fix.settings import FixGatewaySettings
 from gateway.fix.store import ProgressFile, SessionStore
@@ -63,9 +64,13 @@ class OrderEntry:
         *,
         clock_ns: Callable[[], int],
         call_soon: Callable[[Callable[[], None]], object],
+        run_aside: RunAside | None = None,
         observe_latency_ns: Callable[[int], None] = lambda latency_ns: None,
     ) -> None:
-        """Opens the stores. Raises StoreError when one of them cannot be used."""
+        """Opens the stores. Raises StoreError when one of them cannot be used.
+
+        `run_aside` does what would stop the loop; without it that is done a turn of the loop later.
+        """
         self.settings = settings
         self.clock_ns = clock_ns
         self.call_soon = call_soon
@@ -85,7 +90,13 @@ class OrderEntry:
             path = settings.data_dir / f"{quote(comp_id, safe='')}.store"
             store = SessionStore(path, sync=settings.store_sync)
             self.sessions[comp_id] = ClientSession(session_settings, settings, store)
-        self._lobby = Lobby(settings, self.sessions, self.counters)
+        if run_aside is None:
+
+            def run_aside(work: Callable[[], bool], done: Callable[[bool], None]) -> None:
+                call_soon(lambda: done(work()))
+
+        passwords = PasswordChecks(clock_ns, run_aside)
+        self._lobby = Lobby(settings, self.sessions, passwords, self.counters, clock_ns)
 
     @property
     def from_event_seq(self) -> int:
@@ -157,7 +168,7 @@ class OrderEntry:
         session = self._lobby.admit(connection, message, now_ns)
         if session is not None:
             self._perform(session, session.fix.logon(message, now_ns), now_ns)
-        return True
+        return not self._lobby.is_checking(connection)
 
     def _unbind(self, session: ClientSession, reason: str) -> None:
         """After the end of a connection: the session stays, the cluster is told."""

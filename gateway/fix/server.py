@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from prometheus_client import CollectorRegistry
 
@@ -13,6 +15,8 @@ from gateway.fix.metrics import new_metrics, show
 from gateway.fix.order_entry import OrderEntry
 from gateway.fix.settings import FixGatewaySettings
 from gateway.process import ClusterFactory, GatewayProcess
+
+_THREADS = 2
 
 
 class FixGateway(GatewayProcess):
@@ -27,6 +31,8 @@ class FixGateway(GatewayProcess):
         self.settings = settings
         self._metrics = new_metrics()
         self._fix: OrderEntry
+        # scrypt keeps a core busy: never all those of the machine.
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="passwords")
 
     @property
     def _owners(self) -> list[str]:
@@ -41,10 +47,25 @@ class FixGateway(GatewayProcess):
             self.settings,
             clock_ns=time.time_ns,
             call_soon=loop.call_soon,
+            run_aside=self._run_aside,
             observe_latency_ns=self._metrics.observe_latency_ns,
         )
         show(self._metrics, self._fix)
         return self._fix
+
+    def _run_aside(self, work: Callable[[], bool], done: Callable[[bool], None]) -> None:
+        """In a thread; what is not done when the gateway closes is never done."""
+
+        def tell(finished: asyncio.Future[bool]) -> None:
+            if not finished.cancelled():
+                done(finished.result())
+
+        asyncio.get_running_loop().run_in_executor(self._threads, work).add_done_callback(tell)
+
+    async def close(self) -> None:
+        """Also ends the threads."""
+        await super().close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _connection(self) -> asyncio.Protocol:
         return Connection(self._fix)

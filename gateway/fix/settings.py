@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster.settings import Address
+from gateway.fix.passwords import PasswordHash
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class FixSessionSettings:
     """Username(553) that the Logon must carry; None: it is not looked at."""
     password: str | None = None
     """Password(554) that the Logon must carry; None: it is not looked at."""
+    password_hash: PasswordHash | None = None
+    """The same as a hash: who does not know the password gets no answer."""
     cancel_on_disconnect: bool = False
     """Whether open orders are canceled when the connection ends."""
 

@@ -12,6 +12,7 @@ from cluster.settings import Address, Durability, TlsSettings
 from exchange.config import Config, load, parse
 from exchange.config_keys import ConfigError
 from exchange.config_text import default_text, write_exchange_folder
+from exchange.config_warnings import warnings
 from exchange.settings import (
     feed_settings,
     fix_gateway_settings,
@@ -27,6 +28,8 @@ from oms.reference_data import Account, Instrument, SessionDefinition
 def parse_text(text: str) -> Config:
     return parse(tomllib.loads(text))
 
+
+HASH = "scrypt$16$1$1$000102030405060708090a0b0c0d0e0f$" + "00" * 32
 
 MISTAKES = [
     # (the file, what the message must say)
@@ -68,6 +71,15 @@ MISTAKES = [
     (
         "[[fix_sessions]]\ncomp_id = 'X'\naccount = 'ACC1'\ngateway = 2",
         ["fix_sessions.X.gateway", "2 is not a FIX gateway 1..1"],
+    ),
+    (
+        "[[fix_sessions]]\ncomp_id = 'X'\naccount = 'ACC1'\npassword_hash = 'secret'",
+        ["fix_sessions[1].password_hash", "'secret'", "exchange hash-password"],
+    ),
+    (
+        f"[[fix_sessions]]\ncomp_id = 'X'\naccount = 'ACC1'\npassword = 'x'\n"
+        f"password_hash = '{HASH}'",
+        ["fix_sessions.X.password", "password_hash is set, too"],
     ),
     ("[addresses]\nfix = ['a:1', 'a:2']", ["addresses.fix_http", "1 addresses", "has 2"]),
     ("[[fix_sessions]]\ncomp_id = 'X'\naccount = 'NO'", ["fix_sessions.X", "'NO'", "accounts"]),
@@ -262,6 +274,19 @@ def test_a_single_gateway_needs_no_list() -> None:
 def test_an_empty_password_means_that_none_is_checked() -> None:
     session = fix_gateway_settings(Config()).sessions["CLIENT1"]
     assert (session.username, session.password) == (None, None)
+
+
+def test_a_password_in_clear_is_for_one_machine() -> None:
+    session = "[[fix_sessions]]\ncomp_id = 'A'\naccount = 'ACC1'\n"
+    in_clear = session + "password = 'secret'\n"
+    assert warnings(parse_text(in_clear)) == []
+    open_to_all = "[addresses]\nfix = '10.0.0.1:9001'\n"
+    (sentence,) = warnings(parse_text(open_to_all + in_clear))
+    assert "in clear for A" in sentence
+    assert "gateway-fix listens on 10.0.0.1" in sentence
+    config = parse_text(open_to_all + session + f"password_hash = '{HASH}'\n")
+    assert warnings(config) == []
+    assert str(fix_gateway_settings(config).sessions["A"].password_hash) == HASH
 
 
 def test_the_file_of_the_containers_is_right() -> None:
