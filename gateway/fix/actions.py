@@ -15,6 +15,7 @@ REJECT = "3"
 SEQUENCE_RESET = "4"
 LOGOUT = "5"
 LOGON = "A"
+NEWS = "B"
 ADMIN_MSG_TYPES = frozenset(
     (HEARTBEAT, TEST_REQUEST, RESEND_REQUEST, REJECT, SEQUENCE_RESET, LOGOUT, LOGON)
 )
@@ -28,11 +29,13 @@ class SessionState(StrEnum):
     ACTIVE = "active"
 
 
-class SendAdmin(NamedTuple):
-    """Store and send an administrative message."""
+class Send(NamedTuple):
+    """Store and send a message of the session's own. `is_admin`: it is never sent again, a gap fill
+    stands for it."""
 
     seq: int
     frame: bytes
+    is_admin: bool = True
 
 
 class Deliver(NamedTuple):
@@ -65,4 +68,4 @@ class Disconnect(NamedTuple):
     reason: str
 
 
-Action: TypeAlias = SendAdmin | Deliver | Resend | Open | ResetNumbers | Disconnect
+Action: TypeAlias = Send | Deliver | Resend | Open | ResetNumbers | Disconnect

@@ -116,9 +116,9 @@ class ClientSession:
         self.store.reset(event_seq, numbering)
         self.sender = self._make_sender()
 
-    def send_admin(self, seq: int, frame: bytes) -> None:
-        """Store an administrative message and queue it for flush()."""
-        self.store.append_sent(seq, frame, event_seq=0, answered_seq=0, is_admin=True)
+    def send(self, seq: int, frame: bytes, *, is_admin: bool) -> None:
+        """Store a message of the session's own and queue it for flush()."""
+        self.store.append_sent(seq, frame, event_seq=0, answered_seq=0, is_admin=is_admin)
         self.frames.append(frame)
 
     def send_application(

@@ -23,7 +23,7 @@ from gateway.fix.actions import (
     Open,
     Resend,
     ResetNumbers,
-    SendAdmin,
+    Send,
     SessionState,
 )
 from gateway.fix.client_session import (
@@ -193,8 +193,8 @@ class OrderEntry:
         for action in actions:
             if isinstance(action, Deliver):
                 self._deliver(session, action, now_ns, received_ns)
-            elif isinstance(action, SendAdmin):
-                session.send_admin(action.seq, action.frame)
+            elif isinstance(action, Send):
+                session.send(action.seq, action.frame, is_admin=action.is_admin)
             elif isinstance(action, Resend):
                 connection = session.connection
                 assert connection is not None, f"{session.settings.comp_id} is not connected"

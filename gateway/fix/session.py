@@ -18,6 +18,7 @@ from gateway.fix.actions import (
     HEARTBEAT,
     LOGON,
     LOGOUT,
+    NEWS,
     REJECT,
     RESEND_REQUEST,
     SEQUENCE_RESET,
@@ -28,7 +29,7 @@ from gateway.fix.actions import (
     Open,
     Resend,
     ResetNumbers,
-    SendAdmin,
+    Send,
     SessionState,
 )
 from gateway.fix.inbound_gap import Early, InboundGap
@@ -78,21 +79,20 @@ class FixSession:
         self.next_out = seq + 1
         return seq, self._encoder.encode(msg_type, body, seq, sending_time)
 
-    def _send(self, msg_type: str, fields: list[tuple[int, object]], now_ns: int) -> SendAdmin:
+    def _send(self, msg_type: str, fields: list[tuple[int, object]], now_ns: int) -> Send:
         seq = self.next_out
         self.next_out = seq + 1
         self.last_sent_ns = now_ns
         body = encode_body(fields)
-        return SendAdmin(
-            seq, self._encoder.encode(msg_type, body, seq, format_utc_timestamp(now_ns))
-        )
+        frame = self._encoder.encode(msg_type, body, seq, format_utc_timestamp(now_ns))
+        return Send(seq, frame, msg_type in ADMIN_MSG_TYPES)
 
     def gap_fill(self, first_seq: int, new_seq: int, sending_time: str) -> bytes:
         """A SequenceReset that stands for the messages first_seq .. new_seq - 1."""
         body = f"43=Y\x01122={sending_time}\x01123=Y\x0136={new_seq}\x01"
         return self._encoder.encode(SEQUENCE_RESET, body, first_seq, sending_time)
 
-    def _reject(self, message: FixMessage, reject: SessionReject, now_ns: int) -> SendAdmin:
+    def _reject(self, message: FixMessage, reject: SessionReject, now_ns: int) -> Send:
         fields: list[tuple[int, object]] = [(45, message.get(34) or 0)]
         if reject.ref_tag is not None:
             fields.append((371, reject.ref_tag))
@@ -108,8 +108,16 @@ class FixSession:
         return [self._send(LOGOUT, [(58, text)], now_ns), Disconnect(text)]
 
     def logout(self, text: str, now_ns: int) -> list[Action]:
-        """End an active session from our side."""
-        return self._end(text, now_ns)
+        """End a session from our side, for no fault in the protocol: News(B), then the Logout.
+
+        The News is an application message: a client that did not hear it gets it at its next Logon.
+        """
+        if self.state is not SessionState.ACTIVE:
+            return self._end(text, now_ns)
+        what_becomes_of = "are canceled" if self.client.cancel_on_disconnect else "stay"
+        line = f"Open orders of this session {what_becomes_of}"
+        news = self._send(NEWS, [(148, text), (33, 1), (58, line)], now_ns)
+        return [news, *self._end(text, now_ns)]
 
     def disconnected(self) -> None:
         """The connection is gone or about to go."""
@@ -188,7 +196,7 @@ class FixSession:
         self._last_received_ns = now_ns
         self._test_sent_ns = 0
 
-    def _answer_logon(self, logon: FixMessage, is_reset: bool, now_ns: int) -> SendAdmin:
+    def _answer_logon(self, logon: FixMessage, is_reset: bool, now_ns: int) -> Send:
         fields: list[tuple[int, object]] = [(98, 0), (108, logon.get(108))]
         if is_reset:
             fields.append((141, "Y"))
@@ -300,7 +308,7 @@ class FixSession:
             actions.append(self._ask_for_gap(seq, now_ns))
         return actions
 
-    def _ask_for_gap(self, seq: int, now_ns: int) -> SendAdmin:
+    def _ask_for_gap(self, seq: int, now_ns: int) -> Send:
         self._gap.asked(self.next_in, seq, now_ns)
         return self._send(RESEND_REQUEST, [(7, self.next_in), (16, 0)], now_ns)
 

@@ -10,6 +10,8 @@
     lost                      the cluster has not heard of the gateway for too long
     forget CLIENT1            the cluster does not know this session
     kill                      the gateway is killed and started again on its stores
+    stop                      the gateway is stopped in good order and started again
+    block                     CLIENT1 reads nothing any more
     set KEY VALUE             a field of the settings (FixGatewaySettings or FixSessionSettings)
     state HALTED [SYMBOL]     the operator changes the trading state
 
@@ -132,8 +134,15 @@ class ScriptPlayer:
             elif word == "run":
                 self.cluster.run(int(rest) if rest else None)
             else:
-                steps = {"hold": self._hold, "auto": self._auto, "apply": self._apply}
-                (steps | {"kill": self.kill})[word]()
+                steps = {
+                    "hold": self._hold,
+                    "auto": self._auto,
+                    "apply": self._apply,
+                    "kill": self.kill,
+                    "stop": self._stop,
+                    "block": self._block,
+                }
+                steps[word]()
             self._settle()
         return self.output
 
@@ -167,6 +176,17 @@ class ScriptPlayer:
         self._soon.clear()
         self.transports.clear()
         self._order_entry = None
+
+    def _stop(self) -> None:
+        self.order_entry.log_out_all("The gateway is shutting down")
+        self._settle()
+        self.order_entry.close()
+        self.kill()
+
+    def _block(self) -> None:
+        protocol = self.transports["1"].protocol
+        assert protocol is not None
+        protocol.pause_writing()
 
     def _set(self, key: str, value: str) -> None:
         kinds = {field.name: field.type for field in fields(FixGatewaySettings)}
