@@ -117,7 +117,7 @@ class Cluster:
     suspect_after_ms: int = key(
         60,
         integer(10, 10_000, 60),
-        "Silence of the leader after which an election starts; up to three times that while the "
+        "Silence of the leader after which an election starts; up to eight times that while the "
         "leader is often silent, as on a machine with too much to do.",
     )
     gateway_grace_ms: int = key(
