@@ -37,7 +37,11 @@ _TAG_NUMBERS = {str(number): number for number in range(1, 10_000)}
 _MAX_TAG_TUPLES = 1_024
 _NOT_PLAIN = re.compile("[^\x01 -~]|=\x01")
 _TAG_NUMBER = re.compile("[1-9][0-9]{0,8}")
-DATA_FIELD_OF_LENGTH = {90: 91, 93: 89, 95: 96, 212: 213, 348: 349, 350: 351, 352: 353, 354: 355}
+DATA_FIELD_OF_LENGTH = {
+    90: 91, 93: 89, 95: 96, 212: 213, 348: 349, 350: 351, 352: 353, 354: 355, 356: 357, 358: 359,
+    360: 361, 362: 363, 364: 365, 445: 446, 618: 619, 621: 622, 1184: 1185, 1397: 1398, 1401: 1402,
+    1403: 1404, 1468: 1469,
+}  # fmt: skip
 """Length tag -> the data tag that must follow it; data may contain SOH."""
 _LENGTH_TAGS = frozenset(DATA_FIELD_OF_LENGTH)
 _NEED_MORE = -1
