@@ -167,6 +167,7 @@ def parse(document: dict[str, Any]) -> Config:
     config = Config(**values)
     _check_references(config)
     _check_plaintext(config)
+    _check_fix_tls(config.fix)
     _check_names_in_certificates(config)
     return config
 
@@ -292,6 +293,18 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" or host.startswith("127.")
 
 
+def _check_fix_tls(fix: Fix) -> None:
+    """A certificate needs its key, and the other way round."""
+    names = ("tls_certificate", "tls_key")
+    for missing, given in (names, names[::-1]):
+        if getattr(fix, missing) is None and getattr(fix, given) is not None:
+            problem = f"is missing, but fix.{given} is set"
+            raise ConfigError(f"fix.{missing}", problem, '"tls/fix.pem"')
+    if fix.tls_client_authority is not None and fix.tls_certificate is None:
+        problem = "needs fix.tls_certificate and fix.tls_key"
+        raise ConfigError("fix.tls_client_authority", problem, '""')
+
+
 def _check_plaintext(config: Config) -> None:
     """Without TLS the nodes are on loopback, or where the config says so in so many words."""
     if config.allow_plaintext_on_network or config.tls.authority is not None:
@@ -348,6 +361,14 @@ def _resolve(config: Config, folder: Path) -> Config:
         tls=Tls(
             authority=config.tls.authority and (folder / config.tls.authority).resolve(),
             certificates=(folder / config.tls.certificates).resolve(),
+        ),
+        fix=dataclasses.replace(
+            config.fix,
+            **{
+                name: path and (folder / path).resolve()
+                for name in ("tls_certificate", "tls_key", "tls_client_authority")
+                for path in [getattr(config.fix, name)]
+            },
         ),
         addresses=dataclasses.replace(config.addresses, **shifted),
     )

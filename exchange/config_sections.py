@@ -183,6 +183,19 @@ class Fix:
         "Name of the first gateway towards the cluster; the second ends in -2: fix-2.",
     )
     comp_id: str = key("EXCH", COMP_ID, "CompID of the exchange: TargetCompID(56) of clients.")
+    tls_certificate: Path | None = key(
+        None,
+        PATH_OR_NOTHING,
+        "PEM certificate that clients are shown, followed by those of the authorities between; "
+        '"": they speak plain TCP.',
+    )
+    tls_key: Path | None = key(None, PATH_OR_NOTHING, "Its private key (PEM, mode 0600).")
+    tls_client_authority: Path | None = key(
+        None,
+        PATH_OR_NOTHING,
+        "PEM certificate of the authority that signs the certificates which clients must then "
+        'show; "": they need none.',
+    )
     store_sync: bool = key(
         False, FLAG, "fdatasync session stores: they survive a power failure, not only a kill."
     )
@@ -191,7 +204,9 @@ class Fix:
         3_600, integer(1, 86_400, 3_600), "Greatest HeartBtInt(108) of a Logon."
     )
     logon_timeout_s: int = key(
-        10, integer(1, 600, 10), "A connection without a Logon(A) by then is closed."
+        10,
+        integer(1, 600, 10),
+        "A connection without a Logon(A) by then is closed, and so is a slower TLS handshake.",
     )
     sending_time_tolerance_s: int = key(
         120, integer(1, 86_400, 120), "How far SendingTime(52) may be off before it is rejected."

@@ -24,6 +24,16 @@ def fix_warnings(config: Config, number: int) -> list[str]:
             f"fix_sessions: password stands in clear for {_listed(in_clear)}, and {where}; "
             "use password_hash (exchange hash-password)"
         )
+    with_password = [
+        name
+        for name, session in settings.sessions.items()
+        if session.password or session.password_hash is not None
+    ]
+    if with_password and settings.tls is None:
+        found.append(
+            f"fix.tls_certificate is not set, and {where}: passwords cross the network in clear "
+            f"({_listed(with_password)})"
+        )
     return found
 
 

@@ -10,6 +10,7 @@ from exchange.config import Config
 from exchange.config_keys import ConfigError
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
 from gateway.ouch.settings import OuchGatewaySettings, OuchUserSettings
+from gateway.tls import ListenerTls
 from marketdata.settings import (
     FeedSettings,
     GlimpseSettings,
@@ -147,6 +148,14 @@ def node_settings(config: Config, node_id: int) -> NodeSettings:
     )
 
 
+def fix_tls(config: Config) -> ListenerTls | None:
+    """The files with which FIX gateways meet their clients; None: plain TCP."""
+    fix = config.fix
+    if fix.tls_certificate is None or fix.tls_key is None:
+        return None
+    return ListenerTls(fix.tls_certificate, fix.tls_key, fix.tls_client_authority)
+
+
 def fix_gateway_settings(config: Config, number: int = 1) -> FixGatewaySettings:
     """Settings of one FIX gateway. Raises ConfigError for one that is not configured."""
     if number not in config.fix_gateway_ids:
@@ -178,6 +187,7 @@ def fix_gateway_settings(config: Config, number: int = 1) -> FixGatewaySettings:
         data_dir=config.data_dir / fix_process_name(number),
         sessions=sessions,
         elsewhere=elsewhere,
+        tls=fix_tls(config),
         gateway_id=fix_gateway_id(config, number),
         sender_comp_id=fix.comp_id,
         store_sync=fix.store_sync,

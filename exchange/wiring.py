@@ -24,6 +24,7 @@ from typing import Any, Protocol
 import uvloop
 
 from cluster.interface import Derivation, EventSink
+from exchange.certificate_checks import certificates_of
 from exchange.config import Config
 from exchange.config_keys import ConfigError
 from exchange.processes import (
@@ -33,7 +34,6 @@ from exchange.processes import (
     write_started_mark,
 )
 from exchange.settings import (
-    certificate_names,
     client_tls,
     feed_settings,
     fix_gateway_settings,
@@ -42,8 +42,6 @@ from exchange.settings import (
     node_settings,
     ouch_gateway_settings,
     ouch_process_name,
-    tls_problem,
-    tls_settings,
 )
 
 EXIT_OK = 0
@@ -83,7 +81,7 @@ def run_node(config: Config, node_id: int, supervised_by: int | None) -> int:
 
     settings = node_settings(config, node_id)
     name = f"node-{node_id}"
-    days_left = _check_certificate(config, name)
+    days_left = _check_certificates(config, name)
 
     def make() -> Service:
         sinks: dict[str, EventSink] = {SINK_NAME: ItchPublisher(feed_settings(config, node_id))}
@@ -107,7 +105,7 @@ def run_fix_gateway(config: Config, number: int, supervised_by: int | None) -> i
 
     settings = fix_gateway_settings(config, number)
     name = fix_process_name(number)
-    days_left = _check_certificate(config, name)
+    days_left = _check_certificates(config, name)
     client = functools.partial(ClusterClient, tls=client_tls(config, name))
 
     def make() -> Service:
@@ -123,7 +121,7 @@ def run_ouch_gateway(config: Config, number: int, supervised_by: int | None) -> 
 
     settings = ouch_gateway_settings(config, number)
     name = ouch_process_name(number)
-    days_left = _check_certificate(config, name)
+    days_left = _check_certificates(config, name)
     client = functools.partial(ClusterClient, tls=client_tls(config, name))
 
     def make() -> Service:
@@ -138,7 +136,7 @@ def run_marketdata(config: Config, supervised_by: int | None) -> int:
 
     settings = marketdata_settings(config)
     name = "marketdata"
-    days_left = _check_certificate(config, name)
+    days_left = _check_certificates(config, name)
     tls = client_tls(config, name)
 
     def make() -> Service:
@@ -147,19 +145,10 @@ def run_marketdata(config: Config, supervised_by: int | None) -> int:
     return _run_process(config, name, make, supervised_by, days_left)
 
 
-def _check_certificate(config: Config, process: str) -> int | None:
-    """Days that the certificate of a process is still valid; None without TLS. Raises ConfigError
-    when it cannot be used."""
-    settings = tls_settings(config, process)
-    if settings is None:
-        return None
-    from cluster.tls import TlsError
-    from exchange.certificates import check
-
-    try:
-        return check(settings, certificate_names(config)[process]).days_left
-    except TlsError as error:
-        raise tls_problem(error) from error
+def _check_certificates(config: Config, process: str) -> int | None:
+    """Days that all certificates of a process are still valid; None without TLS. Raises ConfigError
+    when one cannot be used."""
+    return min((found.days_left for found in certificates_of(config, process)), default=None)
 
 
 async def _serve(make: Callable[[], Service], started: Callable[[], None]) -> None:
@@ -234,7 +223,7 @@ def _run_process(
     try:
         logger.info("%s starts, pid %d, config %s", name, os.getpid(), config.source or "defaults")
         if days_left is not None and days_left < WARN_DAYS:
-            logger.warning("the certificate of %s expires in %d days", name, days_left)
+            logger.warning("a certificate of %s expires in %d days", name, days_left)
         uvloop.run(_serve(make, lambda: write_started_mark(config, name)))
     except (ConfigError, CannotStart) as error:
         logger.error("%s cannot run: %s", name, error)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from cluster.tls import TlsError
+from exchange.certificate_checks import certificates_of
 from exchange.commands.options import (
     config_option,
     config_rows,
@@ -24,7 +24,7 @@ from exchange.commands.options import (
 from exchange.config import FILE_NAME, Config
 from exchange.config_text import write_exchange_folder
 from exchange.config_warnings import warnings
-from exchange.settings import certificate_names, tls_problem, tls_settings
+from exchange.settings import certificate_names
 from gateway.fix.passwords import hash_password
 
 
@@ -92,8 +92,9 @@ def register(cli: click.Group) -> None:
     def hash_password_command() -> None:
         """Hash the password of a FIX client.
 
-        What is printed is password_hash of [[fix_sessions]]. Asks for the password, twice and unseen; where stdin is no terminal, its first line is the
-        password. The same password gives another hash each time: each has a salt of its own.
+        What is printed is password_hash of [[fix_sessions]]. Asks for the password, twice and
+        unseen; where stdin is no terminal, its first line is the password. The same password gives
+        another hash each time: each has a salt of its own.
         """
         if sys.stdin.isatty():
             password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
@@ -106,20 +107,15 @@ def register(cli: click.Group) -> None:
 
 
 def _certificate_rows(config: Config, processes: tuple[str, ...]) -> list[list[Any]]:
-    """(name, last day) of the certificate of each process. Raises ConfigError."""
+    """(name, last day) of the certificates of each process. Raises ConfigError."""
     names = certificate_names(config)
     unknown = sorted(set(processes) - set(names))
     if unknown:
         raise click.UsageError(f"--process {unknown[0]}: the processes are {', '.join(names)}")
     rows: list[list[Any]] = []
     for process in processes or names:
-        settings = tls_settings(config, process)
-        if settings is not None:
-            from exchange.certificates import check
-
-            try:
-                found = check(settings, names[process])
-            except TlsError as error:
-                raise tls_problem(error) from error
-            rows.append([f"{found.path.name} is valid until", f"{found.not_after:%Y-%m-%d}"])
+        for found in certificates_of(config, process):
+            row = [f"{found.path.name} is valid until", f"{found.not_after:%Y-%m-%d}"]
+            if row not in rows:  # all FIX gateways show the same to their clients
+                rows.append(row)
     return rows

@@ -10,11 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from prometheus_client import CollectorRegistry
 
 from cluster.client import ClusterClient
+from cluster.tls import Listener
 from gateway.fix.connection import Connection
 from gateway.fix.metrics import new_metrics, show
 from gateway.fix.order_entry import OrderEntry
 from gateway.fix.settings import FixGatewaySettings
 from gateway.process import ClusterFactory, GatewayProcess
+from gateway.tls import HANDSHAKES_MAX, listener_context
 
 _THREADS = 2
 
@@ -52,6 +54,16 @@ class FixGateway(GatewayProcess):
         )
         show(self._metrics, self._fix)
         return self._fix
+
+    def _make_listener(self) -> Listener:
+        settings = self.settings
+        return Listener(
+            "FIX port",
+            lambda names: self._connection(),
+            None if settings.tls is None else listener_context(settings.tls),
+            handshakes_max=HANDSHAKES_MAX,
+            handshake_timeout_s=settings.logon_timeout_s,
+        )
 
     def _run_aside(self, work: Callable[[], bool], done: Callable[[bool], None]) -> None:
         """In a thread; what is not done when the gateway closes is never done."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cluster.settings import Address
 from gateway.fix.passwords import PasswordHash
+from gateway.tls import ListenerTls
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class FixGatewaySettings:
     """By CompID of the client."""
     elsewhere: dict[str, str] = field(default_factory=dict)
     """CompIDs of the other FIX gateways' clients, and where each belongs, in words."""
+    tls: ListenerTls | None = None
+    """None: clients speak plain TCP."""
     gateway_id: str = "fix-1"
     sender_comp_id: str = "EXCH"
     store_sync: bool = False
@@ -50,7 +53,7 @@ class FixGatewaySettings:
     heartbeat_min_s: int = 1
     heartbeat_max_s: int = 3_600
     logon_timeout_s: int = 10
-    """From the connection to the Logon, and from the Logon to the answer of the cluster."""
+    """For the TLS handshake, from then to the Logon, and from that to the cluster's answer."""
     sending_time_tolerance_s: int = 120
     max_message_bytes: int = 8_192
     max_early_messages: int = 1_000

@@ -81,6 +81,9 @@ MISTAKES = [
         f"password_hash = '{HASH}'",
         ["fix_sessions.X.password", "password_hash is set, too"],
     ),
+    ("[fix]\ntls_certificate = 'c'", ["fix.tls_key", "fix.tls_certificate is set"]),
+    ("[fix]\ntls_key = 'k'", ["fix.tls_certificate", "fix.tls_key is set"]),
+    ("[fix]\ntls_client_authority = 'a'", ["fix.tls_client_authority", "needs fix.tls_cert"]),
     ("[addresses]\nfix = ['a:1', 'a:2']", ["addresses.fix_http", "1 addresses", "has 2"]),
     ("[[fix_sessions]]\ncomp_id = 'X'\naccount = 'NO'", ["fix_sessions.X", "'NO'", "accounts"]),
 ]
@@ -281,10 +284,14 @@ def test_a_password_in_clear_is_for_one_machine() -> None:
     in_clear = session + "password = 'secret'\n"
     assert warnings(parse_text(in_clear)) == []
     open_to_all = "[addresses]\nfix = '10.0.0.1:9001'\n"
-    (sentence,) = warnings(parse_text(open_to_all + in_clear))
-    assert "in clear for A" in sentence
+    with_tls = open_to_all + "[fix]\ntls_certificate = 'c'\ntls_key = 'k'\n"
+    (sentence,) = warnings(parse_text(with_tls + in_clear))
+    assert "password stands in clear for A" in sentence
     assert "gateway-fix listens on 10.0.0.1" in sentence
-    config = parse_text(open_to_all + session + f"password_hash = '{HASH}'\n")
+    hashed = session + f"password_hash = '{HASH}'\n"
+    (sentence,) = warnings(parse_text(open_to_all + hashed))
+    assert "passwords cross the network in clear (A)" in sentence
+    config = parse_text(with_tls + hashed)
     assert warnings(config) == []
     assert str(fix_gateway_settings(config).sessions["A"].password_hash) == HASH
 

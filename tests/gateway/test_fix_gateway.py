@@ -91,7 +91,7 @@ class Trader:
 def kill(gateway):
     """What SIGKILL does: sockets are reset, nothing is logged out, written or told."""
     gateway._timer.cancel()
-    gateway._server.close()
+    gateway._listener.close()
     entry = gateway._order_entry
     gateway._cluster.kill()
     entry.on_batch = entry.on_time = lambda *_: None
