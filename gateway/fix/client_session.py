@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final, NamedTuple, Protocol
 
-from gateway.fix.reports import (
-    EXECUTION_REPORT,
-    ORDER_CANCEL_REJECT,
-    cancel_reject_body,
-    execution_report_body,
-)
+from gateway.fix.dialects import DIALECTS, Dialect
+from gateway.fix.listing import Listings
+from gateway.fix.outgoing import Notes, application_message
+from gateway.fix.request import Sender
 from gateway.fix.session import FixSession
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
 from gateway.fix.store import Numbering, SessionStore
-from gateway.fix.translate import Notes, Sender
-from oms.events import CancelRejected, Event, EventKind, RejectReason
+from oms.commands import Command
+from oms.events import Event, EventKind
 
 
 class SessionConnection(Protocol):
@@ -39,12 +37,7 @@ class SessionConnection(Protocol):
     def abort(self) -> None: ...
 
 
-_CANCEL_REJECTED: Final = int(EventKind.CANCEL_REJECTED)
-_STATUS_REPORTED: Final = int(EventKind.ORDER_STATUS_REPORTED)
-_NOTE_APPLIES: Final = frozenset(
-    (RejectReason.INVALID_QUANTITY, RejectReason.INVALID_PRICE, RejectReason.ORDER_MISMATCH)
-)
-"""The refusals that a request with a note can be meant to get: see translate.py."""
+_ORDER_LISTED: Final = int(EventKind.ORDER_LISTED)
 
 
 class Unanswered(NamedTuple):
@@ -79,6 +72,7 @@ class ClientSession:
         "frames",
         "held",
         "is_open_in_cluster",
+        "listings",
         "notes",
         "opening",
         "sender",
@@ -99,6 +93,7 @@ class ClientSession:
         self.connection: SessionConnection | None = None
         self.unanswered: deque[Unanswered] = deque()
         self.notes: Notes = {}
+        self.listings = Listings()
         self.sender = self._make_sender()
         self.frames: list[bytes] = []
         self.opening: int | None = None
@@ -107,9 +102,15 @@ class ClientSession:
         self.is_open_in_cluster = False
         self.close_is_owed = False
 
+    @property
+    def dialect(self) -> Dialect:
+        """What the client's version of FIX calls things."""
+        return DIALECTS["FIX.4.4"]
+
     def _make_sender(self) -> Sender:
         comp_id = self.settings.comp_id
-        return Sender(comp_id, self.settings.account, f"{comp_id}-{self.store.resets}-")
+        prefix = f"{comp_id}-{self.store.resets}-"
+        return Sender(comp_id, self.settings.account, prefix, self.dialect)
 
     def reset_numbers(self, event_seq: int, numbering: Numbering) -> None:
         """Numbers begin again at 1; events up to `event_seq` belong to those of before."""
@@ -138,20 +139,17 @@ class ClientSession:
         if self.connection is not None and self.connection.is_logged_on:
             self.frames.append(frame)
 
-    def report(self, event_seq: int, event: Event, sending_time: str, transact_time: str) -> None:
-        """Make the report of an event (of REPORTED_KINDS), store it and queue it for flush()."""
-        kind, cl_ord_id = event[0], event[2]
-        if kind == _CANCEL_REJECTED:
-            note = self.notes.pop(f"9{cl_ord_id}", None)
-            text = note if CancelRejected(*event).reason in _NOTE_APPLIES else None
-            msg_type, body = ORDER_CANCEL_REJECT, cancel_reject_body(event, transact_time, text)
-        else:
-            msg_type = EXECUTION_REPORT
-            body = execution_report_body(event, event_seq, transact_time)
-            if kind == _STATUS_REPORTED:
-                request_id = self.notes.pop(f"I{cl_ord_id}", None)
-                body += f"790={request_id}\x01" if request_id else ""
+    def report(
+        self, event_seq: int, event: Event, sending_time: str, transact_time: str
+    ) -> Command | None:
+        """Make the report of an event (of REPORTED_KINDS), store it and queue it for flush().
+
+        Returns what the cluster must be asked for next, when the event ends a page of a list."""
+        msg_type, body = application_message(
+            event, event_seq, transact_time, self.dialect, self.notes
+        )
         self.send_application(msg_type, body, sending_time, event_seq=event_seq)
+        return self.listings.next_page(event) if event[0] == _ORDER_LISTED else None
 
     def forget_answered(self, answered: int) -> int:
         """Drop the commands up to number `answered`; returns when the first of them was received

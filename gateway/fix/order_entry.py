@@ -35,13 +35,17 @@ from gateway.fix.client_session import (
 from gateway.fix.cluster_sessions import SESSION_OPENED, ClusterSessions
 from gateway.fix.connection import Connection
 from gateway.fix.counters import Counters
+from gateway.fix.listing import MAX_LISTINGS, ORDER_MASS_STATUS_REQUEST
 from gateway.fix.lobby import Lobby
+from gateway.fix.outgoing import REPORTED_KINDS
 from gateway.fix.passwords import PasswordChecks, RunAside
-from gateway.fix.reports import REPORTED_KINDS, Facts, reject_text
+from gateway.fix.request import OTHER, Answer, Outcome, business_reject
 from gateway.fix.settings import FixGatewaySettings
 from gateway.fix.store import ProgressFile, SessionStore
-from gateway.fix.translate import Answer, translate
+from gateway.fix.texts import Facts, reject_text
+from gateway.fix.translate import translate
 from gateway.process import CommandQueue
+from oms.commands import Command
 from oms.events import Event, EventKind
 from protocols.fix import (
     NS_PER_SECOND,
@@ -224,18 +228,31 @@ class OrderEntry:
             return  # before a crash; the answer has been stored
         sending_time = format_utc_timestamp(now_ns)
         outcome = translate(message, seq, sending_time, session.sender, session.notes)
+        if message.msg_type == ORDER_MASS_STATUS_REQUEST and not isinstance(outcome, Answer):
+            outcome = self._list_orders(session, message, seq, outcome)
         if isinstance(outcome, Answer):
             self.counters.answered_by_gateway += 1
             session.fix.last_sent_ns = now_ns
             session.send_application(outcome.msg_type, outcome.body, sending_time, answered_seq=seq)
             return
-        if outcome is None:
+        if not outcome:
             logger.warning("%s rejects a message: %r", session.settings.comp_id, message)
             return
-        number = self._queue.submit(outcome)
-        self.counters.commands += 1
-        session.unanswered.append(Unanswered(number, seq, received_ns))
+        for command in outcome:
+            number = self._queue.submit(command)
+            session.unanswered.append(Unanswered(number, seq, received_ns))
+        self.counters.commands += len(outcome)
         self._waiting[session] = None
+
+    def _list_orders(
+        self, session: ClientSession, message: FixMessage, seq: int, commands: tuple[Command, ...]
+    ) -> Outcome:
+        """An OrderMassStatusRequest(AF): its answer may need further commands."""
+        if session.listings.is_full:
+            text = f"{MAX_LISTINGS} OrderMassStatusRequests are being answered; wait for their ends"
+            return business_reject(message, seq, OTHER, text)
+        session.listings.begin(*commands)
+        return commands
 
     def _open(self, session: ClientSession, reset: bool) -> None:
         self._cluster.open(session, reset=reset)
@@ -302,7 +319,9 @@ class OrderEntry:
             return  # stored before a crash
         kind = event[0]
         if kind in REPORTED_KINDS:
-            session.report(event_seq, event, sending_time, transact_time)
+            next_page = session.report(event_seq, event, sending_time, transact_time)
+            if next_page is not None:
+                self._queue.submit(next_page)
         elif (
             kind == _SESSION_CLOSED
             and event[2] == self.settings.gateway_id
