@@ -30,12 +30,11 @@ class SessionState(StrEnum):
 
 
 class Send(NamedTuple):
-    """Store and send a message of the session's own. `is_admin`: it is never sent again, a gap fill
-    stands for it."""
+    """Store and send a message of the session's own: the fields after the header as text. It gets
+    its number when it is carried out, behind the answers to what was delivered before it."""
 
-    seq: int
-    frame: bytes
-    is_admin: bool = True
+    msg_type: str
+    body: str
 
 
 class Deliver(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final, NamedTuple, Protocol
 
+from gateway.fix.actions import ADMIN_MSG_TYPES
 from gateway.fix.dialects import DIALECTS, Dialect
 from gateway.fix.listing import Listings
 from gateway.fix.outgoing import Notes, application_message
@@ -117,8 +118,10 @@ class ClientSession:
         self.store.reset(event_seq, numbering)
         self.sender = self._make_sender()
 
-    def send(self, seq: int, frame: bytes, *, is_admin: bool) -> None:
-        """Store a message of the session's own and queue it for flush()."""
+    def send(self, msg_type: str, body: str, sending_time: str) -> None:
+        """Number and store a message of the session's own and queue it for flush()."""
+        seq, frame = self.fix.encode(msg_type, body, sending_time)
+        is_admin = msg_type in ADMIN_MSG_TYPES
         self.store.append_sent(seq, frame, event_seq=0, answered_seq=0, is_admin=is_admin)
         self.frames.append(frame)
 
@@ -132,7 +135,7 @@ class ClientSession:
         answered_seq: int = 0,
     ) -> None:
         """Number and store an application message and queue it for flush()."""
-        seq, frame = self.fix.encode_application(msg_type, body, sending_time)
+        seq, frame = self.fix.encode(msg_type, body, sending_time)
         self.store.append_sent(
             seq, frame, event_seq=event_seq, answered_seq=answered_seq, is_admin=False
         )

@@ -198,7 +198,7 @@ class OrderEntry:
             if isinstance(action, Deliver):
                 self._deliver(session, action, now_ns, received_ns)
             elif isinstance(action, Send):
-                session.send(action.seq, action.frame, is_admin=action.is_admin)
+                session.send(action.msg_type, action.body, format_utc_timestamp(now_ns))
             elif isinstance(action, Resend):
                 connection = session.connection
                 assert connection is not None, f"{session.settings.comp_id} is not connected"

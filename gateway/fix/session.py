@@ -73,19 +73,15 @@ class FixSession:
 
     # ---- sending ----
 
-    def encode_application(self, msg_type: str, body: str, sending_time: str) -> tuple[int, bytes]:
-        """Give an application message its number; returns (number, frame)."""
+    def encode(self, msg_type: str, body: str, sending_time: str) -> tuple[int, bytes]:
+        """Give a message its number; returns (number, frame)."""
         seq = self.next_out
         self.next_out = seq + 1
         return seq, self._encoder.encode(msg_type, body, seq, sending_time)
 
     def _send(self, msg_type: str, fields: list[tuple[int, object]], now_ns: int) -> Send:
-        seq = self.next_out
-        self.next_out = seq + 1
         self.last_sent_ns = now_ns
-        body = encode_body(fields)
-        frame = self._encoder.encode(msg_type, body, seq, format_utc_timestamp(now_ns))
-        return Send(seq, frame, msg_type in ADMIN_MSG_TYPES)
+        return Send(msg_type, encode_body(fields))
 
     def gap_fill(self, first_seq: int, new_seq: int, sending_time: str) -> bytes:
         """A SequenceReset that stands for the messages first_seq .. new_seq - 1."""
@@ -177,16 +173,15 @@ class FixSession:
         has_gap = seq > self.next_in
         if seq == self.next_in:
             self.next_in += 1
-        answer = self._answer_logon(logon, is_reset, now_ns)
-        actions.append(answer)
+        actions.append(self._answer_logon(logon, is_reset, now_ns))
         if has_gap:
             self._gap.keep(seq, Early(logon, True))
             if expected_text is None:
                 actions.append(self._ask_for_gap(seq, now_ns))
             else:  # the client sees our 789 and sends what is missing by itself
                 self._gap.asked(self.next_in, seq, now_ns)
-        if expected < answer.seq:
-            actions.append(Resend(expected, answer.seq))
+        if expected < self.next_out:  # the number that the answer will get
+            actions.append(Resend(expected, self.next_out))
         return actions
 
     def _become_active(self, heartbeat_s: int, now_ns: int) -> None:
@@ -237,7 +232,7 @@ class FixSession:
         if seq > self.next_in:
             return self._too_high(message, seq, now_ns)
         if seq < self.next_in:
-            if get(43) == "Y":
+            if message.get(43) == "Y":
                 return []  # it was dealt with when it came first
             return self._end(self._too_low(seq), now_ns)
         actions: list[Action] = []
