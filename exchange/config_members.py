@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from exchange.config_keys import FLAG, PRICE, Kind, integer, key, text, toml_text
+from exchange.config_keys import FLAG, NETWORKS, PRICE, Kind, integer, key, text, toml_text
 from exchange.config_sections import COMP_ID
 from gateway.fix.passwords import PasswordHash
+from gateway.fix.settings import Network
 
 LARGEST_QUANTITY = 999_999
 LARGEST_VALUE = 10**15
@@ -83,6 +84,11 @@ class FixSessionSection:
         _PASSWORD_HASH,
         "The same as `exchange hash-password` prints it; who does not know the password gets no "
         "answer.",
+    )
+    allowed_addresses: tuple[Network, ...] = key(
+        (),
+        NETWORKS,
+        "Networks or addresses that it may connect from; [] means from anywhere.",
     )
     cancel_on_disconnect: bool = key(
         False, FLAG, "Cancel the session's open orders when its connection ends."

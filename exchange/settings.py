@@ -170,6 +170,7 @@ def fix_gateway_settings(config: Config, number: int = 1) -> FixGatewaySettings:
             username=item.username or None,
             password=item.password or None,
             password_hash=item.password_hash,
+            allowed_addresses=item.allowed_addresses,
             cancel_on_disconnect=item.cancel_on_disconnect,
         )
         for item in config.fix_sessions

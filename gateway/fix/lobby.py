@@ -7,6 +7,7 @@ learns which CompIDs exist. What is wrong with the Logon of a known client is sa
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 from collections.abc import Callable
 
@@ -15,11 +16,24 @@ from gateway.fix.client_session import ClientSession
 from gateway.fix.connection import CLOSE_TIMEOUT_S, Connection
 from gateway.fix.counters import Counters
 from gateway.fix.passwords import PasswordChecks
-from gateway.fix.settings import FixGatewaySettings
+from gateway.fix.settings import FixGatewaySettings, Network
 from protocols.fix import NS_PER_SECOND, FixMessage
 from protocols.fix_validation import printable
 
 logger = logging.getLogger(__name__)
+
+
+def _may_come_from(allowed: tuple[Network, ...], peer: str) -> bool:
+    """Whether a client may connect from `peer` (host:port); no network allows every address."""
+    if not allowed:
+        return True
+    try:
+        address = ipaddress.ip_address(peer.rpartition(":")[0])
+    except ValueError:
+        return False  # it has gone already
+    # A socket for both families shows IPv4 peers as ::ffff:10.0.0.1.
+    address = getattr(address, "ipv4_mapped", None) or address
+    return any(address in network for network in allowed)
 
 
 class Lobby:
@@ -70,6 +84,9 @@ class Lobby:
             return None
         if session is None or message.get(56) != self._settings.sender_comp_id:
             self.refuse(connection, self._why_unknown(comp_id, message.get(56) or ""), now_ns)
+            return None
+        if not _may_come_from(session.settings.allowed_addresses, connection.peer):
+            self.refuse(connection, f"{comp_id} does not come from there", now_ns)
             return None
         if session.connection is not None:
             self.refuse(connection, f"{comp_id} is connected already", now_ns)

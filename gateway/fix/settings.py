@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from cluster.settings import Address
 from gateway.fix.passwords import PasswordHash
 from gateway.tls import ListenerTls
+
+Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class FixSessionSettings:
     """Password(554) that the Logon must carry; None: it is not looked at."""
     password_hash: PasswordHash | None = None
     """The same as a hash: who does not know the password gets no answer."""
+    allowed_addresses: tuple[Network, ...] = ()
+    """Where the client may connect from; none: from anywhere."""
     cancel_on_disconnect: bool = False
     """Whether open orders are canceled when the connection ends."""
 

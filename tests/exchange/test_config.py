@@ -81,6 +81,14 @@ MISTAKES = [
         f"password_hash = '{HASH}'",
         ["fix_sessions.X.password", "password_hash is set, too"],
     ),
+    (
+        "[[fix_sessions]]\ncomp_id = 'X'\naccount = 'ACC1'\nallowed_addresses = ['10.0.0.1/8']",
+        ["fix_sessions[1].allowed_addresses", "'10.0.0.1/8'", "10.0.0.0/8"],
+    ),
+    (
+        "[[fix_sessions]]\ncomp_id = 'X'\naccount = 'ACC1'\nallowed_addresses = ['example.com']",
+        ["fix_sessions[1].allowed_addresses", "'example.com'", "network"],
+    ),
     ("[fix]\ntls_certificate = 'c'", ["fix.tls_key", "fix.tls_certificate is set"]),
     ("[fix]\ntls_key = 'k'", ["fix.tls_certificate", "fix.tls_key is set"]),
     ("[fix]\ntls_client_authority = 'a'", ["fix.tls_client_authority", "needs fix.tls_cert"]),
