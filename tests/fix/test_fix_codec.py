@@ -209,7 +209,7 @@ def test_any_mixture_of_fragments_is_survived(fragments):
 
 
 def test_a_field_without_a_number_has_tag_0():
-    message = parse_message("8=FIX.4.4\x019=1\x0135=0\x01abc\x01x=1\x0100=2\x01-5=3\x01=4\x01")
+    message = parse_message(b"8=FIX.4.4\x019=1\x0135=0\x01abc\x01x=1\x0100=2\x01-5=3\x01=4\x01")
     assert message.fields[3:] == [(0, "abc"), (0, "x=1"), (0, "00=2"), (0, "-5=3"), (0, "=4")]
     assert not message.is_plain
 
