@@ -52,11 +52,15 @@ class Resend(NamedTuple):
 
 
 class Open(NamedTuple):
-    """Ask the cluster to open the session; opened() or refused() must follow."""
+    """Ask the cluster to open the session; opened() or refused() must follow.
+
+    `cancel_on_disconnect`: whether open orders are canceled when the connection ends.
+    """
 
     reset: bool
 
 
+    cancel_on_disconnect: bool
 class ResetNumbers(NamedTuple):
     """Forget all stored messages: numbers begin again at 1."""
 

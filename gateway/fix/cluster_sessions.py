@@ -26,15 +26,14 @@ class ClusterSessions:
         self._queue = queue
         self._gateway_id = gateway_id
 
-    def open(self, session: ClientSession, *, reset: bool) -> None:
+    def open(self, session: ClientSession, *, cancel_on_disconnect: bool, reset: bool) -> None:
         """Ask for a session to be opened: `session.opening` is the number of the command."""
-        settings = session.settings
         session.opening = self._queue.submit(
             OpenSession(
                 int(CommandKind.OPEN_SESSION),
-                settings.comp_id,
+                session.settings.comp_id,
                 self._gateway_id,
-                settings.cancel_on_disconnect,
+                cancel_on_disconnect,
                 reset,
             )
         )

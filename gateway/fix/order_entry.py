@@ -205,7 +205,7 @@ class OrderEntry:
                 if not connection.add_resend(action.first_seq, action.last_seq):
                     has_too_many_resends = True
             elif isinstance(action, Open):
-                self._open(session, action.reset)
+                self._open(session, action)
             elif isinstance(action, ResetNumbers):
                 assert session.verdict is not None, "numbers are reset with a SessionOpened"
                 numbering = session.store.numbering._replace(is_reset_owed=False)
@@ -254,8 +254,10 @@ class OrderEntry:
         session.listings.begin(*commands)
         return commands
 
-    def _open(self, session: ClientSession, reset: bool) -> None:
-        self._cluster.open(session, reset=reset)
+    def _open(self, session: ClientSession, action: Open) -> None:
+        self._cluster.open(
+            session, cancel_on_disconnect=action.cancel_on_disconnect, reset=action.reset
+        )
         if session.connection is not None:
             session.connection.logon_ns = self.clock_ns()
         self._waiting[session] = None

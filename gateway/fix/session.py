@@ -110,7 +110,7 @@ class FixSession:
         """
         if self.state is not SessionState.ACTIVE:
             return self._end(text, now_ns)
-        what_becomes_of = "are canceled" if self.client.cancel_on_disconnect else "stay"
+        what_becomes_of = "are canceled" if self._cancel_on_disconnect else "stay"
         line = f"Open orders of this session {what_becomes_of}"
         news = self._send(NEWS, [(148, text), (33, 1), (58, line)], now_ns)
         return [news, *self._end(text, now_ns)]
@@ -123,6 +123,7 @@ class FixSession:
         self._test_sent_ns = 0
 
     # ---- logging on ----
+        self._cancel_on_disconnect = self.client.cancel_on_disconnect
 
     def logon(self, message: FixMessage, now_ns: int) -> list[Action]:
         """The first message of a connection, a Logon(A) with our CompID and the client's."""
@@ -136,7 +137,10 @@ class FixSession:
         self.state = SessionState.OPENING
         self._logon = message
         self._last_received_ns = now_ns
-        return [Open(message.get(141) == "Y")]
+        wish = message.get(8013)
+        if wish is not None:
+            self._cancel_on_disconnect = wish == "Y"
+        return [Open(message.get(141) == "Y", self._cancel_on_disconnect)]
 
     def refused(self, text: str, now_ns: int) -> list[Action]:
         """The cluster did not open the session."""
@@ -199,6 +203,8 @@ class FixSession:
             fields.append((789, self.next_in))
         return self._send(LOGON, fields, now_ns)
 
+        if logon.get(8013) is not None:
+            fields.append((8013, logon.get(8013)))
     # ---- receiving ----
 
     def receive(self, message: FixMessage, now_ns: int, received_ns: int) -> list[Action]:
