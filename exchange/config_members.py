@@ -93,6 +93,11 @@ class FixSessionSection:
     cancel_on_disconnect: bool = key(
         False, FLAG, "Cancel the session's open orders when its connection ends."
     )
+    max_messages_per_s: int = key(
+        0,
+        integer(0, 1_000_000, 100),
+        "Application messages that the session may send in a second; 0: as many as it likes.",
+    )
     gateway: int = key(
         1, integer(1, 100, 1), "Which of addresses.fix it connects to; its messages are kept there."
     )

@@ -38,10 +38,12 @@ class Send(NamedTuple):
 
 
 class Deliver(NamedTuple):
-    """An application message whose turn it is. Its number is used up."""
+    """An application message whose turn it is. Its number is used up. `is_over_limit`: the client
+    sends too many messages, this one is to be refused."""
 
     message: FixMessage
     seq: int
+    is_over_limit: bool
 
 
 class Resend(NamedTuple):
@@ -58,9 +60,9 @@ class Open(NamedTuple):
     """
 
     reset: bool
-
-
     cancel_on_disconnect: bool
+
+
 class ResetNumbers(NamedTuple):
     """Forget all stored messages: numbers begin again at 1."""
 

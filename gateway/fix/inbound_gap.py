@@ -12,10 +12,12 @@ from protocols.fix import FixMessage
 
 
 class Early(NamedTuple):
-    """A message before its turn. `is_answered`: it was dealt with, only its number is missing."""
+    """A message before its turn. `is_answered`: it was dealt with, only its number is missing;
+    `is_over_limit`: it was one too many when it came (rate_limit.py)."""
 
     message: FixMessage
     is_answered: bool
+    is_over_limit: bool
 
 
 class InboundGap:

@@ -18,6 +18,7 @@ _HELP: Final = {
     "garbled": "Messages ignored because BodyLength, CheckSum or the first fields were wrong",
     "commands": "Messages that became commands",
     "answered_by_gateway": "Application messages answered without asking the cluster",
+    "over_limit": "Application messages refused because their session sent too many",
     "resent": "Messages sent again, gap fills included",
     "batches": "Event batches received from the cluster",
     "events": "Events received from the cluster",

@@ -223,13 +223,18 @@ class OrderEntry:
         self, session: ClientSession, action: Deliver, now_ns: int, received_ns: int
     ) -> None:
         """Turn an application message into a command, or answer it."""
-        message, seq = action
+        message, seq, is_over_limit = action
         if seq in session.store.answered:
             return  # before a crash; the answer has been stored
         sending_time = format_utc_timestamp(now_ns)
-        outcome = translate(message, seq, sending_time, session.sender, session.notes)
-        if message.msg_type == ORDER_MASS_STATUS_REQUEST and not isinstance(outcome, Answer):
-            outcome = self._list_orders(session, message, seq, outcome)
+        outcome: Outcome
+        if is_over_limit:
+            self.counters.over_limit += 1
+            outcome = business_reject(message, seq, OTHER, session.fix.limit_text)
+        else:
+            outcome = translate(message, seq, sending_time, session.sender, session.notes)
+            if message.msg_type == ORDER_MASS_STATUS_REQUEST and not isinstance(outcome, Answer):
+                outcome = self._list_orders(session, message, seq, outcome)
         if isinstance(outcome, Answer):
             self.counters.answered_by_gateway += 1
             session.fix.last_sent_ns = now_ns

@@ -33,6 +33,7 @@ from gateway.fix.actions import (
     SessionState,
 )
 from gateway.fix.inbound_gap import Early, InboundGap
+from gateway.fix.rate_limit import RateLimit
 from gateway.fix.session_rules import SessionRules
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
 from protocols.fix import (
@@ -62,7 +63,6 @@ class FixSession:
         self.next_in = next_in
         self.next_out = next_out
         self.last_sent_ns = 0
-        self._gateway = gateway
         self._rules = SessionRules(client, gateway)
         self._encoder = FixEncoder(BEGIN_STRING, gateway.sender_comp_id, client.comp_id)
         self._logon: FixMessage | None = None
@@ -70,6 +70,8 @@ class FixSession:
         self._last_received_ns = 0
         self._test_sent_ns = 0  # 0: no TestRequest of ours is open
         self._gap = InboundGap(gateway.max_early_messages)
+        self._limit = RateLimit(client.max_messages_per_s)
+        self._cancel_on_disconnect = client.cancel_on_disconnect  # of this connection
 
     # ---- sending ----
 
@@ -121,9 +123,9 @@ class FixSession:
         self._logon = None
         self._gap.forget()
         self._test_sent_ns = 0
+        self._cancel_on_disconnect = self.client.cancel_on_disconnect
 
     # ---- logging on ----
-        self._cancel_on_disconnect = self.client.cancel_on_disconnect
 
     def logon(self, message: FixMessage, now_ns: int) -> list[Action]:
         """The first message of a connection, a Logon(A) with our CompID and the client's."""
@@ -179,7 +181,7 @@ class FixSession:
             self.next_in += 1
         actions.append(self._answer_logon(logon, is_reset, now_ns))
         if has_gap:
-            self._gap.keep(seq, Early(logon, True))
+            self._gap.keep(seq, Early(logon, is_answered=True, is_over_limit=False))
             if expected_text is None:
                 actions.append(self._ask_for_gap(seq, now_ns))
             else:  # the client sees our 789 and sends what is missing by itself
@@ -201,10 +203,10 @@ class FixSession:
             fields.append((141, "Y"))
         if logon.get(789) is not None:
             fields.append((789, self.next_in))
-        return self._send(LOGON, fields, now_ns)
-
         if logon.get(8013) is not None:
             fields.append((8013, logon.get(8013)))
+        return self._send(LOGON, fields, now_ns)
+
     # ---- receiving ----
 
     def receive(self, message: FixMessage, now_ns: int, received_ns: int) -> list[Action]:
@@ -235,22 +237,44 @@ class FixSession:
         if msg_type == LOGON and get(141) == "Y" and get(43) != "Y":
             problem = self._rules.logon_problem(message, received_ns)
             return self._end(problem, now_ns) if problem else self._ask_to_open(message, now_ns)
+        is_over_limit = msg_type not in ADMIN_MSG_TYPES and not self._limit.take(received_ns)
+        actions = self._receive_numbered(message, seq, is_over_limit, now_ns)
+        if is_over_limit and self._limit.is_abused and self.state is SessionState.ACTIVE:
+            actions += self.logout(f"{self.limit_text}, and went on beyond that", now_ns)
+        return actions
+
+    def _receive_numbered(
+        self, message: FixMessage, seq: int, is_over_limit: bool, now_ns: int
+    ) -> list[Action]:
         if seq > self.next_in:
-            return self._too_high(message, seq, now_ns)
+            return self._too_high(message, seq, is_over_limit, now_ns)
         if seq < self.next_in:
             if message.get(43) == "Y":
                 return []  # it was dealt with when it came first
             return self._end(self._too_low(seq), now_ns)
         actions: list[Action] = []
-        self._process(message, seq, actions, now_ns)
+        self._process(message, seq, is_over_limit, actions, now_ns)
         if self._gap:
             self._process_early(actions, now_ns)
         return actions
 
+    @property
+    def limit_text(self) -> str:
+        """What the client is told when it sends too many messages."""
+        per_s = self._limit.per_s
+        return f"This session may send at most {per_s} application messages per second"
+
     def _too_low(self, seq: int) -> str:
         return f"MsgSeqNum(34) too low, expecting {self.next_in} but received {seq}"
 
-    def _process(self, message: FixMessage, seq: int, actions: list[Action], now_ns: int) -> None:
+    def _process(
+        self,
+        message: FixMessage,
+        seq: int,
+        is_over_limit: bool,
+        actions: list[Action],
+        now_ns: int,
+    ) -> None:
         """Deal with a message whose turn it is. Uses up its number."""
         self.next_in = seq + 1
         reject = FIX44.validate(message) or self._rules.possible_duplicate_problem(message)
@@ -259,7 +283,7 @@ class FixSession:
             return
         msg_type = message.msg_type
         if msg_type not in ADMIN_MSG_TYPES:
-            actions.append(Deliver(message, seq))
+            actions.append(Deliver(message, seq, is_over_limit))
         elif msg_type != SEQUENCE_RESET and message.get(43) == "Y":
             return  # an administrative message that is sent again counts for its number only
         elif msg_type == TEST_REQUEST:
@@ -287,7 +311,9 @@ class FixSession:
 
     # ---- gaps ----
 
-    def _too_high(self, message: FixMessage, seq: int, now_ns: int) -> list[Action]:
+    def _too_high(
+        self, message: FixMessage, seq: int, is_over_limit: bool, now_ns: int
+    ) -> list[Action]:
         """A message came before its turn: keep it, and ask for those that are missing.
 
         A ResendRequest is answered at once (two sides that both miss something would wait for each
@@ -304,7 +330,7 @@ class FixSession:
                 return self._answer_logout(now_ns)
             actions.append(self._resend(message, now_ns))
             is_answered = True
-        self._gap.keep(seq, Early(message, is_answered))
+        self._gap.keep(seq, Early(message, is_answered, is_over_limit))
         if self._gap.is_new(self.next_in):
             actions.append(self._ask_for_gap(seq, now_ns))
         return actions
@@ -322,7 +348,7 @@ class FixSession:
             if early.is_answered:
                 self.next_in += 1
             else:
-                self._process(early.message, self.next_in, actions, now_ns)
+                self._process(early.message, self.next_in, early.is_over_limit, actions, now_ns)
 
     def _jump(self, new_seq: int) -> None:
         self.next_in = new_seq

@@ -31,7 +31,9 @@ class FixSessionSettings:
     allowed_addresses: tuple[Network, ...] = ()
     """Where the client may connect from; none: from anywhere."""
     cancel_on_disconnect: bool = False
-    """Whether open orders are canceled when the connection ends."""
+    """Whether open orders are canceled when the connection ends, if the Logon does not say it."""
+    max_messages_per_s: int = 0
+    """Application messages that the client may send in a second; 0: as many as it likes."""
 
 
 @dataclass(frozen=True, slots=True)
