@@ -110,8 +110,8 @@ class OrderEntry:
     @property
     def queue_capacity(self) -> int:
         """What the command queue must hold: the limit for orders, and room for what cannot wait:
-        messages that came early, and the opening and closing of sessions."""
-        per_session = self.settings.max_early_messages + 2
+        messages that came early, pages of lists, and the opening and closing of sessions."""
+        per_session = self.settings.max_early_messages + MAX_LISTINGS + 2
         return self.settings.max_pending + per_session * len(self.sessions) + 1_000
 
     def attach(self, queue: CommandQueue) -> None:
@@ -180,6 +180,7 @@ class OrderEntry:
         self.counters.disconnects += 1
         session.connection = None
         session.frames.clear()
+        session.listings.clear()
         session.opening = None
         session.verdict = None
         self._report_held(session, self.clock_ns())

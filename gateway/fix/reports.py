@@ -164,8 +164,8 @@ def _no_order(
     symbol_text = f"55={symbol}\x01" if symbol else "55=[N/A]\x01"
     return (
         f"37={NO_ORDER_ID}\x01{name_text}17={exec_id}\x01{transaction}150={exec_type}\x01"
-        f"39={event[14]}\x01{more}{symbol_text}54={side or _UNDISCLOSED}\x0138=0\x01151=0\x0114=0\x016=0\x01"
-        f"60={transact_time}\x01"
+        f"39={event[14]}\x01{more}{symbol_text}54={side or _UNDISCLOSED}\x01"
+        f"38=0\x01151=0\x0114=0\x016=0\x0160={transact_time}\x01"
     )
 
 
