@@ -108,6 +108,11 @@ class ClientSession:
         """What the client's version of FIX calls things."""
         return DIALECTS["FIX.4.4"]
 
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """The trading sessions whose events it is told of: its own."""
+        return (self.settings.comp_id,)
+
     def _make_sender(self) -> Sender:
         comp_id = self.settings.comp_id
         prefix = f"{comp_id}-{self.store.resets}-"

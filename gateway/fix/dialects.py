@@ -79,6 +79,8 @@ class Dialect(NamedTuple):
     """SecurityList(y) has groups for ticks (1205) and lots (1234) and a LastFragment(893)."""
     security_status_text: bool
     """SecurityStatus(f) has a Text(58)."""
+    copy_msg_indicator: bool
+    """CopyMsgIndicator(797) exists, and BusinessRejectReason(380) 6 for what nobody may ask."""
     last_update_time: bool
     """MarketDataSnapshotFullRefresh(W) needs a LastUpdateTime(779)."""
 
@@ -110,6 +112,7 @@ _FIX42: Final = Dialect(
     mass_action_report_id=False,
     trading_rules=False,
     security_status_text=False,
+    copy_msg_indicator=False,
     last_update_time=False,
 )
 _FIX44: Final = Dialect(
@@ -125,6 +128,7 @@ _FIX44: Final = Dialect(
     mass_action_report_id=False,
     trading_rules=False,
     security_status_text=True,
+    copy_msg_indicator=True,
     last_update_time=False,
 )
 _FIX50SP2: Final = Dialect(
@@ -140,6 +144,7 @@ _FIX50SP2: Final = Dialect(
     mass_action_report_id=True,
     trading_rules=True,
     security_status_text=True,
+    copy_msg_indicator=True,
     last_update_time=True,
 )
 

@@ -62,6 +62,8 @@ _SESSION_CLOSED = int(EventKind.SESSION_CLOSED)
 class OrderEntry:
     """All sessions of one gateway. Everything runs on one event loop, nothing waits."""
 
+    _session_class: type[ClientSession] = ClientSession
+
     def __init__(
         self,
         settings: FixGatewaySettings,
@@ -90,10 +92,15 @@ class OrderEntry:
         self._progress = ProgressFile(settings.data_dir / "progress", sync=settings.store_sync)
         self.last_event_seq = self._progress.event_seq
         self.sessions: dict[str, ClientSession] = {}
+        self._audience: dict[str, tuple[ClientSession, ...]] = {}
         for comp_id, session_settings in settings.sessions.items():
             path = settings.data_dir / f"{quote(comp_id, safe='')}.store"
             store = SessionStore(path, sync=settings.store_sync)
-            self.sessions[comp_id] = ClientSession(session_settings, settings, store)
+            session = self.sessions[comp_id] = self._session_class(
+                session_settings, settings, store
+            )
+            for owner in session.owners:
+                self._audience[owner] = (*self._audience.get(owner, ()), session)
         if run_aside is None:
 
             def run_aside(work: Callable[[], bool], done: Callable[[bool], None]) -> None:
@@ -291,18 +298,16 @@ class OrderEntry:
         self.counters.events += len(batch.events)
         touched: dict[ClientSession, None] = {}
         for event_seq, event in batch.events:
-            session = self.sessions.get(event[1])
-            if session is None:
-                continue
-            touched[session] = None
-            if session.opening is None:
-                self._on_event(session, event_seq, event, sending_time, transact_time)
-            else:
-                timed = TimedEvent(event_seq, event, transact_time)
-                for due in self._cluster.take_while_opening(session, timed):
-                    self._on_event(
-                        session, due.event_seq, due.event, sending_time, due.transact_time
-                    )
+            for session in self._audience.get(event[1], ()):
+                touched[session] = None
+                if session.opening is None:
+                    self._on_event(session, event_seq, event, sending_time, transact_time)
+                else:
+                    timed = TimedEvent(event_seq, event, transact_time)
+                    for due in self._cluster.take_while_opening(session, timed):
+                        self._on_event(
+                            session, due.event_seq, due.event, sending_time, due.transact_time
+                        )
         self.last_event_seq = batch.last_event_seq
         for session in list(self._waiting):
             touched[session] = None

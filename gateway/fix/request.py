@@ -17,6 +17,7 @@ MAX_NAME_LENGTH: Final = 16
 
 OTHER: Final = 0  # BusinessRejectReason(380)
 UNSUPPORTED_MESSAGE: Final = 3
+NOT_AUTHORIZED: Final = 6
 
 _ID: Final = MAX_ID_LENGTH
 _NAME: Final = MAX_NAME_LENGTH

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from cluster.client import ClusterClient
 from cluster.tls import Listener
 from gateway.fix.connection import Connection
+from gateway.fix.drop_copy import DropCopy
 from gateway.fix.metrics import new_metrics, show
 from gateway.fix.order_entry import OrderEntry
 from gateway.fix.settings import FixGatewaySettings
@@ -25,6 +26,7 @@ class FixGateway(GatewayProcess):
     """One FIX gateway. start() also raises StoreError for a store that cannot be used."""
 
     protocol = "FIX"
+    _order_entry_class: type[OrderEntry] = OrderEntry
 
     def __init__(
         self, settings: FixGatewaySettings, *, cluster: ClusterFactory = ClusterClient
@@ -45,7 +47,7 @@ class FixGateway(GatewayProcess):
         return self._metrics.registry
 
     def _open_order_entry(self, loop: asyncio.AbstractEventLoop) -> OrderEntry:
-        self._fix = OrderEntry(
+        self._fix = self._order_entry_class(
             self.settings,
             clock_ns=time.time_ns,
             call_soon=loop.call_soon,
@@ -81,3 +83,15 @@ class FixGateway(GatewayProcess):
 
     def _connection(self) -> asyncio.Protocol:
         return Connection(self._fix)
+
+
+class DropCopyGateway(FixGateway):
+    """A FIX gateway for those who only read what others are told."""
+
+    protocol = "FIX drop copy"
+    _order_entry_class = DropCopy
+
+    @property
+    def _owners(self) -> list[str]:
+        readers = self.settings.sessions.values()
+        return list(dict.fromkeys(name for reader in readers for name in reader.copies_of))

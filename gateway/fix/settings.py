@@ -34,6 +34,8 @@ class FixSessionSettings:
     """Whether open orders are canceled when the connection ends, if the Logon does not say it."""
     max_messages_per_s: int = 0
     """Application messages that the client may send in a second; 0: as many as it likes."""
+    copies_of: tuple[str, ...] = ()
+    """Of a drop copy session: the trading sessions whose reports it reads."""
 
 
 @dataclass(frozen=True, slots=True)
