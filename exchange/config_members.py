@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
-from exchange.config_keys import FLAG, NETWORKS, PRICE, Kind, integer, key, text, toml_text
+from exchange.config_keys import (
+    FLAG,
+    NETWORKS,
+    PRICE,
+    Kind,
+    choice,
+    integer,
+    key,
+    text,
+    toml_text,
+)
 from exchange.config_sections import COMP_ID
 from gateway.fix.passwords import PasswordHash
 from gateway.fix.settings import Network
@@ -29,6 +40,14 @@ _PASSWORD_HASH = Kind(
     '"scrypt$16384$8$1$2f...$9c..."',
     lambda value: toml_text("" if value is None else value),
 )
+
+
+class FixVersion(StrEnum):
+    """The versions of FIX, by their names in protocols/fix_dictionary.py."""
+
+    FIX_4_2 = "FIX.4.2"
+    FIX_4_4 = "FIX.4.4"
+    FIX_5_0SP2 = "FIX.5.0SP2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +111,11 @@ class FixSessionSection:
     )
     cancel_on_disconnect: bool = key(
         False, FLAG, "Cancel the session's open orders when its connection ends."
+    )
+    version: FixVersion = key(
+        FixVersion.FIX_4_4,
+        choice(FixVersion),
+        "Version of FIX of what is reported before its first Logon; the Logon chooses its own.",
     )
     max_messages_per_s: int = key(
         0,

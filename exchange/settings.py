@@ -172,6 +172,7 @@ def fix_gateway_settings(config: Config, number: int = 1) -> FixGatewaySettings:
             password_hash=item.password_hash,
             allowed_addresses=item.allowed_addresses,
             cancel_on_disconnect=item.cancel_on_disconnect,
+            version=item.version.value,
             max_messages_per_s=item.max_messages_per_s,
         )
         for item in config.fix_sessions

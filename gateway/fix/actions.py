@@ -7,7 +7,6 @@ from typing import NamedTuple, TypeAlias
 
 from protocols.fix import FixMessage
 
-BEGIN_STRING = "FIX.4.4"
 HEARTBEAT = "0"
 TEST_REQUEST = "1"
 RESEND_REQUEST = "2"
@@ -31,10 +30,12 @@ class SessionState(StrEnum):
 
 class Send(NamedTuple):
     """Store and send a message of the session's own: the fields after the header as text. It gets
-    its number when it is carried out, behind the answers to what was delivered before it."""
+    its number when it is carried out, behind the answers to what was delivered before it.
+    `begin_string` "": that of the session."""
 
     msg_type: str
     body: str
+    begin_string: str = ""
 
 
 class Deliver(NamedTuple):
@@ -64,7 +65,15 @@ class Open(NamedTuple):
 
 
 class ResetNumbers(NamedTuple):
-    """Forget all stored messages: numbers begin again at 1."""
+    """Forget all stored messages: numbers begin again at 1, in this version of FIX."""
+
+    version: str
+
+
+class SetVersion(NamedTuple):
+    """Remember in which version of FIX the session goes on."""
+
+    version: str
 
 
 class Disconnect(NamedTuple):
@@ -73,4 +82,4 @@ class Disconnect(NamedTuple):
     reason: str
 
 
-Action: TypeAlias = Send | Deliver | Resend | Open | ResetNumbers | Disconnect
+Action: TypeAlias = Send | Deliver | Resend | Open | ResetNumbers | SetVersion | Disconnect

@@ -89,7 +89,11 @@ class ClientSession:
         self.settings = settings
         self.store = store
         self.fix = FixSession(
-            settings, gateway, next_in=store.received_through + 1, next_out=store.next_out
+            settings,
+            gateway,
+            next_in=store.received_through + 1,
+            next_out=store.next_out,
+            version=store.numbering.version,
         )
         self.connection: SessionConnection | None = None
         self.unanswered: deque[Unanswered] = deque()
@@ -106,7 +110,7 @@ class ClientSession:
     @property
     def dialect(self) -> Dialect:
         """What the client's version of FIX calls things."""
-        return DIALECTS["FIX.4.4"]
+        return DIALECTS[self.fix.dictionary.name]
 
     @property
     def owners(self) -> tuple[str, ...]:
@@ -123,9 +127,15 @@ class ClientSession:
         self.store.reset(event_seq, numbering)
         self.sender = self._make_sender()
 
-    def send(self, msg_type: str, body: str, sending_time: str) -> None:
+    def set_version(self, version: str) -> None:
+        """Remember in which version of FIX the session goes on."""
+        self.fix.speak(version)
+        self.store.append_numbering(self.store.numbering._replace(version=version))
+        self.sender = self._make_sender()
+
+    def send(self, msg_type: str, body: str, sending_time: str, begin_string: str = "") -> None:
         """Number and store a message of the session's own and queue it for flush()."""
-        seq, frame = self.fix.encode(msg_type, body, sending_time)
+        seq, frame = self.fix.encode(msg_type, body, sending_time, begin_string)
         is_admin = msg_type in ADMIN_MSG_TYPES
         self.store.append_sent(seq, frame, event_seq=0, answered_seq=0, is_admin=is_admin)
         self.frames.append(frame)
@@ -140,6 +150,8 @@ class ClientSession:
         answered_seq: int = 0,
     ) -> None:
         """Number and store an application message and queue it for flush()."""
+        if not self.fix.version:  # a report before the first Logon decides it
+            self.set_version(self.fix.dictionary.name)
         seq, frame = self.fix.encode(msg_type, body, sending_time)
         self.store.append_sent(
             seq, frame, event_seq=event_seq, answered_seq=answered_seq, is_admin=False

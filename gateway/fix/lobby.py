@@ -16,6 +16,7 @@ from gateway.fix.client_session import ClientSession
 from gateway.fix.connection import CLOSE_TIMEOUT_S, Connection
 from gateway.fix.counters import Counters
 from gateway.fix.passwords import PasswordChecks
+from gateway.fix.session_rules import password_of
 from gateway.fix.settings import FixGatewaySettings, Network
 from protocols.fix import NS_PER_SECOND, FixMessage
 from protocols.fix_validation import printable
@@ -103,7 +104,7 @@ class Lobby:
         """True when the password is right, or none is asked for. Otherwise it is looked into, and
         whoever does not know it is refused without an answer, which would use up a number."""
         comp_id, stored = session.settings.comp_id, session.settings.password_hash
-        password = message.get(554) or ""
+        password = password_of(message) or ""
         if stored is None or self._passwords.knows(comp_id, password):
             return True
         if not self._passwords.start(

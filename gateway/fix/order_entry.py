@@ -25,6 +25,7 @@ from gateway.fix.actions import (
     ResetNumbers,
     Send,
     SessionState,
+    SetVersion,
 )
 from gateway.fix.client_session import (
     ClientSession,
@@ -206,7 +207,8 @@ class OrderEntry:
             if isinstance(action, Deliver):
                 self._deliver(session, action, now_ns, received_ns)
             elif isinstance(action, Send):
-                session.send(action.msg_type, action.body, format_utc_timestamp(now_ns))
+                sending_time = format_utc_timestamp(now_ns)
+                session.send(action.msg_type, action.body, sending_time, action.begin_string)
             elif isinstance(action, Resend):
                 connection = session.connection
                 assert connection is not None, f"{session.settings.comp_id} is not connected"
@@ -216,10 +218,14 @@ class OrderEntry:
                 self._open(session, action)
             elif isinstance(action, ResetNumbers):
                 assert session.verdict is not None, "numbers are reset with a SessionOpened"
-                numbering = session.store.numbering._replace(is_reset_owed=False)
+                numbering = session.store.numbering._replace(
+                    version=action.version, is_reset_owed=False
+                )
                 session.reset_numbers(session.verdict.event_seq, numbering)
                 if session.connection is not None:
                     session.connection.numbers_reset()
+            elif isinstance(action, SetVersion):
+                session.set_version(action.version)
             else:
                 self._disconnect(session, action, now_ns)
         # Only now: the orders among the actions have used up their numbers and must not be lost.

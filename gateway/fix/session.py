@@ -1,4 +1,4 @@
-"""One FIX.4.4 session of an acceptor, without any I/O: messages in, actions out.
+"""One FIX session of an acceptor, without any I/O: messages in, actions out.
 
     session.logon(message, now_ns) / opened(...) / receive(message, ...) / on_time(now_ns)
 
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from gateway.fix.actions import (
     ADMIN_MSG_TYPES,
-    BEGIN_STRING,
     HEARTBEAT,
     LOGON,
     LOGOUT,
@@ -31,10 +30,11 @@ from gateway.fix.actions import (
     ResetNumbers,
     Send,
     SessionState,
+    SetVersion,
 )
 from gateway.fix.inbound_gap import Early, InboundGap
 from gateway.fix.rate_limit import RateLimit
-from gateway.fix.session_rules import SessionRules
+from gateway.fix.session_rules import SessionRules, unknown_version, version_of
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
 from protocols.fix import (
     NS_PER_SECOND,
@@ -43,8 +43,13 @@ from protocols.fix import (
     encode_body,
     format_utc_timestamp,
 )
-from protocols.fix_dictionary import FIX44
-from protocols.fix_validation import SessionReject, SessionRejectReason, printable
+from protocols.fix_dictionary import VERSIONS
+from protocols.fix_validation import (
+    FixDictionary,
+    SessionReject,
+    SessionRejectReason,
+    printable,
+)
 
 
 class FixSession:
@@ -57,14 +62,25 @@ class FixSession:
         *,
         next_in: int = 1,
         next_out: int = 1,
+        version: str = "",
     ) -> None:
+        """`version` is the name of the version of FIX that the session speaks, "" when that is not
+        decided yet."""
         self.client = client
         self.state = SessionState.DISCONNECTED
         self.next_in = next_in
         self.next_out = next_out
         self.last_sent_ns = 0
         self._rules = SessionRules(client, gateway)
-        self._encoder = FixEncoder(BEGIN_STRING, gateway.sender_comp_id, client.comp_id)
+        self.version = version
+        self.dictionary = VERSIONS[version or client.version]
+        self._encoders = {
+            dictionary.begin_string: FixEncoder(
+                dictionary.begin_string, gateway.sender_comp_id, client.comp_id
+            )
+            for dictionary in VERSIONS.values()
+        }
+        self._encoder = self._encoders[self.dictionary.begin_string]
         self._logon: FixMessage | None = None
         self._heartbeat_ns = 0
         self._last_received_ns = 0
@@ -73,13 +89,37 @@ class FixSession:
         self._limit = RateLimit(client.max_messages_per_s)
         self._cancel_on_disconnect = client.cancel_on_disconnect  # of this connection
 
+    # ---- versions ----
+
+    def speak(self, version: str) -> None:
+        """Go on in this version of FIX."""
+        self.version = version
+        self.dictionary = VERSIONS[version]
+        self._encoder = self._encoders[self.dictionary.begin_string]
+
+    @property
+    def _is_version_fixed(self) -> bool:
+        """A client may ask for any message again, and gets it as it was: one version for all."""
+        return self.version != "" and self.next_out > 1
+
+    def _version_problem(self, logon: FixMessage, wanted: FixDictionary) -> str | None:
+        if wanted is self.dictionary or logon.get(141) == "Y" or not self._is_version_fixed:
+            return None
+        return (
+            f"This session speaks {self.dictionary.name}; to begin anew with {wanted.name} log on"
+            " with ResetSeqNumFlag(141)=Y"
+        )
+
     # ---- sending ----
 
-    def encode(self, msg_type: str, body: str, sending_time: str) -> tuple[int, bytes]:
-        """Give a message its number; returns (number, frame)."""
+    def encode(
+        self, msg_type: str, body: str, sending_time: str, begin_string: str = ""
+    ) -> tuple[int, bytes]:
+        """Give a message its number; returns (number, frame). `begin_string` "": the session's."""
         seq = self.next_out
         self.next_out = seq + 1
-        return seq, self._encoder.encode(msg_type, body, seq, sending_time)
+        encoder = self._encoders[begin_string] if begin_string else self._encoder
+        return seq, encoder.encode(msg_type, body, seq, sending_time)
 
     def _send(self, msg_type: str, fields: list[tuple[int, object]], now_ns: int) -> Send:
         self.last_sent_ns = now_ns
@@ -97,13 +137,18 @@ class FixSession:
         msg_type = message.msg_type
         if msg_type and msg_type.isascii() and msg_type.isprintable():
             fields.append((372, msg_type))
-        fields += [(373, int(reject.reason)), (58, reject.text)]
-        return self._send(REJECT, fields, now_ns)
+        reason = self.dictionary.reject_reason(reject.reason)
+        if reason is not None:
+            fields.append((373, reason))
+        return self._send(REJECT, [*fields, (58, reject.text)], now_ns)
 
     def _end(self, text: str, now_ns: int) -> list[Action]:
-        """Logout with a sentence, then disconnect."""
+        """Logout with a sentence, then disconnect. Who is logging on reads it in the version of the
+        Logon, whatever the session speaks."""
+        begin_string = self._logon.begin_string if self._logon is not None else ""
         self.disconnected()
-        return [self._send(LOGOUT, [(58, text)], now_ns), Disconnect(text)]
+        logout = self._send(LOGOUT, [(58, text)], now_ns)._replace(begin_string=begin_string)
+        return [logout, Disconnect(text)]
 
     def logout(self, text: str, now_ns: int) -> list[Action]:
         """End a session from our side, for no fault in the protocol: News(B), then the Logout.
@@ -130,7 +175,14 @@ class FixSession:
     def logon(self, message: FixMessage, now_ns: int) -> list[Action]:
         """The first message of a connection, a Logon(A) with our CompID and the client's."""
         assert self.state is SessionState.DISCONNECTED, f"{self.client.comp_id} is {self.state}"
-        problem = self._rules.logon_problem(message, now_ns)
+        if message.begin_string in self._encoders:
+            self._logon = message
+        version = version_of(message)
+        if version is None:
+            return self._end(unknown_version(message), now_ns)
+        problem = self._rules.logon_problem(message, version, now_ns) or self._version_problem(
+            message, version
+        )
         if problem is not None:
             return self._end(problem, now_ns)
         return self._ask_to_open(message, now_ns)
@@ -156,14 +208,23 @@ class FixSession:
         logon = self._logon
         assert self.state is SessionState.OPENING, f"{self.client.comp_id} is {self.state}"
         assert logon is not None, f"{self.client.comp_id} is opening without a Logon"
+        version = version_of(logon)
+        assert version is not None, f"{self.client.comp_id} opens in no version: {logon!r}"
         actions: list[Action] = []
         is_reset = logon.get(141) == "Y"
         if is_reset:
             self.next_in = self.next_out = 1
             self._gap.forget()
-            actions.append(ResetNumbers())
+            self.speak(version.name)
+            actions.append(ResetNumbers(version.name))
         else:
             self.next_in = max(self.next_in, last_msg_seq_num + 1)
+            problem = self._version_problem(logon, version)  # a report may have decided it
+            if problem is not None:
+                return self._end(problem, now_ns)
+            if version.name != self.version:
+                self.speak(version.name)
+                actions.append(SetVersion(version.name))
         seq = int(logon.get(34) or 0)
         if seq < self.next_in and logon.get(43) != "Y":
             return actions + self._end(self._too_low(seq), now_ns)
@@ -199,6 +260,8 @@ class FixSession:
 
     def _answer_logon(self, logon: FixMessage, is_reset: bool, now_ns: int) -> Send:
         fields: list[tuple[int, object]] = [(98, 0), (108, logon.get(108))]
+        if self.dictionary.appl_ver_id:
+            fields.append((1137, self.dictionary.appl_ver_id))
         if is_reset:
             fields.append((141, "Y"))
         if logon.get(789) is not None:
@@ -217,10 +280,10 @@ class FixSession:
         self._test_sent_ns = 0
         get = message.get
         seq_text = get(34)
-        if message.begin_string != BEGIN_STRING:
-            return self._end(
-                f"BeginString(8) {printable(message.begin_string)} is not {BEGIN_STRING}", now_ns
-            )
+        begin_string = self.dictionary.begin_string
+        if message.begin_string != begin_string:
+            found = printable(message.begin_string)
+            return self._end(f"BeginString(8) {found} is not {begin_string}", now_ns)
         if seq_text is None or not (seq_text.isascii() and seq_text.isdigit()):
             return self._end("MsgSeqNum(34) is missing or not a number", now_ns)
         if len(seq_text) > 10:
@@ -235,8 +298,7 @@ class FixSession:
         if msg_type == SEQUENCE_RESET and get(123) != "Y":
             return self._sequence_reset(message, now_ns)
         if msg_type == LOGON and get(141) == "Y" and get(43) != "Y":
-            problem = self._rules.logon_problem(message, received_ns)
-            return self._end(problem, now_ns) if problem else self._ask_to_open(message, now_ns)
+            return self._reset_in_session(message, now_ns, received_ns)
         is_over_limit = msg_type not in ADMIN_MSG_TYPES and not self._limit.take(received_ns)
         actions = self._receive_numbered(message, seq, is_over_limit, now_ns)
         if is_over_limit and self._limit.is_abused and self.state is SessionState.ACTIVE:
@@ -258,6 +320,12 @@ class FixSession:
             self._process_early(actions, now_ns)
         return actions
 
+    def _reset_in_session(self, logon: FixMessage, now_ns: int, received_ns: int) -> list[Action]:
+        if version_of(logon) is not self.dictionary:
+            return self._end(unknown_version(logon), now_ns)
+        problem = self._rules.logon_problem(logon, self.dictionary, received_ns)
+        return self._end(problem, now_ns) if problem else self._ask_to_open(logon, now_ns)
+
     @property
     def limit_text(self) -> str:
         """What the client is told when it sends too many messages."""
@@ -277,7 +345,9 @@ class FixSession:
     ) -> None:
         """Deal with a message whose turn it is. Uses up its number."""
         self.next_in = seq + 1
-        reject = FIX44.validate(message) or self._rules.possible_duplicate_problem(message)
+        reject = self.dictionary.validate(message) or self._rules.possible_duplicate_problem(
+            message
+        )
         if reject is not None:
             actions.append(self._reject(message, reject, now_ns))
             return
@@ -324,7 +394,7 @@ class FixSession:
         if (
             message.msg_type in {RESEND_REQUEST, LOGOUT}
             and message.get(43) != "Y"
-            and FIX44.validate(message) is None
+            and self.dictionary.validate(message) is None
         ):
             if message.msg_type == LOGOUT:
                 return self._answer_logout(now_ns)
@@ -356,7 +426,7 @@ class FixSession:
 
     def _sequence_reset(self, message: FixMessage, now_ns: int) -> list[Action]:
         """SequenceReset in reset mode: its own number does not matter."""
-        reject = FIX44.validate(message)
+        reject = self.dictionary.validate(message)
         if reject is not None:
             return [self._reject(message, reject, now_ns)]
         new_seq = int(message.get(36) or 0)

@@ -6,13 +6,41 @@ it, or None; nothing is kept from one message to the next. Source: FIX 4.4, volu
 
 from __future__ import annotations
 
-from gateway.fix.actions import BEGIN_STRING, SEQUENCE_RESET
+from gateway.fix.actions import SEQUENCE_RESET
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
 from protocols.fix import NS_PER_SECOND, FixMessage, format_utc_timestamp, parse_utc_timestamp
-from protocols.fix_dictionary import FIX44
-from protocols.fix_validation import SessionReject, SessionRejectReason, printable
+from protocols.fix_dictionary import FIX42, VERSIONS
+from protocols.fix_validation import (
+    FixDictionary,
+    SessionReject,
+    SessionRejectReason,
+    printable,
+)
 
-WRONG_CREDENTIALS = "Username(553) and Password(554) do not match this CompID"
+_BY_BEGIN_STRING = {dictionary.begin_string: dictionary for dictionary in VERSIONS.values()}
+SPOKEN = "FIX.4.2, FIX.4.4, or FIXT.1.1 with DefaultApplVerID(1137) 9 (FIX 5.0 SP2)"
+
+
+def version_of(logon: FixMessage) -> FixDictionary | None:
+    """The version of FIX that a Logon asks for, None when it is none of ours."""
+    dictionary = _BY_BEGIN_STRING.get(logon.begin_string)
+    if dictionary is None or not dictionary.appl_ver_id:
+        return dictionary
+    return dictionary if logon.get(1137) == dictionary.appl_ver_id else None
+
+
+def unknown_version(logon: FixMessage) -> str:
+    """What a Logon is told in which version_of() finds none."""
+    found = f"BeginString(8) {printable(logon.begin_string)}"
+    appl_ver_id = logon.get(1137)
+    if appl_ver_id is not None:
+        found += f" with DefaultApplVerID(1137) {printable(appl_ver_id)}"
+    return f"{found} is not spoken here; use {SPOKEN}"
+
+
+def password_of(logon: FixMessage) -> str | None:
+    """Password(554); in FIX 4.2, which has none, RawData(96)."""
+    return logon.get(96 if logon.begin_string == FIX42.begin_string else 554)
 
 
 class SessionRules:
@@ -23,11 +51,11 @@ class SessionRules:
         self._gateway = gateway
         self._tolerance_ns = gateway.sending_time_tolerance_s * NS_PER_SECOND
 
-    def logon_problem(self, message: FixMessage, now_ns: int) -> str | None:
-        """The first reason why a Logon cannot be accepted, as a sentence for Text(58)."""
-        if message.begin_string != BEGIN_STRING:
-            return f"BeginString(8) {printable(message.begin_string)} is not {BEGIN_STRING}"
-        reject = FIX44.validate(message)
+    def logon_problem(
+        self, message: FixMessage, dictionary: FixDictionary, now_ns: int
+    ) -> str | None:
+        """The first reason why a Logon in this version cannot be accepted, for Text(58)."""
+        reject = dictionary.validate(message)
         if reject is not None:
             return reject.text
         get = message.get
@@ -39,7 +67,9 @@ class SessionRules:
         if not low <= int(get(108) or 0) <= high:
             return f"HeartBtInt(108) {get(108)} is not between {low} and {high} seconds"
         if not self._are_credentials_right(message):
-            return WRONG_CREDENTIALS
+            if dictionary is FIX42:
+                return "RawData(96) is not the password of this CompID"
+            return "Username(553) and Password(554) do not match this CompID"
         if get(141) == "Y" and int(get(34) or 0) != 1:
             return f"ResetSeqNumFlag(141)=Y needs MsgSeqNum(34) 1, not {get(34)}"
         if get(141) == "Y" and int(get(789) or 1) != 1:
@@ -48,9 +78,10 @@ class SessionRules:
 
     def _are_credentials_right(self, message: FixMessage) -> bool:
         client = self._client
-        if client.username is not None and message.get(553) != client.username:
+        has_username = message.begin_string != FIX42.begin_string
+        if client.username is not None and has_username and message.get(553) != client.username:
             return False
-        return client.password is None or message.get(554) == client.password
+        return client.password is None or password_of(message) == client.password
 
     def header_problem(self, message: FixMessage, received_ns: int) -> SessionReject | None:
         """What is so wrong with the header that the session must end. What is missing or malformed
@@ -64,7 +95,7 @@ class SessionRules:
                     return SessionReject(
                         tag,
                         SessionRejectReason.COMP_ID_PROBLEM,
-                        f"{FIX44.field_name(tag)} {printable(found)} is not {expected}",
+                        f"{FIX42.field_name(tag)} {printable(found)} is not {expected}",
                     )
         sent_ns = parse_utc_timestamp(get(52) or "")
         if sent_ns is not None and abs(received_ns - sent_ns) > self._tolerance_ns:

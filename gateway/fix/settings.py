@@ -24,6 +24,8 @@ class FixSessionSettings:
     account: str
     username: str | None = None
     """Username(553) that the Logon must carry; None: it is not looked at."""
+    version: str = "FIX.4.4"
+    """Version of FIX of what is reported before the first Logon has chosen one."""
     password: str | None = None
     """Password(554) that the Logon must carry; None: it is not looked at."""
     password_hash: PasswordHash | None = None

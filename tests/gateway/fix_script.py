@@ -4,19 +4,22 @@
                               and 10 is added. The connection is made when it is not there.
     raw 8=FIX.4.4|9=5|...     CLIENT1 sends these bytes, | is SOH
     advance 12.5              seconds pass, tick by tick
+    speak FIX.4.2             the BeginString(8) that is added from now on
     drop | 2drop              the TCP connection of CLIENT1 | CLIENT2 is lost
     hold / run [N] / auto     the cluster applies nothing / N commands, then tells / at once (usual)
     apply                     the cluster applies what it has and tells nobody
     lost                      the cluster has not heard of the gateway for too long
     forget CLIENT1            the cluster does not know this session
+    lose CLIENT1              as kill, and the store of this session is lost
     kill                      the gateway is killed and started again on its stores
     stop                      the gateway is stopped in good order and started again
     block                     CLIENT1 reads nothing any more
     set KEY VALUE             a field of the settings (FixGatewaySettings or FixSessionSettings)
     state HALTED [SYMBOL]     the operator changes the trading state
 
-The output repeats the input (but for set) and shows what the clients receive, without 8, 9, 49, 56,
-52, 60 and 10. Every message sent is held against the dictionary and read by simplefix, too.
+The output repeats the input (but for set) and shows what the clients receive, without 9, 49, 56,
+52, 60, 10, and without 8 when it is FIX.4.4. Every message sent is held against the dictionary of
+its version and read by simplefix, too.
 """
 
 from __future__ import annotations
@@ -38,10 +41,12 @@ from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
 from oms.commands import CommandKind, GatewayLost
 from oms.events import TradingState
 from protocols.fix import NS_PER_SECOND, FixDecoder, check_sum, format_utc_timestamp
-from protocols.fix_dictionary import FIX44
+from protocols.fix_dictionary import VERSIONS
 
 TICK_NS = NS_PER_SECOND // 10
-HIDDEN_TAGS = frozenset((8, 9, 49, 56, 52, 60, 10))
+HIDDEN_TAGS = frozenset((9, 49, 56, 52, 60, 10))
+DICTIONARIES = {dictionary.begin_string: dictionary for dictionary in VERSIONS.values()}
+USUAL = (8, "FIX.4.4")
 NOWHERE = Address("127.0.0.1", 0)
 
 
@@ -103,6 +108,7 @@ class ScriptPlayer:
             },
         )
         self.is_held = False
+        self.begin_string = "FIX.4.4"
         self.transports: dict[str, ScriptTransport] = {}
         self._soon: deque[Callable[[], None]] = deque()
         self._order_entry: OrderEntry | None = None
@@ -118,6 +124,8 @@ class ScriptPlayer:
             self.output.append(line)
             if word.endswith("->"):
                 self.send(word[:-2] or "1", self.message(word[:-2] or "1", rest))
+            elif word == "speak":
+                self.begin_string = rest
             elif word == "raw":
                 self.send("1", rest.replace("|", "\x01").encode("latin-1"))
             elif word == "advance":
@@ -131,6 +139,10 @@ class ScriptPlayer:
                 self.cluster.apply(GatewayLost(int(CommandKind.GATEWAY_LOST), "fix-1"))
             elif word == "forget":
                 del self.cluster.machine.state.sessions[rest]
+            elif word == "lose":
+                self.kill()
+                (self.settings.data_dir / f"{rest}.store").unlink()
+                (self.settings.data_dir / "progress").unlink()
             elif word == "run":
                 self.cluster.run(int(rest) if rest else None)
             else:
@@ -265,7 +277,7 @@ class ScriptPlayer:
         """A message from `35=..|34=..|...`; what is not given of header and trailer is added."""
         given = [field.split("=", 1) for field in text.split("|")]
         header = {
-            "8": "FIX.4.4",
+            "8": self.begin_string,
             "9": "",
             "35": "",
             "49": f"CLIENT{name[0]}",
@@ -295,8 +307,13 @@ class ScriptPlayer:
         """Print what a client receives, after holding it against two other readers."""
         decoder = FixDecoder()
         for message in decoder.feed(data):
-            assert FIX44.validate(message) is None, f"{message}: {FIX44.validate(message)}"
-            shown = [f"{tag}={value}" for tag, value in message.fields if tag not in HIDDEN_TAGS]
+            wrong = DICTIONARIES[message.begin_string].validate(message)
+            assert wrong is None, f"{message}: {wrong}"
+            shown = [
+                f"{tag}={value}"
+                for tag, value in message.fields
+                if tag not in HIDDEN_TAGS and (tag, value) != USUAL
+            ]
             self._tell(name, f"<- {'|'.join(shown)}")
         assert decoder.garbled == 0
         assert decoder.buffered == 0
