@@ -9,6 +9,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -17,6 +18,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from cluster.client import ClusterClient, ConnectionState, EventBatch
 from cluster.settings import Address
 from cluster.tls import Listener
+from gateway.control import FILE_NAME as CONTROL_SOCKET
+from gateway.control import Control
 from oms.commands import Command
 
 logger = logging.getLogger(__name__)
@@ -100,6 +103,9 @@ class OrderEntry(Protocol):
     def close(self) -> None:
         """Close whatever is open."""
 
+    def disconnect(self, name: str) -> None:
+        """The operator ends the connection of a session. Raises Refused."""
+
     def session_facts(self) -> list[dict[str, Any]]:
         """What /sessions shows: an object per session, of strings and numbers."""
 
@@ -118,6 +124,10 @@ class ProcessSettings(Protocol):
     @property
     def nodes(self) -> dict[int, Address]:
         """Client protocol addresses of all nodes."""
+
+    @property
+    def data_dir(self) -> Path:
+        """The folder of this gateway."""
 
     @property
     def gateway_id(self) -> str:
@@ -141,6 +151,7 @@ class GatewayProcess(ABC):
         self._order_entry: OrderEntry | None = None
         self._listener: Listener | None = None
         self._http: web.AppRunner | None = None
+        self._control: Control | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._stopped: asyncio.Future[None] | None = None
         self._is_closing = False
@@ -212,6 +223,9 @@ class GatewayProcess(ABC):
         order_entry.close_left_open()
         await listener.start(settings.bind)
         self._listener = listener
+        orders = {"disconnect": order_entry.disconnect}
+        self._control = Control(settings.data_dir / CONTROL_SOCKET, orders)
+        await self._control.start()
         self._tick()
         logger.info("%s gateway %s listens on %s", self.protocol, settings.gateway_id, self.address)
 
@@ -225,6 +239,8 @@ class GatewayProcess(ABC):
         if self._is_closing:
             return
         self._is_closing = True
+        if self._control is not None:
+            await self._control.close()
         if self._listener is not None:
             self._listener.close()
         if self._timer is not None:

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cluster.client import EventBatch
+from gateway.control import Refused
 from gateway.fix.actions import (
     Action,
     Deliver,
@@ -440,6 +441,18 @@ class OrderEntry:
             if session.fix.state is not SessionState.DISCONNECTED:
                 self._perform(session, session.fix.logout(text, now_ns), now_ns)
         self._lobby.finish(now_ns)
+
+    def disconnect(self, name: str) -> None:
+        """End the connection of a session with a Logout. Raises Refused."""
+        session = self.sessions.get(name)
+        if session is None:
+            raise Refused(f"no session {name} at this gateway")
+        if session.connection is None:
+            raise Refused(f"{name} is not connected")
+        now_ns = self.clock_ns()
+        text = "The operator of the exchange ends this connection"
+        self._perform(session, session.fix.logout(text, now_ns), now_ns)
+        session.flush()
 
     def session_facts(self) -> list[dict[str, Any]]:
         """What /sessions shows."""

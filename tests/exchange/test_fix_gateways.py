@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from exchange.fix_client import FixClient
 from exchange.http_client import get_json, is_ready
 from exchange.ledger import Ledger
 from exchange.local import LocalExchange, free_base_port, wait_for
+from exchange.ouch_client import OuchClient
 
 FIRST, SECOND = "gateway-fix", "gateway-fix-2"
 
@@ -49,6 +52,31 @@ async def log_on_at_the_wrong_one(exchange: LocalExchange) -> None:
     await client.stop()
 
 
+async def sessions(exchange: LocalExchange, *words: str) -> int:
+    """The exit code of `exchange sessions`."""
+    config = ["--config", str(exchange.config.source)]
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "exchange", "sessions", *words, *config, stdout=subprocess.DEVNULL
+    )
+    return await asyncio.wait_for(child.wait(), 30.0)
+
+
+async def disconnect_a_client(exchange: LocalExchange) -> None:
+    """FIX: it hears why, and comes back. OUCH: the same at whichever gateway it is."""
+    _, client = await client_of(exchange, "CLIENT3")
+    user = OuchClient(exchange.config.addresses.ouch, "OUCH1", lambda number, message: None)
+    await user.start()
+    for name in ("CLIENT3", "OUCH1"):
+        assert await sessions(exchange, "--disconnect", name) == 0
+    await wait_for(lambda: client.disconnects == 1, "CLIENT3 is disconnected", 5.0)
+    assert client.last_logout_text == "The operator of the exchange ends this connection"
+    await wait_for(lambda: user.logins == 2, "OUCH1 was disconnected and is back", 5.0)
+    await client.wait_logged_on()
+    await client.stop()
+    await user.stop()
+    assert await sessions(exchange, "--disconnect", "NOBODY") == 2
+
+
 async def trade(exchange: LocalExchange, price: str) -> None:
     """CLIENT1 sells to CLIENT2, each at its own gateway."""
     (seller, seller_client), (buyer, buyer_client) = [
@@ -77,6 +105,7 @@ def test_each_session_trades_at_its_own_gateway(tmp_path: Path) -> None:
             assert {FIRST, SECOND} <= ready["pids"].keys()
             await trade(exchange, "100.00")
             await log_on_at_the_wrong_one(exchange)
+            await disconnect_a_client(exchange)
             await exchange.kill(SECOND)
             await exchange.restart(SECOND)
             address = exchange.config.addresses.fix_http[1]
@@ -84,8 +113,10 @@ def test_each_session_trades_at_its_own_gateway(tmp_path: Path) -> None:
             found = {row["comp_id"]: row for row in await get_json(address, "/sessions")}
             assert found.keys() == {"CLIENT2"}
             assert found["CLIENT2"]["next_in"] == 4  # Logon, order, Logout
+            assert await sessions(exchange, "--disconnect", "CLIENT2") == 1  # it is not there
         finally:
             assert await exchange.stop() == 0
+        assert await sessions(exchange, "--disconnect", "CLIENT1") == 3  # nobody answers
 
     asyncio.run(run())
     log = (exchange.config.data_dir / "log" / f"{FIRST}.log").read_text()
