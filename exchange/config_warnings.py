@@ -12,27 +12,32 @@ def warnings(config: Config) -> list[str]:
 
 
 def fix_warnings(config: Config, number: int) -> list[str]:
-    """Those that concern one FIX gateway."""
+    """Those that concern one FIX gateway. One that is reached from this machine only has none."""
     settings = fix_gateway_settings(config, number)
     if is_loopback(settings.bind.host):
         return []
     where = f"{fix_process_name(number)} listens on {settings.bind.host}"
-    in_clear = [name for name, session in settings.sessions.items() if session.password]
-    found: list[str] = []
-    if in_clear:
-        found.append(
-            f"fix_sessions: password stands in clear for {_listed(in_clear)}, and {where}; "
-            "use password_hash (exchange hash-password)"
-        )
-    with_password = [
+    sessions = settings.sessions.items()
+    in_clear = [name for name, session in sessions if session.password]
+    protected = [name for name, session in sessions if session.password or session.password_hash]
+    anybody = [
         name
-        for name, session in settings.sessions.items()
-        if session.password or session.password_hash is not None
+        for name, session in sessions
+        if name not in protected and not session.allowed_addresses
     ]
-    if with_password and settings.tls is None:
+    found = []
+    if in_clear:
+        remedy = "use password_hash (exchange hash-password)"
+        found.append(f"{where}, and password stands in clear for {_listed(in_clear)}: {remedy}")
+    if protected and settings.tls is None:
         found.append(
-            f"fix.tls_certificate is not set, and {where}: passwords cross the network in clear "
-            f"({_listed(with_password)})"
+            f"{where} without fix.tls_certificate: the passwords of {_listed(protected)} cross the "
+            "network in clear"
+        )
+    if anybody and (settings.tls is None or settings.tls.client_authority is None):
+        found.append(
+            f"{where}, and whoever reaches it can be {_listed(anybody)}: set password_hash, "
+            "allowed_addresses or fix.tls_client_authority"
         )
     return found
 

@@ -27,6 +27,7 @@ from cluster.interface import Derivation, EventSink
 from exchange.certificate_checks import certificates_of
 from exchange.config import Config
 from exchange.config_keys import ConfigError
+from exchange.config_warnings import fix_warnings
 from exchange.processes import (
     end_with_parent,
     pid_path,
@@ -81,13 +82,13 @@ def run_node(config: Config, node_id: int, supervised_by: int | None) -> int:
 
     settings = node_settings(config, node_id)
     name = f"node-{node_id}"
-    days_left = _check_certificates(config, name)
+    remarks = _check_certificates(config, name)
 
     def make() -> Service:
         sinks: dict[str, EventSink] = {SINK_NAME: ItchPublisher(feed_settings(config, node_id))}
         return Node(settings, sinks, "exchange.wiring:derivations")
 
-    return _run_process(config, name, make, supervised_by, days_left)
+    return _run_process(config, name, make, supervised_by, remarks)
 
 
 def derivations() -> dict[str, Derivation]:
@@ -105,13 +106,13 @@ def run_fix_gateway(config: Config, number: int, supervised_by: int | None) -> i
 
     settings = fix_gateway_settings(config, number)
     name = fix_process_name(number)
-    days_left = _check_certificates(config, name)
+    remarks = [*_check_certificates(config, name), *fix_warnings(config, number)]
     client = functools.partial(ClusterClient, tls=client_tls(config, name))
 
     def make() -> Service:
         return FixGateway(settings, cluster=client)
 
-    return _run_process(config, name, make, supervised_by, days_left)
+    return _run_process(config, name, make, supervised_by, remarks)
 
 
 def run_ouch_gateway(config: Config, number: int, supervised_by: int | None) -> int:
@@ -121,13 +122,13 @@ def run_ouch_gateway(config: Config, number: int, supervised_by: int | None) -> 
 
     settings = ouch_gateway_settings(config, number)
     name = ouch_process_name(number)
-    days_left = _check_certificates(config, name)
+    remarks = _check_certificates(config, name)
     client = functools.partial(ClusterClient, tls=client_tls(config, name))
 
     def make() -> Service:
         return OuchGateway(settings, cluster=client)
 
-    return _run_process(config, name, make, supervised_by, days_left)
+    return _run_process(config, name, make, supervised_by, remarks)
 
 
 def run_marketdata(config: Config, supervised_by: int | None) -> int:
@@ -136,19 +137,23 @@ def run_marketdata(config: Config, supervised_by: int | None) -> int:
 
     settings = marketdata_settings(config)
     name = "marketdata"
-    days_left = _check_certificates(config, name)
+    remarks = _check_certificates(config, name)
     tls = client_tls(config, name)
 
     def make() -> Service:
         return MarketDataServer(settings, tls=tls)
 
-    return _run_process(config, name, make, supervised_by, days_left)
+    return _run_process(config, name, make, supervised_by, remarks)
 
 
-def _check_certificates(config: Config, process: str) -> int | None:
-    """Days that all certificates of a process are still valid; None without TLS. Raises ConfigError
-    when one cannot be used."""
-    return min((found.days_left for found in certificates_of(config, process)), default=None)
+def _check_certificates(config: Config, process: str) -> list[str]:
+    """What the log should say of the certificates of a process. Raises ConfigError when one cannot
+    be used."""
+    return [
+        f"{found.path} expires in {found.days_left} days"
+        for found in certificates_of(config, process)
+        if found.days_left < WARN_DAYS
+    ]
 
 
 async def _serve(make: Callable[[], Service], started: Callable[[], None]) -> None:
@@ -210,7 +215,7 @@ def _run_process(
     name: str,
     make: Callable[[], Service],
     supervised_by: int | None,
-    days_left: int | None,
+    remarks: list[str],
 ) -> int:
     """Log, pid file, event loop and exit code of one process.
 
@@ -222,8 +227,8 @@ def _run_process(
     pid_file = _lock_pid_file(config, name)
     try:
         logger.info("%s starts, pid %d, config %s", name, os.getpid(), config.source or "defaults")
-        if days_left is not None and days_left < WARN_DAYS:
-            logger.warning("a certificate of %s expires in %d days", name, days_left)
+        for remark in remarks:
+            logger.warning("%s", remark)
         uvloop.run(_serve(make, lambda: write_started_mark(config, name)))
     except (ConfigError, CannotStart) as error:
         logger.error("%s cannot run: %s", name, error)

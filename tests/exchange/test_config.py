@@ -287,20 +287,43 @@ def test_an_empty_password_means_that_none_is_checked() -> None:
     assert (session.username, session.password) == (None, None)
 
 
-def test_a_password_in_clear_is_for_one_machine() -> None:
-    session = "[[fix_sessions]]\ncomp_id = 'A'\naccount = 'ACC1'\n"
-    in_clear = session + "password = 'secret'\n"
-    assert warnings(parse_text(in_clear)) == []
-    open_to_all = "[addresses]\nfix = '10.0.0.1:9001'\n"
-    with_tls = open_to_all + "[fix]\ntls_certificate = 'c'\ntls_key = 'k'\n"
-    (sentence,) = warnings(parse_text(with_tls + in_clear))
-    assert "password stands in clear for A" in sentence
-    assert "gateway-fix listens on 10.0.0.1" in sentence
-    hashed = session + f"password_hash = '{HASH}'\n"
-    (sentence,) = warnings(parse_text(open_to_all + hashed))
-    assert "passwords cross the network in clear (A)" in sentence
-    config = parse_text(with_tls + hashed)
-    assert warnings(config) == []
+ONE_SESSION = "[[fix_sessions]]\ncomp_id = 'A'\naccount = 'ACC1'\n"
+ON_A_NETWORK = "[addresses]\nfix = '10.0.0.1:9001'\n"
+WITH_TLS = "[fix]\ntls_certificate = 'c'\ntls_key = 'k'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (ONE_SESSION, []),
+        (ONE_SESSION + "password = 'secret'\n", []),
+        (ON_A_NETWORK + ONE_SESSION, ["whoever reaches it can be A"]),
+        (
+            ON_A_NETWORK + WITH_TLS + "tls_client_authority = 'a'\n" + ONE_SESSION,
+            [],
+        ),
+        (ON_A_NETWORK + ONE_SESSION + "allowed_addresses = ['10.0.0.0/8']\n", []),
+        (
+            ON_A_NETWORK + WITH_TLS + ONE_SESSION + "password = 'secret'\n",
+            ["password stands in clear for A"],
+        ),
+        (
+            ON_A_NETWORK + ONE_SESSION + f"password_hash = '{HASH}'\n",
+            ["the passwords of A cross the network in clear"],
+        ),
+        (ON_A_NETWORK + WITH_TLS + ONE_SESSION + f"password_hash = '{HASH}'\n", []),
+    ],
+)
+def test_what_is_unwise_on_a_network_is_said(text: str, said: list[str]) -> None:
+    found = warnings(parse_text(text))
+    assert len(found) == len(said)
+    for sentence, part in zip(found, said, strict=True):
+        assert part in sentence
+        assert sentence.startswith("gateway-fix listens on 10.0.0.1")
+
+
+def test_a_gateway_gets_the_hash_of_the_file() -> None:
+    config = parse_text(ONE_SESSION + f"password_hash = '{HASH}'\n")
     assert str(fix_gateway_settings(config).sessions["A"].password_hash) == HASH
 
 
