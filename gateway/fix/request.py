@@ -10,8 +10,11 @@ from gateway.fix.outgoing import Notes
 from oms.commands import Command
 from protocols.fix import FixMessage, encode_body
 from protocols.fix_dictionary import FIX44
+from protocols.fix_validation import printable
 
 BUSINESS_MESSAGE_REJECT: Final = "j"
+THIRD_PARTY: Final = frozenset((115, 128))
+"""OnBehalfOfCompID and DeliverToCompID."""
 MAX_ID_LENGTH: Final = 64
 MAX_NAME_LENGTH: Final = 16
 
@@ -70,6 +73,17 @@ def business_reject(message: FixMessage, seq: int, reason: int, text: str) -> An
     if named:
         fields.append((379, named[:MAX_ID_LENGTH]))
     return Answer(BUSINESS_MESSAGE_REJECT, encode_body([*fields, (380, reason), (58, text)]))
+
+
+def for_somebody_else(message: FixMessage, seq: int) -> Answer | None:
+    """The refusal of a message that is on behalf of, or for, a third party: what comes on a session
+    is the session's own."""
+    for tag in sorted(THIRD_PARTY):
+        value = message.get(tag)
+        if value is not None:
+            text = f"{FIX44.field_name(tag)} {printable(value)}: orders are the session's own here"
+            return business_reject(message, seq, OTHER, text)
+    return None
 
 
 def too_long(message: FixMessage, seq: int) -> Answer | None:

@@ -20,11 +20,13 @@ from gateway.fix.order_requests import cancel, enter, query, replace
 from gateway.fix.outgoing import Notes
 from gateway.fix.request import (
     BUSINESS_MESSAGE_REJECT,
+    THIRD_PARTY,
     UNSUPPORTED_MESSAGE,
     Handler,
     Outcome,
     Sender,
     business_reject,
+    for_somebody_else,
     too_long,
 )
 from protocols.fix import FixMessage
@@ -52,7 +54,10 @@ def translate(message: FixMessage, seq: int, now: str, sender: Sender, notes: No
     other's for ever)."""
     handler = _HANDLERS.get(message.msg_type)
     if handler is not None:
-        return too_long(message, seq) or handler(message, seq, now, sender, notes)
+        refusal = too_long(message, seq)
+        if refusal is None and message.has_any(THIRD_PARTY):
+            refusal = for_somebody_else(message, seq)
+        return refusal or handler(message, seq, now, sender, notes)
     if message.msg_type == BUSINESS_MESSAGE_REJECT:
         return ()
     text = (
