@@ -6,8 +6,11 @@ What there may be several of ([[instruments]] and the like) is in config_members
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, time
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cluster.settings import Address, Durability
 from exchange.config_keys import (
@@ -20,10 +23,12 @@ from exchange.config_keys import (
     PATH,
     PATH_OR_NOTHING,
     SESSION,
+    Kind,
     choice,
     integer,
     key,
     text,
+    toml_text,
 )
 from oms.events import TradingState
 
@@ -173,6 +178,30 @@ class Tls:
     )
 
 
+def _read_time(value: Any) -> time:
+    if not isinstance(value, str) or len(value) != len("HH:MM:SS"):
+        raise ValueError
+    return datetime.strptime(value, "%H:%M:%S").time()
+
+
+def _read_zone(value: Any) -> ZoneInfo:
+    if not isinstance(value, str):
+        raise ValueError
+    try:
+        return ZoneInfo(value)
+    except (ZoneInfoNotFoundError, OSError) as error:
+        raise ValueError(f"{value} is no time zone that this machine knows") from error
+
+
+_TIME = Kind(_read_time, "a time of day HH:MM:SS", '"09:30:00"', toml_text)
+_ZONE = Kind(
+    _read_zone,
+    "a time zone of the IANA database that this machine has",
+    '"America/New_York"',
+    toml_text,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Fix:
     """The FIX gateways."""
@@ -195,6 +224,17 @@ class Fix:
         PATH_OR_NOTHING,
         "PEM certificate of the authority that signs the certificates which clients must then "
         'show; "": they need none.',
+    )
+    session_start: time = key(
+        time(0), _TIME, "When sessions open, every day; the same as session_end: around the clock."
+    )
+    session_end: time = key(time(0), _TIME, "When clients are logged out.")
+    time_zone: ZoneInfo = key(ZoneInfo("UTC"), _ZONE, "Of session_start and session_end.")
+    reset_daily: bool = key(
+        False,
+        FLAG,
+        "MsgSeqNums begin again at 1 with session_start, and what was stored before is forgotten; "
+        "false: they go on for ever.",
     )
     store_sync: bool = key(
         False, FLAG, "fdatasync session stores: they survive a power failure, not only a kill."

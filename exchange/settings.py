@@ -8,6 +8,7 @@ from cluster.settings import Address, NodeSettings, TlsSettings
 from cluster.tls import OPERATOR, TlsError, client_context, client_name, node_name
 from exchange.config import Config
 from exchange.config_keys import ConfigError
+from gateway.fix.schedule import SessionSchedule
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
 from gateway.ouch.settings import OuchGatewaySettings, OuchUserSettings
 from gateway.tls import ListenerTls
@@ -191,6 +192,9 @@ def fix_gateway_settings(config: Config, number: int = 1) -> FixGatewaySettings:
         sessions=sessions,
         elsewhere=elsewhere,
         tls=fix_tls(config),
+        schedule=SessionSchedule(
+            fix.session_start, fix.session_end, fix.time_zone, fix.reset_daily
+        ),
         gateway_id=fix_gateway_id(config, number),
         sender_comp_id=fix.comp_id,
         store_sync=fix.store_sync,

@@ -15,6 +15,7 @@ from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
 from gateway.fix.store import Numbering, SessionStore
 from oms.commands import Command
 from oms.events import Event, EventKind
+from protocols.fix import NS_PER_SECOND
 
 
 class SessionConnection(Protocol):
@@ -94,6 +95,7 @@ class ClientSession:
             next_in=store.received_through + 1,
             next_out=store.next_out,
             version=store.numbering.version,
+            began_ns=store.numbering.period_s * NS_PER_SECOND,
         )
         self.connection: SessionConnection | None = None
         self.unanswered: deque[Unanswered] = deque()
@@ -132,6 +134,29 @@ class ClientSession:
         self.fix.speak(version)
         self.store.append_numbering(self.store.numbering._replace(version=version))
         self.sender = self._make_sender()
+
+    def begin_anew(self, event_seq: int, period_s: int) -> None:
+        """Numbers begin again at 1 without the client having asked for it; nobody is connected.
+
+        Events up to `event_seq` belong to those of before. The cluster is told with the next
+        OpenSession; the story is in periods.py.
+        """
+        assert self.connection is None, f"{self.settings.comp_id} is connected"
+        numbering = self.store.numbering._replace(period_s=period_s, is_reset_owed=True)
+        self.reset_numbers(event_seq, numbering)
+        self.fix.begin_anew(period_s * NS_PER_SECOND)
+        self.unanswered.clear()  # the numbers they came with are gone
+
+    def set_period(self, period_s: int) -> None:
+        """The numbers, which go on, belong to this trading period from now on."""
+        self.store.append_numbering(self.store.numbering._replace(period_s=period_s))
+        self.store.flush()
+
+    def reset_was_told(self) -> None:
+        """The cluster has forgotten the numbers of before, too: to be known after a crash before an
+        order of the new ones can become a command."""
+        self.store.append_numbering(self.store.numbering._replace(is_reset_owed=False))
+        self.store.flush()
 
     def send(self, msg_type: str, body: str, sending_time: str, begin_string: str = "") -> None:
         """Number and store a message of the session's own and queue it for flush()."""

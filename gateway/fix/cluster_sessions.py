@@ -27,14 +27,15 @@ class ClusterSessions:
         self._gateway_id = gateway_id
 
     def open(self, session: ClientSession, *, cancel_on_disconnect: bool, reset: bool) -> None:
-        """Ask for a session to be opened: `session.opening` is the number of the command."""
+        """Ask for a session to be opened: `session.opening` is the number of the command. `reset`:
+        the cluster shall forget the MsgSeqNums of before; it is told as well what is owed."""
         session.opening = self._queue.submit(
             OpenSession(
                 int(CommandKind.OPEN_SESSION),
                 session.settings.comp_id,
                 self._gateway_id,
                 cancel_on_disconnect,
-                reset,
+                reset or session.store.numbering.is_reset_owed,
             )
         )
         session.verdict = None

@@ -41,6 +41,7 @@ from gateway.fix.listing import MAX_LISTINGS, ORDER_MASS_STATUS_REQUEST
 from gateway.fix.lobby import Lobby
 from gateway.fix.outgoing import REPORTED_KINDS
 from gateway.fix.passwords import PasswordChecks, RunAside
+from gateway.fix.periods import Periods
 from gateway.fix.request import OTHER, Answer, Outcome, business_reject
 from gateway.fix.settings import FixGatewaySettings
 from gateway.fix.store import ProgressFile, SessionStore
@@ -109,6 +110,7 @@ class OrderEntry:
                 call_soon(lambda: done(work()))
 
         passwords = PasswordChecks(clock_ns, run_aside)
+        self._periods = Periods(settings.schedule, self.sessions, self._log_out)
         self._lobby = Lobby(settings, self.sessions, passwords, self.counters, clock_ns)
 
     @property
@@ -175,6 +177,7 @@ class OrderEntry:
         return self._queue.pending >= self.settings.max_pending
 
     def _accept_first(self, connection: Connection, message: FixMessage, now_ns: int) -> bool:
+        self._periods.follow(now_ns, self.last_event_seq)
         if self._is_full():
             self._lobby.refuse(connection, "the exchange is not reached, the queue is full", now_ns)
             return True
@@ -232,7 +235,7 @@ class OrderEntry:
         # Only now: the orders among the actions have used up their numbers and must not be lost.
         if has_too_many_resends and session.fix.state is SessionState.ACTIVE:
             text = "ResendRequests come faster than they can be answered"
-            self._perform(session, session.fix.logout(text, now_ns), now_ns)
+            self._log_out(session, text, now_ns)
 
     def _deliver(
         self, session: ClientSession, action: Deliver, now_ns: int, received_ns: int
@@ -299,6 +302,7 @@ class OrderEntry:
         if self._is_abandoned:
             return
         now_ns = self.clock_ns()
+        self._periods.follow(now_ns, self.last_event_seq)
         sending_time = format_utc_timestamp(now_ns)
         transact_time = self._transact_times.format(batch.time_ns)
         self.counters.batches += 1
@@ -350,7 +354,7 @@ class OrderEntry:
             now_ns = self.clock_ns()
             text = "The exchange has closed the session: the gateway was away for too long"
             session.is_open_in_cluster = False
-            self._perform(session, session.fix.logout(text, now_ns), now_ns)
+            self._log_out(session, text, now_ns)
 
     def _on_answered(self, session: ClientSession, answered: int, now_ns: int) -> None:
         """All commands up to number `answered` have been carried out."""
@@ -374,6 +378,8 @@ class OrderEntry:
             actions = session.fix.refused("The exchange did not open the session", now_ns)
         elif verdict.event[0] == SESSION_OPENED:
             self.counters.logons += 1
+            if session.store.numbering.is_reset_owed:
+                session.reset_was_told()
             if session.connection is not None:
                 session.connection.begin(session)
             actions = session.fix.opened(verdict.event[3], now_ns)
@@ -398,6 +404,7 @@ class OrderEntry:
         if self._is_abandoned:
             return
         now_ns = self.clock_ns()
+        self._periods.follow(now_ns, self.last_event_seq)
         for session in self.sessions.values():
             if session.connection is not None:
                 self._on_time_of(session, session.connection, now_ns)
@@ -421,7 +428,7 @@ class OrderEntry:
             fix.heard(now_ns)  # it is we who do not listen
         if connection.backlog > self.settings.max_backlog_messages:
             text = f"The client reads too slowly: {connection.backlog} messages wait for it"
-            self._perform(session, fix.logout(text, now_ns), now_ns)
+            self._log_out(session, text, now_ns)
             connection.abort()
             return
         actions = fix.on_time(now_ns)
@@ -432,6 +439,10 @@ class OrderEntry:
             self._perform(session, actions, now_ns)
             session.flush()
 
+    def _log_out(self, session: ClientSession, text: str, now_ns: int) -> None:
+        """End a session from our side."""
+        self._perform(session, session.fix.logout(text, now_ns), now_ns)
+
     def log_out_all(self, text: str) -> None:
         """Before the gateway stops: Logout on every session."""
         if self._is_abandoned:
@@ -439,7 +450,7 @@ class OrderEntry:
         now_ns = self.clock_ns()
         for session in self.sessions.values():
             if session.fix.state is not SessionState.DISCONNECTED:
-                self._perform(session, session.fix.logout(text, now_ns), now_ns)
+                self._log_out(session, text, now_ns)
         self._lobby.finish(now_ns)
 
     def disconnect(self, name: str) -> None:
@@ -451,7 +462,7 @@ class OrderEntry:
             raise Refused(f"{name} is not connected")
         now_ns = self.clock_ns()
         text = "The operator of the exchange ends this connection"
-        self._perform(session, session.fix.logout(text, now_ns), now_ns)
+        self._log_out(session, text, now_ns)
         session.flush()
 
     def session_facts(self) -> list[dict[str, Any]]:

@@ -63,15 +63,18 @@ class FixSession:
         next_in: int = 1,
         next_out: int = 1,
         version: str = "",
+        began_ns: int = 0,
     ) -> None:
         """`version` is the name of the version of FIX that the session speaks, "" when that is not
-        decided yet."""
+        decided yet. `began_ns` is when the trading period of the numbers began, 0: they have none.
+        """
         self.client = client
         self.state = SessionState.DISCONNECTED
         self.next_in = next_in
         self.next_out = next_out
         self.last_sent_ns = 0
         self._rules = SessionRules(client, gateway)
+        self._began_ns = began_ns
         self.version = version
         self.dictionary = VERSIONS[version or client.version]
         self._encoders = {
@@ -109,6 +112,12 @@ class FixSession:
             f"This session speaks {self.dictionary.name}; to begin anew with {wanted.name} log on"
             " with ResetSeqNumFlag(141)=Y"
         )
+
+    def begin_anew(self, began_ns: int) -> None:
+        """Numbers begin again at 1, for a trading period that began at `began_ns`."""
+        assert self.state is SessionState.DISCONNECTED, f"{self.client.comp_id} is {self.state}"
+        self.next_in = self.next_out = 1
+        self._began_ns = began_ns
 
     # ---- sending ----
 
@@ -346,7 +355,7 @@ class FixSession:
         """Deal with a message whose turn it is. Uses up its number."""
         self.next_in = seq + 1
         reject = self.dictionary.validate(message) or self._rules.possible_duplicate_problem(
-            message
+            message, self._began_ns
         )
         if reject is not None:
             actions.append(self._reject(message, reject, now_ns))

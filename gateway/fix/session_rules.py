@@ -63,6 +63,9 @@ class SessionRules:
         get = message.get
         if not self._is_accurate(get(52) or "", now_ns):
             return self._inaccurate(message, now_ns)
+        closed = self._gateway.schedule.why_closed(now_ns)
+        if closed is not None:
+            return closed
         if get(98) != "0":
             return f"EncryptMethod(98) {get(98)} is not supported; use 0 (none)"
         low, high = self._gateway.heartbeat_min_s, self._gateway.heartbeat_max_s
@@ -122,8 +125,14 @@ class SessionRules:
             f" {format_utc_timestamp(now_ns)}"
         )
 
-    def possible_duplicate_problem(self, message: FixMessage) -> SessionReject | None:
-        """What is wrong with PossDupFlag(43)=Y and the OrigSendingTime(122) that goes with it."""
+    def possible_duplicate_problem(
+        self, message: FixMessage, began_ns: int
+    ) -> SessionReject | None:
+        """What is wrong with PossDupFlag(43)=Y and the OrigSendingTime(122) that goes with it.
+
+        Numbers that began at `began_ns` have no older messages: a client that did not begin again
+        at 1 would fill the gap with yesterday's orders.
+        """
         get = message.get
         if get(43) != "Y" or message.msg_type == SEQUENCE_RESET:
             return None
@@ -134,7 +143,15 @@ class SessionRules:
                 SessionRejectReason.REQUIRED_TAG_MISSING,
                 "OrigSendingTime(122) is required with PossDupFlag(43)=Y",
             )
-        if (parse_utc_timestamp(original) or 0) > (parse_utc_timestamp(get(52) or "") or 0):
+        first_sent_ns = parse_utc_timestamp(original) or 0
+        if first_sent_ns < began_ns:
+            return SessionReject(
+                122,
+                SessionRejectReason.SENDING_TIME_ACCURACY,
+                f"OrigSendingTime(122) {original} is before the trading day of these numbers, which"
+                f" began at {format_utc_timestamp(began_ns)}",
+            )
+        if first_sent_ns > (parse_utc_timestamp(get(52) or "") or 0):
             return SessionReject(
                 122,
                 SessionRejectReason.SENDING_TIME_ACCURACY,

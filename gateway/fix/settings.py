@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cluster.settings import Address
 from gateway.fix.passwords import PasswordHash
+from gateway.fix.schedule import SessionSchedule
 from gateway.tls import ListenerTls
 
 Network = IPv4Network | IPv6Network
@@ -57,6 +58,8 @@ class FixGatewaySettings:
     """CompIDs of the other FIX gateways' clients, and where each belongs, in words."""
     tls: ListenerTls | None = None
     """None: clients speak plain TCP."""
+    schedule: SessionSchedule = field(default_factory=SessionSchedule)
+    """When sessions are open, and whether their numbers begin again every day."""
     gateway_id: str = "fix-1"
     sender_comp_id: str = "EXCH"
     store_sync: bool = False

@@ -4,6 +4,7 @@
                               and 10 is added. The connection is made when it is not there.
     raw 8=FIX.4.4|9=5|...     CLIENT1 sends these bytes, | is SOH
     advance 12.5              seconds pass, tick by tick
+    sleep 86400               seconds pass while the gateway's process stands still
     speak FIX.4.2             the BeginString(8) that is added from now on
     drop | 2drop              the TCP connection of CLIENT1 | CLIENT2 is lost
     hold / run [N] / auto     the cluster applies nothing / N commands, then tells / at once (usual)
@@ -15,6 +16,7 @@
     stop                      the gateway is stopped in good order and started again
     block                     CLIENT1 reads nothing any more
     set KEY VALUE             a field of the settings (FixGatewaySettings or FixSessionSettings)
+    set schedule START END [reset]   the hours of the sessions (UTC), and whether numbers are reset
     state HALTED [SYMBOL]     the operator changes the trading state
 
 The output repeats the input (but for set) and shows what the clients receive, without 9, 49, 56,
@@ -28,6 +30,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import fields, replace
+from datetime import time
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,7 @@ from fake_cluster import START_NS, FakeCluster, FakeClusterClient
 from cluster.settings import Address
 from gateway.fix.connection import Connection
 from gateway.fix.order_entry import OrderEntry
+from gateway.fix.schedule import SessionSchedule
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
 from oms.commands import CommandKind, GatewayLost
 from oms.events import TradingState
@@ -119,7 +123,11 @@ class ScriptPlayer:
         for line in lines:
             word, _, rest = line.partition(" ")
             if word == "set":
-                self._set(*rest.split())
+                key, *values = rest.split()
+                if key == "schedule":
+                    self._set_schedule(*values)
+                else:
+                    self._set(key, *values)
                 continue
             self.output.append(line)
             if word.endswith("->"):
@@ -130,6 +138,8 @@ class ScriptPlayer:
                 self.send("1", rest.replace("|", "\x01").encode("latin-1"))
             elif word == "advance":
                 self._advance(int(float(rest) * NS_PER_SECOND))
+            elif word == "sleep":
+                self.now_ns += int(float(rest) * NS_PER_SECOND)
             elif word.endswith("drop"):
                 self._drop(word[:-4] or "1")
             elif word == "state":
@@ -199,6 +209,12 @@ class ScriptPlayer:
         protocol = self.transports["1"].protocol
         assert protocol is not None
         protocol.pause_writing()
+
+    def _set_schedule(self, start: str, end: str, reset: str = "") -> None:
+        schedule = SessionSchedule(
+            time.fromisoformat(start), time.fromisoformat(end), reset_daily=reset == "reset"
+        )
+        self.settings = replace(self.settings, schedule=schedule)
 
     def _set(self, key: str, value: str) -> None:
         kinds = {field.name: field.type for field in fields(FixGatewaySettings)}
