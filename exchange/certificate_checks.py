@@ -8,6 +8,7 @@ from cluster.tls import TlsError
 from exchange.config import Config
 from exchange.config_keys import ConfigError
 from exchange.settings import (
+    DROP_COPY,
     certificate_names,
     fix_process_name,
     fix_tls,
@@ -24,8 +25,8 @@ def certificates_of(config: Config, process: str) -> list[Found]:
     """Check what a process needs of files; none without TLS. Raises ConfigError, and KeyError for
     a process that is not in the configuration."""
     name, settings = certificate_names(config)[process], tls_settings(config, process)
-    is_fix_gateway = process in map(fix_process_name, config.fix_gateway_ids)
-    listener = fix_tls(config) if is_fix_gateway else None
+    speaks_fix = {DROP_COPY, *map(fix_process_name, config.fix_gateway_ids)}
+    listener = fix_tls(config) if process in speaks_fix else None
     found = []
     if settings is not None:
         from exchange.certificates import check

@@ -35,6 +35,7 @@ from exchange.config_members import (
     DEFAULT_INSTRUMENTS,
     DEFAULT_OUCH_USERS,
     AccountSection,
+    DropCopySessionSection,
     FixSessionSection,
     InstrumentSection,
     OuchUserSection,
@@ -80,6 +81,7 @@ class Config:
     instruments: tuple[InstrumentSection, ...] = DEFAULT_INSTRUMENTS
     accounts: tuple[AccountSection, ...] = DEFAULT_ACCOUNTS
     fix_sessions: tuple[FixSessionSection, ...] = DEFAULT_FIX_SESSIONS
+    drop_copy_sessions: tuple[DropCopySessionSection, ...] = ()
     ouch_users: tuple[OuchUserSection, ...] = DEFAULT_OUCH_USERS
     source: Path | None = None
     """The file it was read from; None: built-in defaults."""
@@ -117,6 +119,7 @@ LISTS: dict[str, tuple[type[Any], str]] = {
     "instruments": (InstrumentSection, "symbol"),
     "accounts": (AccountSection, "account"),
     "fix_sessions": (FixSessionSection, "comp_id"),
+    "drop_copy_sessions": (DropCopySessionSection, "comp_id"),
     "ouch_users": (OuchUserSection, "username"),
 }
 """Arrays of tables, and the key that tells their members apart."""
@@ -237,6 +240,7 @@ def _check_references(config: Config) -> None:
             raise ConfigError(f"addresses.{protocol}_http", problem, example)
     _check_distinct(addresses)
     _check_sessions(config)
+    _check_drop_copy(config)
     cluster = config.cluster
     if cluster.suspect_after_ms < 3 * cluster.heartbeat_ms:
         problem = f"{cluster.suspect_after_ms} is less than three times cluster.heartbeat_ms"
@@ -270,11 +274,27 @@ def _check_sessions(config: Config) -> None:
             raise ConfigError(where, problem, "1")
 
 
+def _check_drop_copy(config: Config) -> None:
+    """Whoever is copied exists, and no reader has the name of a session."""
+    sessions = {item.comp_id for item in config.fix_sessions}
+    sessions |= {item.username for item in config.ouch_users}
+    for reader in config.drop_copy_sessions:
+        where = f"drop_copy_sessions.{reader.comp_id}"
+        if reader.comp_id in sessions:
+            raise ConfigError(where, "a session that trades has this name, too", "RISK1")
+        if reader.password and reader.password_hash is not None:
+            raise ConfigError(f"{where}.password", "is set, and password_hash is set, too", '""')
+        for name in reader.sessions:
+            if name not in sessions:
+                problem = f"{name!r} is none of [[fix_sessions]] and [[ouch_users]]"
+                raise ConfigError(f"{where}.sessions", problem, f'["{min(sessions)}"]')
+
+
 def _check_distinct(addresses: Addresses) -> None:
     """TCP ports of a host have one listener each; lines and re-requests an address each."""
     tcp = (
         *("node_raft", "node_client", "node_http", "fix", "fix_http", "ouch", "ouch_http"),
-        *("glimpse", "marketdata_http"),
+        *("drop_copy", "drop_copy_http", "glimpse", "marketdata_http"),
     )
     for names in (tcp, ("line_a", "line_b", "rerequest")):
         seen: dict[Address, str] = {}
@@ -329,6 +349,7 @@ def _check_names_in_certificates(config: Config) -> None:
         return
     clients = {
         "fix.gateway_id": config.fix.gateway_id,
+        "fix.drop_copy_id": config.fix.drop_copy_id,
         "ouch.gateway_id": config.ouch.gateway_id,
         "marketdata.client_id": config.marketdata.client_id,
     }

@@ -200,6 +200,18 @@ NETWORKS = Kind(
 )
 
 
+def _read_names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError
+    for item in value:
+        if not isinstance(item, str) or not item:
+            raise WrongItem(item)
+    return tuple(value)
+
+
+NAMES = Kind(_read_names, "a name, in a list", '["CLIENT1", "OUCH1"]', toml_text)
+
+
 def _read_interface(value: Any) -> str:
     if not isinstance(value, str) or ipaddress.IPv4Address(value).is_multicast:
         raise ValueError

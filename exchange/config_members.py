@@ -8,6 +8,7 @@ from typing import Any
 
 from exchange.config_keys import (
     FLAG,
+    NAMES,
     NETWORKS,
     PRICE,
     Kind,
@@ -124,6 +125,35 @@ class FixSessionSection:
     )
     gateway: int = key(
         1, integer(1, 100, 1), "Which of addresses.fix it connects to; its messages are kept there."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DropCopySessionSection:
+    """One FIX client that reads copies of the reports of others ([[drop_copy_sessions]])."""
+
+    comp_id: str = key("", COMP_ID, "CompID of the client: its SenderCompID(49).")
+    sessions: tuple[str, ...] = key(
+        (), NAMES, "FIX sessions and OUCH users whose reports it reads; [] means all of them."
+    )
+    username: str = key(
+        "", text(64, "risk1", may_be_empty=True), 'Username(553) to be checked; "" checks none.'
+    )
+    password: str = key(
+        "",
+        text(64, "secret", may_be_empty=True),
+        "Password(554) to be checked, in clear: for tests on one machine.",
+    )
+    password_hash: PasswordHash | None = key(
+        None,
+        _PASSWORD_HASH,
+        "The same as `exchange hash-password` prints it; who does not know the password gets no "
+        "answer.",
+    )
+    allowed_addresses: tuple[Network, ...] = key(
+        (),
+        NETWORKS,
+        "Networks or addresses that it may connect from; [] means from anywhere.",
     )
 
 

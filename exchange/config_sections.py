@@ -84,6 +84,14 @@ class Addresses:
     fix_http: tuple[Address, ...] = key(
         (Address(LOOPBACK, 9201),), GATEWAYS, "HTTP of the FIX gateways."
     )
+    drop_copy: Address = key(
+        Address(LOOPBACK, 9002),
+        ADDRESS,
+        "FIX drop copy; its gateway is started when there are [[drop_copy_sessions]].",
+    )
+    drop_copy_http: Address = key(
+        Address(LOOPBACK, 9203), ADDRESS, "HTTP of the drop copy gateway."
+    )
     ouch: tuple[Address, ...] = key(
         (Address(LOOPBACK, 9101),),
         GATEWAYS,
@@ -210,6 +218,9 @@ class Fix:
         "fix-1",
         text(20, "fix-1"),
         "Name of the first gateway towards the cluster; the second ends in -2: fix-2.",
+    )
+    drop_copy_id: str = key(
+        "drop-copy", text(20, "drop-copy"), "Name of the drop copy gateway towards the cluster."
     )
     comp_id: str = key("EXCH", COMP_ID, "CompID of the exchange: TargetCompID(56) of clients.")
     tls_certificate: Path | None = key(

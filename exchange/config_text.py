@@ -41,6 +41,12 @@ _LISTS = (
     ),
     ("accounts", DEFAULT_ACCOUNTS, "Accounts and their limits."),
     ("fix_sessions", DEFAULT_FIX_SESSIONS, "FIX clients, one session each."),
+    (
+        "drop_copy_sessions",
+        (),
+        "FIX clients that read copies of the reports of others, and send no orders; for example "
+        '[[drop_copy_sessions]] with comp_id = "RISK1" and sessions = ["CLIENT1", "OUCH1"].',
+    ),
     ("ouch_users", DEFAULT_OUCH_USERS, "OUCH clients, one session each."),
 )
 

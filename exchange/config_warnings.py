@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from exchange.config import Config, is_loopback
-from exchange.settings import fix_gateway_settings, fix_process_name
+from exchange.settings import (
+    DROP_COPY,
+    drop_copy_settings,
+    fix_gateway_settings,
+    fix_process_name,
+)
+from gateway.fix.settings import FixGatewaySettings
 
 
 def warnings(config: Config) -> list[str]:
     """Sentences on what is allowed and unwise; each names the keys to change."""
-    return [text for number in config.fix_gateway_ids for text in fix_warnings(config, number)]
+    gateways = {
+        fix_process_name(number): fix_gateway_settings(config, number)
+        for number in config.fix_gateway_ids
+    }
+    if config.drop_copy_sessions:
+        gateways[DROP_COPY] = drop_copy_settings(config)
+    return [text for name, settings in gateways.items() for text in fix_warnings(name, settings)]
 
 
-def fix_warnings(config: Config, number: int) -> list[str]:
+def fix_warnings(process: str, settings: FixGatewaySettings) -> list[str]:
     """Those that concern one FIX gateway. One that is reached from this machine only has none."""
-    settings = fix_gateway_settings(config, number)
     if is_loopback(settings.bind.host):
         return []
-    where = f"{fix_process_name(number)} listens on {settings.bind.host}"
+    where = f"{process} listens on {settings.bind.host}"
     sessions = settings.sessions.items()
     in_clear = [name for name, session in sessions if session.password]
     protected = [name for name, session in sessions if session.password or session.password_hash]

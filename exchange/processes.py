@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from cluster.settings import Address
 from exchange.config import Config
-from exchange.settings import fix_process_name, ouch_process_name
+from exchange.settings import DROP_COPY, fix_process_name, ouch_process_name
 
 PR_SET_PDEATHSIG = 1
 
@@ -44,6 +44,11 @@ def ouch_process(config: Config, number: int) -> Process:
     return Process(ouch_process_name(number), verb, http)
 
 
+def drop_copy_process(config: Config) -> Process:
+    """The process of the drop copy gateway."""
+    return Process(DROP_COPY, ("gateway", "drop-copy"), config.addresses.drop_copy_http)
+
+
 def marketdata_process(config: Config) -> Process:
     """The market-data process."""
     return Process("marketdata", ("marketdata",), config.addresses.marketdata_http)
@@ -54,7 +59,8 @@ def all_processes(config: Config) -> list[Process]:
     nodes = [node_process(config, node_id) for node_id in config.node_ids]
     fix = [fix_process(config, number) for number in config.fix_gateway_ids]
     ouch = [ouch_process(config, number) for number in config.ouch_gateway_ids]
-    return [*nodes, *fix, *ouch, marketdata_process(config)]
+    drop_copy = [drop_copy_process(config)] if config.drop_copy_sessions else []
+    return [*nodes, *fix, *drop_copy, *ouch, marketdata_process(config)]
 
 
 def find_process(config: Config, name: str) -> Process:

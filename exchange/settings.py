@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ssl
 
 from cluster.settings import Address, NodeSettings, TlsSettings
@@ -41,6 +42,10 @@ def fix_gateway_id(config: Config, number: int) -> str:
     return first if number == 1 else f"{first.removesuffix('-1')}-{number}"
 
 
+DROP_COPY = "gateway-drop-copy"
+"""Name of the process of the drop copy gateway, and of its folder in DATA."""
+
+
 def ouch_process_name(number: int) -> str:
     """Name of the process of an OUCH gateway."""
     return f"gateway-ouch-{number}"
@@ -59,6 +64,7 @@ def certificate_names(config: Config) -> dict[str, str]:
             fix_process_name(number): client_name(fix_gateway_id(config, number))
             for number in config.fix_gateway_ids
         },
+        **({DROP_COPY: client_name(config.fix.drop_copy_id)} if config.drop_copy_sessions else {}),
         **{
             ouch_process_name(number): client_name(ouch_gateway_id(config, number))
             for number in config.ouch_gateway_ids
@@ -208,6 +214,39 @@ def fix_gateway_settings(config: Config, number: int = 1) -> FixGatewaySettings:
         write_buffer_bytes=fix.write_buffer_bytes,
         max_backlog_messages=fix.max_backlog_messages,
         max_connections=fix.max_connections,
+    )
+
+
+def drop_copy_settings(config: Config) -> FixGatewaySettings:
+    """Settings of the drop copy gateway: those of the first FIX gateway, with other sessions.
+    Raises ConfigError when nobody is to read."""
+    if not config.drop_copy_sessions:
+        example = '[[drop_copy_sessions]] with comp_id = "RISK1"'
+        raise ConfigError("drop_copy_sessions", "there are none", example)
+    everybody = (
+        *(item.comp_id for item in config.fix_sessions),
+        *(item.username for item in config.ouch_users),
+    )
+    readers = {
+        item.comp_id: FixSessionSettings(
+            comp_id=item.comp_id,
+            account="",
+            username=item.username or None,
+            password=item.password or None,
+            password_hash=item.password_hash,
+            allowed_addresses=item.allowed_addresses,
+            copies_of=item.sessions or everybody,
+        )
+        for item in config.drop_copy_sessions
+    }
+    return dataclasses.replace(
+        fix_gateway_settings(config),
+        bind=_bind(config, config.addresses.drop_copy),
+        http_bind=_bind(config, config.addresses.drop_copy_http),
+        data_dir=config.data_dir / DROP_COPY,
+        sessions=readers,
+        elsewhere={},
+        gateway_id=config.fix.drop_copy_id,
     )
 
 

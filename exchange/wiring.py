@@ -35,7 +35,9 @@ from exchange.processes import (
     write_started_mark,
 )
 from exchange.settings import (
+    DROP_COPY,
     client_tls,
+    drop_copy_settings,
     feed_settings,
     fix_gateway_settings,
     fix_process_name,
@@ -106,13 +108,28 @@ def run_fix_gateway(config: Config, number: int, supervised_by: int | None) -> i
 
     settings = fix_gateway_settings(config, number)
     name = fix_process_name(number)
-    remarks = [*_check_certificates(config, name), *fix_warnings(config, number)]
+    remarks = [*_check_certificates(config, name), *fix_warnings(name, settings)]
     client = functools.partial(ClusterClient, tls=client_tls(config, name))
 
     def make() -> Service:
         return FixGateway(settings, cluster=client)
 
     return _run_process(config, name, make, supervised_by, remarks)
+
+
+def run_drop_copy(config: Config, supervised_by: int | None) -> int:
+    """Run the drop copy gateway until SIGTERM or SIGINT; returns the exit code."""
+    from cluster.client import ClusterClient
+    from gateway.fix.server import DropCopyGateway
+
+    settings = drop_copy_settings(config)
+    remarks = [*_check_certificates(config, DROP_COPY), *fix_warnings(DROP_COPY, settings)]
+    client = functools.partial(ClusterClient, tls=client_tls(config, DROP_COPY))
+
+    def make() -> Service:
+        return DropCopyGateway(settings, cluster=client)
+
+    return _run_process(config, DROP_COPY, make, supervised_by, remarks)
 
 
 def run_ouch_gateway(config: Config, number: int, supervised_by: int | None) -> int:

@@ -19,7 +19,7 @@ from exchange.commands.options import (
 )
 from exchange.config import Config
 from exchange.http_client import CONNECT_ERRORS, get_json, tell_gateway
-from exchange.settings import fix_process_name, ouch_process_name
+from exchange.settings import DROP_COPY, fix_process_name, ouch_process_name
 
 
 def register(cli: click.Group) -> None:
@@ -27,17 +27,29 @@ def register(cli: click.Group) -> None:
 
     @verb(cli, "sessions", "exchange sessions --disconnect CLIENT1")
     @click.option("--disconnect", metavar="NAME", help="End the connection of this session.")
+    @click.option(
+        "--reset",
+        metavar="NAME",
+        help="Let the numbers of this FIX session begin again at 1, in both directions.",
+    )
     @config_option
     @json_option
-    def sessions(config: Config, as_json: bool, disconnect: str | None) -> None:
+    def sessions(
+        config: Config, as_json: bool, disconnect: str | None, reset: str | None
+    ) -> None:
         """Show the FIX and OUCH sessions: state, next numbers.
 
         An OUCH session that several gateways serve is shown as the one has it where it is open.
-        --disconnect must run on the machine of the gateway, as the user that it runs as. A client
-        that is disconnected may come back at once.
+        --disconnect and --reset must run on the machine of the gateway, as the user that it runs
+        as. A client that is disconnected may come back at once. --reset disconnects, too, and
+        forgets the messages that the client could ask for: agree on it with the client.
         """
+        if disconnect is not None and reset is not None:
+            raise click.UsageError("--disconnect and --reset exclude each other")
         if disconnect is not None:
             _tell(config, "disconnect", disconnect, "is disconnected", as_json)
+        elif reset is not None:
+            _tell(config, "reset", reset, "begins again at 1, in both directions", as_json)
         else:
             _show(config, as_json)
 
@@ -77,14 +89,18 @@ def _gateways_of(config: Config, name: str) -> list[str]:
     for session in config.fix_sessions:
         if session.comp_id == name:
             return [fix_process_name(session.gateway)]
+    if any(reader.comp_id == name for reader in config.drop_copy_sessions):
+        return [DROP_COPY]
     if any(user.username == name for user in config.ouch_users):
         return [ouch_process_name(number) for number in config.ouch_gateway_ids]
-    raise click.UsageError(f"{name!r} is none of [[fix_sessions]] and [[ouch_users]]")
+    raise click.UsageError(f"{name!r} is none of the sessions of this configuration")
 
 
 async def _sessions(config: Config) -> list[dict[str, Any]]:
     """Rows of the same keys; what a protocol does not have is None."""
     fix_http, ouch_http = config.addresses.fix_http, config.addresses.ouch_http
+    if config.drop_copy_sessions:
+        fix_http = (*fix_http, config.addresses.drop_copy_http)
     asked = await asyncio.gather(
         *(get_json(address, "/sessions") for address in (*fix_http, *ouch_http)),
         return_exceptions=True,

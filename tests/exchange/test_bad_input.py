@@ -66,7 +66,9 @@ async def make_mistakes(folder: Path) -> dict[str, FixMessage]:
         found["cancel of an unknown order"] = await ask(client, given, "F", cancel)
         found["missing tag"] = await ask(client, given, "D", order("b7", tag54=None))
         found["price with letters"] = await ask(client, given, "D", order("b8", tag44="1e3"))
-        found["unknown message"] = await ask(client, given, "V", [(262, "x"), (263, "0")])
+        found["unknown message"] = await ask(
+            client, given, "R", [(131, "x"), (146, 1), (55, "AAPL")]
+        )
         found["good order at the end"] = await ask(client, given, "D", order("good2"))
         await client.stop()
         found |= await garble(exchange)
@@ -142,7 +144,7 @@ def test_a_message_type_that_is_not_taken_is_a_business_reject(
     answers: dict[str, FixMessage],
 ) -> None:
     answer = answers["unknown message"]
-    assert (answer.msg_type, answer.get(372)) == ("j", "V")
+    assert (answer.msg_type, answer.get(372)) == ("j", "R")
     assert answer.get(380) is not None
 
 
