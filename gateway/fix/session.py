@@ -18,7 +18,6 @@ from gateway.fix.actions import (
     LOGON,
     LOGOUT,
     NEWS,
-    REJECT,
     RESEND_REQUEST,
     SEQUENCE_RESET,
     TEST_REQUEST,
@@ -33,26 +32,15 @@ from gateway.fix.actions import (
     SetVersion,
 )
 from gateway.fix.inbound_gap import Early, InboundGap
+from gateway.fix.outbound import Outbound
 from gateway.fix.rate_limit import RateLimit
 from gateway.fix.session_rules import SessionRules, unknown_version, version_of
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
-from protocols.fix import (
-    NS_PER_SECOND,
-    FixEncoder,
-    FixMessage,
-    encode_body,
-    format_utc_timestamp,
-)
-from protocols.fix_dictionary import VERSIONS
-from protocols.fix_validation import (
-    FixDictionary,
-    SessionReject,
-    SessionRejectReason,
-    printable,
-)
+from protocols.fix import NS_PER_SECOND, FixMessage, format_utc_timestamp
+from protocols.fix_validation import SessionReject, SessionRejectReason, printable
 
 
-class FixSession:
+class FixSession(Outbound):
     """The state of one session. `next_in` and `next_out` are the MsgSeqNums that are due next."""
 
     def __init__(
@@ -68,22 +56,12 @@ class FixSession:
         """`version` is the name of the version of FIX that the session speaks, "" when that is not
         decided yet. `began_ns` is when the trading period of the numbers began, 0: they have none.
         """
+        super().__init__(client, gateway, next_out, version)
         self.client = client
         self.state = SessionState.DISCONNECTED
         self.next_in = next_in
-        self.next_out = next_out
-        self.last_sent_ns = 0
         self._rules = SessionRules(client, gateway)
         self._began_ns = began_ns
-        self.version = version
-        self.dictionary = VERSIONS[version or client.version]
-        self._encoders = {
-            dictionary.begin_string: FixEncoder(
-                dictionary.begin_string, gateway.sender_comp_id, client.comp_id
-            )
-            for dictionary in VERSIONS.values()
-        }
-        self._encoder = self._encoders[self.dictionary.begin_string]
         self._logon: FixMessage | None = None
         self._heartbeat_ns = 0
         self._last_received_ns = 0
@@ -92,64 +70,13 @@ class FixSession:
         self._limit = RateLimit(client.max_messages_per_s)
         self._cancel_on_disconnect = client.cancel_on_disconnect  # of this connection
 
-    # ---- versions ----
-
-    def speak(self, version: str) -> None:
-        """Go on in this version of FIX."""
-        self.version = version
-        self.dictionary = VERSIONS[version]
-        self._encoder = self._encoders[self.dictionary.begin_string]
-
-    @property
-    def _is_version_fixed(self) -> bool:
-        """A client may ask for any message again, and gets it as it was: one version for all."""
-        return self.version != "" and self.next_out > 1
-
-    def _version_problem(self, logon: FixMessage, wanted: FixDictionary) -> str | None:
-        if wanted is self.dictionary or logon.get(141) == "Y" or not self._is_version_fixed:
-            return None
-        return (
-            f"This session speaks {self.dictionary.name}; to begin anew with {wanted.name} log on"
-            " with ResetSeqNumFlag(141)=Y"
-        )
-
     def begin_anew(self, began_ns: int) -> None:
         """Numbers begin again at 1, for a trading period that began at `began_ns`."""
         assert self.state is SessionState.DISCONNECTED, f"{self.client.comp_id} is {self.state}"
         self.next_in = self.next_out = 1
         self._began_ns = began_ns
 
-    # ---- sending ----
-
-    def encode(
-        self, msg_type: str, body: str, sending_time: str, begin_string: str = ""
-    ) -> tuple[int, bytes]:
-        """Give a message its number; returns (number, frame). `begin_string` "": the session's."""
-        seq = self.next_out
-        self.next_out = seq + 1
-        encoder = self._encoders[begin_string] if begin_string else self._encoder
-        return seq, encoder.encode(msg_type, body, seq, sending_time)
-
-    def _send(self, msg_type: str, fields: list[tuple[int, object]], now_ns: int) -> Send:
-        self.last_sent_ns = now_ns
-        return Send(msg_type, encode_body(fields))
-
-    def gap_fill(self, first_seq: int, new_seq: int, sending_time: str) -> bytes:
-        """A SequenceReset that stands for the messages first_seq .. new_seq - 1."""
-        body = f"43=Y\x01122={sending_time}\x01123=Y\x0136={new_seq}\x01"
-        return self._encoder.encode(SEQUENCE_RESET, body, first_seq, sending_time)
-
-    def _reject(self, message: FixMessage, reject: SessionReject, now_ns: int) -> Send:
-        fields: list[tuple[int, object]] = [(45, message.get(34) or 0)]
-        if reject.ref_tag is not None:
-            fields.append((371, reject.ref_tag))
-        msg_type = message.msg_type
-        if msg_type and msg_type.isascii() and msg_type.isprintable():
-            fields.append((372, msg_type))
-        reason = self.dictionary.reject_reason(reject.reason)
-        if reason is not None:
-            fields.append((373, reason))
-        return self._send(REJECT, [*fields, (58, reject.text)], now_ns)
+    # ---- ending ----
 
     def _end(self, text: str, now_ns: int) -> list[Action]:
         """Logout with a sentence, then disconnect. Who is logging on reads it in the version of the
