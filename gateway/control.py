@@ -4,7 +4,7 @@ The TCP port for HTTP shows and changes nothing, for it asks nobody who he is. T
 whoever may open it: the user that the gateway runs as (mode 0600), on this machine.
 
     POST /disconnect  {"session": "CLIENT1"}    200 {"session": "CLIENT1"}
-                                                409 and a sentence: that cannot be done
+    POST /reset       {"session": "CLIENT1"}    409 and a sentence: that cannot be done
 """
 
 from __future__ import annotations

@@ -106,6 +106,9 @@ class OrderEntry(Protocol):
     def disconnect(self, name: str) -> None:
         """The operator ends the connection of a session. Raises Refused."""
 
+    def reset(self, name: str) -> None:
+        """The operator lets the numbers of a session begin again. Raises Refused."""
+
     def session_facts(self) -> list[dict[str, Any]]:
         """What /sessions shows: an object per session, of strings and numbers."""
 
@@ -223,7 +226,7 @@ class GatewayProcess(ABC):
         order_entry.close_left_open()
         await listener.start(settings.bind)
         self._listener = listener
-        orders = {"disconnect": order_entry.disconnect}
+        orders = {"disconnect": order_entry.disconnect, "reset": order_entry.reset}
         self._control = Control(settings.data_dir / CONTROL_SOCKET, orders)
         await self._control.start()
         self._tick()

@@ -34,9 +34,7 @@ def register(cli: click.Group) -> None:
     )
     @config_option
     @json_option
-    def sessions(
-        config: Config, as_json: bool, disconnect: str | None, reset: str | None
-    ) -> None:
+    def sessions(config: Config, as_json: bool, disconnect: str | None, reset: str | None) -> None:
         """Show the FIX and OUCH sessions: state, next numbers.
 
         An OUCH session that several gateways serve is shown as the one has it where it is open.

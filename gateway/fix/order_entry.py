@@ -455,15 +455,25 @@ class OrderEntry:
 
     def disconnect(self, name: str) -> None:
         """End the connection of a session with a Logout. Raises Refused."""
-        session = self.sessions.get(name)
-        if session is None:
-            raise Refused(f"no session {name} at this gateway")
+        session = self._find(name)
         if session.connection is None:
             raise Refused(f"{name} is not connected")
-        now_ns = self.clock_ns()
-        text = "The operator of the exchange ends this connection"
-        self._log_out(session, text, now_ns)
+        self._log_out(session, "The operator of the exchange ends this connection", self.clock_ns())
         session.flush()
+
+    def reset(self, name: str) -> None:
+        """Let both directions of a session begin again at 1. A client that is connected is logged
+        out before; what was stored for it is forgotten. Raises Refused."""
+        session = self._find(name)
+        if session.connection is not None:
+            text = "The operator resets the numbers; log on again, with MsgSeqNum(34) 1"
+            self._log_out(session, text, self.clock_ns())
+        session.begin_anew(self.last_event_seq, session.store.numbering.period_s)
+
+    def _find(self, name: str) -> ClientSession:
+        if name not in self.sessions:
+            raise Refused(f"{name!r} is not a session of this gateway")
+        return self.sessions[name]
 
     def session_facts(self) -> list[dict[str, Any]]:
         """What /sessions shows."""

@@ -424,6 +424,10 @@ class OuchOrderEntry:
             raise Refused(f"{name} is not connected to this gateway")
         session.connection.finish("the operator ends this connection")
 
+    def reset(self, name: str) -> None:
+        """Never possible. Raises Refused."""
+        raise Refused(f"{name} is an OUCH user: the numbers of its messages follow from the log")
+
     def session_facts(self) -> list[dict[str, Any]]:
         """[{"username", "account", "state", "next_out", "backlog", "holder", "peer"}]"""
         return [

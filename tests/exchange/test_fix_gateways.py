@@ -61,7 +61,7 @@ async def sessions(exchange: LocalExchange, *words: str) -> int:
     return await asyncio.wait_for(child.wait(), 30.0)
 
 
-async def disconnect_a_client(exchange: LocalExchange) -> None:
+async def disconnect_and_reset(exchange: LocalExchange) -> None:
     """FIX: it hears why, and comes back. OUCH: the same at whichever gateway it is."""
     _, client = await client_of(exchange, "CLIENT3")
     user = OuchClient(exchange.config.addresses.ouch, "OUCH1", lambda number, message: None)
@@ -74,7 +74,12 @@ async def disconnect_a_client(exchange: LocalExchange) -> None:
     await client.wait_logged_on()
     await client.stop()
     await user.stop()
+    assert await sessions(exchange, "--reset", "CLIENT3") == 0
+    _, anew = await client_of(exchange, "CLIENT3")  # its numbers begin at 1
+    await anew.stop()
+    assert await sessions(exchange, "--reset", "OUCH1") == 1
     assert await sessions(exchange, "--disconnect", "NOBODY") == 2
+    assert await sessions(exchange, "--disconnect", "CLIENT3", "--reset", "CLIENT3") == 2
 
 
 async def trade(exchange: LocalExchange, price: str) -> None:
@@ -105,7 +110,7 @@ def test_each_session_trades_at_its_own_gateway(tmp_path: Path) -> None:
             assert {FIRST, SECOND} <= ready["pids"].keys()
             await trade(exchange, "100.00")
             await log_on_at_the_wrong_one(exchange)
-            await disconnect_a_client(exchange)
+            await disconnect_and_reset(exchange)
             await exchange.kill(SECOND)
             await exchange.restart(SECOND)
             address = exchange.config.addresses.fix_http[1]
