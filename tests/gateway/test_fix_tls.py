@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 import time
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from protocols.fix import FixDecoder, FixEncoder, encode_body, format_utc_timest
 
 NAME = "node-fix"  # `issue` lets certificates of nodes serve
 ORDERS = 2_000
+SLOW_ORDERS = 20_000
 
 
 @dataclass
@@ -127,6 +129,28 @@ async def test_orders_travel_over_tls(tmp_path, lab) -> None:
         await client.receive(2 + ORDERS)
         assert client.messages[-1].msg_type == "5"
         assert await client.reader.read() == b""
+
+
+async def test_a_client_that_does_not_read_costs_no_memory_over_tls_either(tmp_path, lab) -> None:
+    async with running(tmp_path, lab.tls, write_buffer_bytes=1 << 14) as gateway:
+        client = await Client.connect(gateway.address, lab.client())
+        await client.log_on()
+        (connection,) = gateway._fix._lobby.connections
+        connection._transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 14
+        )
+        client.writer.transport.pause_reading()
+        for number in range(SLOW_ORDERS):
+            order = [(11, f"order {number}"), (55, "AAPL"), (54, 1), (38, 1), (40, 2)]
+            client.send("D", [*order, (44, "100.00"), (60, format_utc_timestamp(time.time_ns()))])
+        store = gateway._fix.sessions["CLIENT1"].store
+        await until(lambda: store.next_out == 2 + SLOW_ORDERS, "every order is answered")
+        assert connection.backlog > SLOW_ORDERS // 2
+        assert connection._transport.get_write_buffer_size() < 1 << 18
+        client.writer.transport.resume_reading()
+        await client.receive(1 + SLOW_ORDERS)
+        numbers = [int(message.get(34)) for message in client.messages]
+        assert numbers == list(range(1, 2 + SLOW_ORDERS))
 
 
 async def test_an_engine_that_speaks_tls_1_2_gets_in(tmp_path, lab) -> None:
