@@ -60,19 +60,22 @@ class ClusterSessions:
         for session in sessions:
             self.close(session)
 
-    def take_while_opening(self, session: ClientSession, timed: TimedEvent) -> list[TimedEvent]:
-        """An event of a session that waits for its opening; returns those to be reported now.
 
-        A SessionOpened may answer an older OpenSession of this gateway. When another one follows,
-        what was held behind the older one comes before the answer to the Logon after all.
-        """
-        event = timed.event
-        is_verdict = event[0] in {SESSION_OPENED, SESSION_REFUSED}
-        if is_verdict and event[2] == self._gateway_id:
-            earlier, session.held = session.held, []
-            session.verdict = timed
-            return earlier
-        if session.verdict is not None:
-            session.held.append(timed)
-            return []
-        return [timed]
+def take_while_opening(
+    session: ClientSession, timed: TimedEvent, gateway_id: str
+) -> list[TimedEvent]:
+    """An event of a session that waits for its opening; returns those to be reported now.
+
+    A SessionOpened may answer an older OpenSession of this gateway. When another one follows,
+    what was held behind the older one comes before the answer to the Logon after all.
+    """
+    event = timed.event
+    is_verdict = event[0] in {SESSION_OPENED, SESSION_REFUSED}
+    if is_verdict and event[2] == gateway_id:
+        earlier, session.held = session.held, []
+        session.verdict = timed
+        return earlier
+    if session.verdict is not None:
+        session.held.append(timed)
+        return []
+    return [timed]

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from gateway.fix.acceptor import Acceptor
 from gateway.fix.actions import Deliver, Open
 from gateway.fix.client_session import ClientSession, TimedEvent
 from gateway.fix.cluster_sessions import SESSION_OPENED
-from gateway.fix.order_entry import OrderEntry
 from gateway.fix.outgoing import application_message
 from gateway.fix.request import BUSINESS_MESSAGE_REJECT, NOT_AUTHORIZED, OTHER, business_reject
+from gateway.process import CommandQueue
 from oms.commands import Command
 from oms.events import Event, EventKind
 from protocols.fix import format_utc_timestamp
@@ -62,10 +63,24 @@ class DropCopySession(ClientSession):
         return None
 
 
-class DropCopy(OrderEntry):
-    """All drop copy sessions of one gateway: an order entry that takes no orders."""
+class DropCopy(Acceptor):
+    """All drop copy sessions of one gateway."""
 
     _session_class = DropCopySession
+
+    @property
+    def queue_capacity(self) -> int:
+        """Nothing is asked of the cluster."""
+        return 1
+
+    def attach(self, queue: CommandQueue) -> None:
+        """Nothing is asked of the cluster."""
+
+    def _on_session_event(self, session: ClientSession, event: Event) -> None:
+        """The cluster knows nothing of these sessions."""
+
+    def _on_answers(self, answered: int, touched: dict[ClientSession, None], now_ns: int) -> None:
+        """Nothing is asked of the cluster."""
 
     def close_left_open(self) -> None:
         """The cluster knows nothing of these sessions."""

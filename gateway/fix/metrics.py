@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from gateway.fix.acceptor import Acceptor
 from gateway.fix.actions import SessionState
-from gateway.fix.order_entry import OrderEntry
 from gateway.metrics import GatewayMetrics, Gauge
 
 _HELP: Final = {
@@ -31,7 +31,7 @@ def new_metrics() -> GatewayMetrics:
     return GatewayMetrics("exchange_fix")
 
 
-def show(metrics: GatewayMetrics, order_entry: OrderEntry) -> None:
+def show(metrics: GatewayMetrics, order_entry: Acceptor) -> None:
     """Show what this gateway counts."""
     sessions = order_entry.sessions.values()
     gauges = {

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from cluster.client import ClusterClient
 from cluster.tls import Listener
+from gateway.fix.acceptor import Acceptor
 from gateway.fix.connection import Connection
 from gateway.fix.drop_copy import DropCopy
 from gateway.fix.metrics import new_metrics, show
@@ -26,7 +27,7 @@ class FixGateway(GatewayProcess):
     """One FIX gateway. start() also raises StoreError for a store that cannot be used."""
 
     protocol = "FIX"
-    _order_entry_class: type[OrderEntry] = OrderEntry
+    _order_entry_class: type[Acceptor] = OrderEntry
 
     def __init__(
         self, settings: FixGatewaySettings, *, cluster: ClusterFactory = ClusterClient
@@ -34,7 +35,7 @@ class FixGateway(GatewayProcess):
         super().__init__(settings, cluster)
         self.settings = settings
         self._metrics = new_metrics()
-        self._fix: OrderEntry
+        self._fix: Acceptor
         # scrypt keeps a core busy: never all those of the machine.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="passwords")
 
@@ -46,7 +47,7 @@ class FixGateway(GatewayProcess):
     def _registry(self) -> CollectorRegistry:
         return self._metrics.registry
 
-    def _open_order_entry(self, loop: asyncio.AbstractEventLoop) -> OrderEntry:
+    def _open_order_entry(self, loop: asyncio.AbstractEventLoop) -> Acceptor:
         self._fix = self._order_entry_class(
             self.settings,
             clock_ns=time.time_ns,
