@@ -12,8 +12,9 @@ LOGON = "35=A|34=1|98=0|108=30"
 NOW = "20240102-09:30:00"
 ORDER = f"11=a|55=AAPL|54=1|38=100|40=2|44=100.00|60={NOW}"
 BODIES = [
-    "98=0|108=30", "98=0|108=30|141=Y", "98=0|108=30|789=1", "112=x", "7=1|16=0", "7=2|16=1",
-    "45=1", "123=Y|36=9", "36=3", "36=9999999999", "58=bye", ORDER, f"41=a|{ORDER}",
+    "98=0|108=30", "98=0|108=30|141=Y", "98=0|108=30|789=1", "98=0|108=30|8013=Y",
+    "98=0|108=30|1137=9", "98=0|108=30|1137=9|141=Y", "95=2|96=x|98=0|108=30", "112=x",
+    "7=1|16=0", "7=2|16=1", "45=1", "123=Y|36=9", "36=3", "36=9999999999", "58=bye", ORDER, f"41=a|{ORDER}",
     f"41=a|11=b|55=AAPL|54=1|60={NOW}", "11=a|55=AAPL|54=1", ORDER.replace("100.00", "1.23456"),
     ORDER.replace("38=100", "38=-5"), ORDER.replace("38=100", "38=" + "9" * 5_000), "",
     ORDER.replace("44=100.00", "44=" + "0" * 4_500), ORDER.replace("11=a", "11=" + "a" * 100),
@@ -21,7 +22,8 @@ BODIES = [
 MSG_TYPES = ["A", "0", "1", "2", "3", "4", "5", "D", "F", "G", "H", "8", "9", "j", "AF", "ZZ", ""]
 SEQS = ["-", "0", "1", "2", "3", "4", "5", "9", "9999999999", "99999999999", "x", "-1"]
 HEADERS = ["", "", "", "|43=Y", f"|43=Y|122={NOW}", f"|52={NOW}", "|52=-", "|52=nonsense",
-           "|49=CLIENT2", "|56=-", "|97=Y", "|8=FIX.4.2", "|10=000", "|9=7"]  # fmt: skip
+           "|49=CLIENT2", "|56=-", "|97=Y", "|8=FIX.4.2", "|8=FIXT.1.1", "|8=FIX.4.1",
+           "|10=000", "|9=7"]  # fmt: skip
 
 
 @st.composite
@@ -37,6 +39,9 @@ def messages(draw):
 def test_any_sequence_of_messages_is_survived(tmp_path_factory, lines, logs_on, seed):
     player = ScriptPlayer(tmp_path_factory.mktemp("fix"))
     chance = random.Random(seed)
+    player._set("max_messages_per_s", chance.choice(("0", "0", "2")))
+    if chance.random() < 0.5:
+        player._set_schedule("09:30:02", "09:30:02", "reset")
     for line in [LOGON, *lines] if logs_on else lines:
         data = player.message("1", line)
         if chance.random() < 0.2:  # some of them are cut or changed
@@ -48,6 +53,7 @@ def test_any_sequence_of_messages_is_survived(tmp_path_factory, lines, logs_on, 
             player.kill()
         if chance.random() < 0.2:
             player._advance(chance.randrange(3) * 10**9)
+    player._set("max_messages_per_s", "0")
     # The exchange still serves others, and lets this client in again.
     player.play(["2-> 35=A|34=1|98=0|108=30", f"2-> 35=D|34=2|{ORDER}"])
     assert any(line.startswith("2<- 35=8") for line in player.output)
