@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import date
 from typing import Final
 
 from protocols.fix import parse_utc_timestamp
@@ -18,10 +19,19 @@ _FLOAT: Final = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)").fullmatch
 _POSITIVE: Final = re.compile("[0-9]{1,10}").fullmatch
 _WORD: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?").fullmatch
 _MONTH_DAY: Final = "(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
-_TIME: Final = (
-    r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::(?:[0-5][0-9]|60)(?:\.[0-9]{3}(?:[0-9]{3}){0,3})?)?"
-)
+_MINUTE: Final = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+_SECOND: Final = r":(?:[0-5][0-9]|60)(?:\.[0-9]{3}(?:[0-9]{3}){0,3})?"
 _DATE: Final = re.compile("[0-9]{4}" + _MONTH_DAY).fullmatch
+
+
+def _is_date(value: str) -> bool:
+    if not _DATE(value):
+        return False
+    try:
+        date(int(value[:4]), int(value[4:6]), int(value[6:]))
+    except ValueError:  # 31 February, year 0
+        return False
+    return True
 
 
 def _is_timestamp(value: str) -> bool:
@@ -49,13 +59,13 @@ TYPE_CHECKS: Final[dict[str, tuple[Check, str]]] = {
     "EXCHANGE": (_WORD, "a market code"),
     MULTIPLE_VALUES: (re.compile("[!-~]+(?: [!-~]+)*").fullmatch, "words and single blanks"),
     "UTCTIMESTAMP": (_is_timestamp, "YYYYMMDD-HH:MM:SS[.sss]"),
-    "UTCTIMEONLY": (re.compile(_TIME).fullmatch, "HH:MM:SS[.sss]"),
-    "UTCDATEONLY": (_DATE, "YYYYMMDD"),
+    "UTCTIMEONLY": (re.compile(_MINUTE + _SECOND).fullmatch, "HH:MM:SS[.sss]"),
+    "UTCDATEONLY": (_is_date, "YYYYMMDD"),
     "TZTIMEONLY": (
-        re.compile(_TIME + "(?:Z|[+-][0-9]{2}(?::[0-9]{2})?)?").fullmatch,
+        re.compile(f"{_MINUTE}(?:{_SECOND})?(?:Z|[+-][0-9]{{2}}(?::[0-9]{{2}})?)?").fullmatch,
         "HH:MM[:SS][Z]",
     ),
-    "LOCALMKTDATE": (_DATE, "YYYYMMDD"),
+    "LOCALMKTDATE": (_is_date, "YYYYMMDD"),
     "MONTHYEAR": (
         re.compile("[0-9]{4}(?:0[1-9]|1[0-2])(?:[0-3][0-9]|w[1-5])?").fullmatch,
         "YYYYMM[DD]",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from protocols.fix import FixMessage
+from protocols.fix import MAX_LEARNED_FIELDS, FixMessage
 from protocols.fix_rules import APPL_VER_ID, HEADER, FieldTypes, Group, MessageRules, make_rules
 from protocols.fix_tables import VersionTables, parse_tag_ranges
 from protocols.fix_types import FREE_TEXT, TYPE_CHECKS, Check
@@ -110,7 +110,7 @@ class FixDictionary:
                 else:
                     return None
         reject = self._explain(message, rules)
-        if reject is None and message.is_plain:
+        if reject is None and message.is_plain and len(message.tags) <= MAX_LEARNED_FIELDS:
             self._learn_shape(message, rules)
         return reject
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from protocols.fix import FixDecoder, check_sum, encode
 
 FUZZ_SECONDS = float(os.environ.get("FUZZ_SECONDS", "10"))
-EXAMPLES_PER_ROUND = 500
+EXAMPLES_PER_ROUND = 100
 MAX_MESSAGE_BYTES = 1_024
 RESTART = b"\x0110=000\x01"
 """Ends whatever an unfinished message claims."""
