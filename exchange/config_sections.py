@@ -6,7 +6,7 @@ What there may be several of ([[instruments]] and the like) is in config_members
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import UTC, datetime, time, tzinfo
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -192,9 +192,11 @@ def _read_time(value: Any) -> time:
     return datetime.strptime(value, "%H:%M:%S").time()
 
 
-def _read_zone(value: Any) -> ZoneInfo:
+def _read_zone(value: Any) -> tzinfo:
     if not isinstance(value, str):
         raise ValueError
+    if value == str(UTC):
+        return UTC  # also on a machine without a database of time zones
     try:
         return ZoneInfo(value)
     except (ZoneInfoNotFoundError, OSError) as error:
@@ -240,7 +242,7 @@ class Fix:
         time(0), _TIME, "When sessions open, every day; the same as session_end: around the clock."
     )
     session_end: time = key(time(0), _TIME, "When clients are logged out.")
-    time_zone: ZoneInfo = key(ZoneInfo("UTC"), _ZONE, "Of session_start and session_end.")
+    time_zone: tzinfo = key(UTC, _ZONE, "Of session_start and session_end.")
     reset_daily: bool = key(
         False,
         FLAG,

@@ -223,10 +223,12 @@ class ClientSession:
             self.connection.start_resend()
 
     def facts(self) -> dict[str, Any]:
-        """{"comp_id", "account", "state", "next_in", "next_out", "unanswered", "peer"}"""
+        """{"comp_id", "account", "version", "state", "next_in", "next_out", "unanswered", "peer"};
+        `version` of FIX is None until it is decided."""
         return {
             "comp_id": self.settings.comp_id,
             "account": self.settings.account,
+            "version": self.fix.version or None,
             "state": str(self.fix.state),
             "next_in": self.fix.next_in,
             "next_out": self.fix.next_out,

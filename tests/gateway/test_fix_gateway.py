@@ -235,6 +235,7 @@ async def test_http_tells_health_readiness_sessions_and_metrics(tmp_path):
         assert sessions[0] | {"peer": ""} == {
             "comp_id": "CLIENT1",
             "account": "ACC1",
+            "version": "FIX.4.4",
             "state": "active",
             "next_in": 3,
             "next_out": 3,
