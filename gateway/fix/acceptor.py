@@ -238,7 +238,7 @@ class Acceptor(ABC):
             elif isinstance(action, ResetNumbers):
                 assert session.verdict is not None, "numbers are reset with a SessionOpened"
                 numbering = session.store.numbering._replace(
-                    version=action.version, is_reset_owed=False
+                    version=action.version, is_reset_owed=False, is_version_open=False
                 )
                 session.reset_numbers(session.verdict.event_seq, numbering)
                 if session.connection is not None:

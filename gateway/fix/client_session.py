@@ -89,13 +89,15 @@ class ClientSession:
     ) -> None:
         self.settings = settings
         self.store = store
+        numbering = store.numbering
         self.fix = FixSession(
             settings,
             gateway,
             next_in=store.received_through + 1,
             next_out=store.next_out,
-            version=store.numbering.version,
-            began_ns=store.numbering.period_s * NS_PER_SECOND,
+            version="" if numbering.is_version_open else numbering.version,
+            last_version=numbering.version,
+            began_ns=numbering.period_s * NS_PER_SECOND,
         )
         self.connection: SessionConnection | None = None
         self.unanswered: deque[Unanswered] = deque()
@@ -132,7 +134,8 @@ class ClientSession:
     def set_version(self, version: str) -> None:
         """Remember in which version of FIX the session goes on."""
         self.fix.speak(version)
-        self.store.append_numbering(self.store.numbering._replace(version=version))
+        numbering = self.store.numbering._replace(version=version, is_version_open=False)
+        self.store.append_numbering(numbering)
         self.sender = self._make_sender()
 
     def begin_anew(self, event_seq: int, period_s: int) -> None:
@@ -142,7 +145,9 @@ class ClientSession:
         OpenSession; the story is in periods.py.
         """
         assert self.connection is None, f"{self.settings.comp_id} is connected"
-        numbering = self.store.numbering._replace(period_s=period_s, is_reset_owed=True)
+        numbering = self.store.numbering._replace(
+            period_s=period_s, is_reset_owed=True, is_version_open=True
+        )
         self.reset_numbers(event_seq, numbering)
         self.fix.begin_anew(period_s * NS_PER_SECOND)
         self.unanswered.clear()  # the numbers they came with are gone

@@ -16,15 +16,22 @@ from protocols.fix_validation import FixDictionary, SessionReject
 
 class Outbound:
     """The sending half of a session. `next_out` is the MsgSeqNum that is due next, `version` the
-    name of the version of FIX ("" when it is not decided yet), `dictionary` what belongs to it."""
+    name of the version of FIX ("" when it is not decided yet), `dictionary` that of the version in
+    which is said what has to be said."""
 
     def __init__(
-        self, client: FixSessionSettings, gateway: FixGatewaySettings, next_out: int, version: str
+        self,
+        client: FixSessionSettings,
+        gateway: FixGatewaySettings,
+        next_out: int,
+        version: str,
+        last_version: str,
     ) -> None:
+        """`last_version` is what the numbers of before were in, "": there were none."""
         self.next_out = next_out
         self.last_sent_ns = 0
         self.version = version
-        self.dictionary = VERSIONS[version or client.version]
+        self.dictionary = VERSIONS[version or last_version or client.version]
         self._encoders = {
             dictionary.begin_string: FixEncoder(
                 dictionary.begin_string, gateway.sender_comp_id, client.comp_id
@@ -41,8 +48,7 @@ class Outbound:
 
     def _version_problem(self, logon: FixMessage, wanted: FixDictionary) -> str | None:
         """Why a Logon cannot have this version, as a sentence."""
-        is_fixed = self.version != "" and self.next_out > 1
-        if wanted is self.dictionary or logon.get(141) == "Y" or not is_fixed:
+        if wanted is self.dictionary or logon.get(141) == "Y" or not self.version:
             return None
         return (
             f"This session speaks {self.dictionary.name}; to begin anew with {wanted.name} log on"

@@ -51,12 +51,14 @@ class FixSession(Outbound):
         next_in: int = 1,
         next_out: int = 1,
         version: str = "",
+        last_version: str = "",
         began_ns: int = 0,
     ) -> None:
-        """`version` is the name of the version of FIX that the session speaks, "" when that is not
-        decided yet. `began_ns` is when the trading period of the numbers began, 0: they have none.
+        """`version` is the name of the version of FIX that the numbers are in, "" when that is not
+        decided yet, and `last_version` what those of before were in. `began_ns` is when the trading
+        period of the numbers began, 0: they have none.
         """
-        super().__init__(client, gateway, next_out, version)
+        super().__init__(client, gateway, next_out, version, last_version)
         self.client = client
         self.state = SessionState.DISCONNECTED
         self.next_in = next_in
@@ -74,6 +76,7 @@ class FixSession(Outbound):
         """Numbers begin again at 1, for a trading period that began at `began_ns`."""
         assert self.state is SessionState.DISCONNECTED, f"{self.client.comp_id} is {self.state}"
         self.next_in = self.next_out = 1
+        self.version = ""
         self._began_ns = began_ns
 
     # ---- ending ----

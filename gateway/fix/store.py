@@ -13,7 +13,8 @@ with `sync` also a power failure. Format of a store file, integers little-endian
     payload: u8 kind, then
         1 message sent      u64 seq, u64 event_seq, u64 answered seq, u8 is_admin, message
         2 received through  u64 seq
-        3 numbering         u64 start of the period (s), u8 reset is owed, version of FIX
+        3 numbering         u64 start of the period (s), u8 flags, version of FIX; flag 1: a reset
+                            is owed, 2: the version may still be chosen
 
 Version 1 of the format has no record of kind 3; its messages are FIX.4.4.
 
@@ -79,12 +80,14 @@ class Numbering(NamedTuple):
 
     `version` of FIX, "" until a Logon or a first report has decided it; `period_s`, the start of
     the trading period they belong to in s since the epoch, 0: of none; `is_reset_owed`: the cluster
-    still has the MsgSeqNums of before (numbering.py).
+    still has the MsgSeqNums of before (periods.py); `is_version_open`: the version is that of the
+    numbers of before, and a Logon may choose another one.
     """
 
     version: str = ""
     period_s: int = 0
     is_reset_owed: bool = False
+    is_version_open: bool = False
 
 
 class SessionStore:
@@ -301,9 +304,9 @@ class SessionStore:
             self.received_through = _RECEIVED.unpack_from(payload)[1]
             self.answered = {seq for seq in self.answered if seq > self.received_through}
         elif kind == _KIND_NUMBERING:
-            _, period_s, is_reset_owed = _NUMBERING.unpack_from(payload)
+            _, period_s, flags = _NUMBERING.unpack_from(payload)
             version = payload[_NUMBERING.size :].decode("ascii")
-            self.numbering = Numbering(version, period_s, bool(is_reset_owed))
+            self.numbering = Numbering(version, period_s, bool(flags & 1), bool(flags & 2))
         else:
             raise StoreError(f"{self._path}: unknown kind {kind} of the record at byte {position}")
 
@@ -314,8 +317,9 @@ def _header(resets: int, last_event_seq: int) -> bytes:
 
 
 def _numbering_payload(numbering: Numbering) -> bytes:
-    version, period_s, is_reset_owed = numbering
-    return _NUMBERING.pack(_KIND_NUMBERING, period_s, is_reset_owed) + version.encode("ascii")
+    version, period_s, is_reset_owed, is_version_open = numbering
+    flags = is_reset_owed | is_version_open << 1
+    return _NUMBERING.pack(_KIND_NUMBERING, period_s, flags) + version.encode("ascii")
 
 
 def _numbering_record(numbering: Numbering) -> bytes:

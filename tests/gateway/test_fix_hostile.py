@@ -14,7 +14,8 @@ ORDER = f"11=a|55=AAPL|54=1|38=100|40=2|44=100.00|60={NOW}"
 BODIES = [
     "98=0|108=30", "98=0|108=30|141=Y", "98=0|108=30|789=1", "98=0|108=30|8013=Y",
     "98=0|108=30|1137=9", "98=0|108=30|1137=9|141=Y", "95=2|96=x|98=0|108=30", "112=x",
-    "7=1|16=0", "7=2|16=1", "45=1", "123=Y|36=9", "36=3", "36=9999999999", "58=bye", ORDER, f"41=a|{ORDER}",
+    "7=1|16=0", "7=2|16=1", "45=1", "123=Y|36=9", "36=3", "36=9999999999", "58=bye", ORDER,
+    f"41=a|{ORDER}",
     f"41=a|11=b|55=AAPL|54=1|60={NOW}", "11=a|55=AAPL|54=1", ORDER.replace("100.00", "1.23456"),
     ORDER.replace("38=100", "38=-5"), ORDER.replace("38=100", "38=" + "9" * 5_000), "",
     ORDER.replace("44=100.00", "44=" + "0" * 4_500), ORDER.replace("11=a", "11=" + "a" * 100),
@@ -139,3 +140,31 @@ def test_an_order_behind_too_many_resend_requests_is_not_lost(tmp_path):
     assert "disconnected" in player.output
     assert player.output[-1].startswith("<- 35=A"), "no gap: the order has used up its number"
     assert [command[4] for command in player.cluster.commands if command[0] == 1] == ["19"]
+
+
+def test_a_thousand_lists_of_books_behind_a_gap_are_survived(tmp_path):
+    player = ScriptPlayer(tmp_path)
+    player.play(["-> 35=A|34=1|98=0|108=30", "hold"])
+    symbols = "|".join(f"55=S{number}" for number in range(50))
+    for seq in range(3, 1_003):
+        body = f"262={seq}|263=0|264=0|267=1|269=0|146=50|{symbols}"
+        player.send("1", player.message("1", f"35=V|34={seq}|{body}"))
+    player.play(["-> 35=0|34=2", "auto"])
+    refused = [line for line in player.output if "books are being answered" in line]
+    assert len(refused) == 999
+    assert len([line for line in player.output if line.startswith("<- 35=Y")]) == 50
+
+
+def test_a_list_that_goes_on_after_a_reset_leaves_no_number_of_before(tmp_path):
+    player = ScriptPlayer(tmp_path)
+    player.play(["-> 35=A|34=1|98=0|108=30"])
+    for seq in range(2, 1_203):
+        player.send("1", player.message("1", order(seq)))
+    player._settle()
+    player.play(["hold", "-> 35=AF|34=1203|584=all|585=7", "-> 35=A|34=1|98=0|108=30|141=Y"])
+    player.play(["auto", "drop", "-> 35=A|34=2|98=0|108=30"])
+    assert player.output[-1].startswith("<- 35=A")
+    player.play(["-> 35=AF|34=3|584=all|585=7"])
+    assert "|912=Y|" in player.output[-1]
+    listed = [line for line in player.output if "|584=all|" in line and line.startswith("<-")]
+    assert len(listed) == 2 * 1_201

@@ -13,7 +13,7 @@ from gateway.fix.store import Numbering, ProgressFile, SessionStore, StoreError
 
 HEADER_SIZE = 28
 RECEIVED_RECORD_SIZE = 8 + 9
-NUMBERING = Numbering("FIX.4.4", 1_704_187_800, is_reset_owed=True)
+NUMBERING = Numbering("FIX.4.4", 1_704_187_800, is_reset_owed=True, is_version_open=False)
 
 
 def fill(store):
@@ -179,7 +179,7 @@ def test_a_newer_version_is_refused(tmp_path):
 
 def test_reset_forgets_messages_and_keeps_events_and_counts(tmp_path):
     path = tmp_path / "s.store"
-    numbering = Numbering("FIX.4.2", 1_704_274_200, is_reset_owed=True)
+    numbering = Numbering("FIX.4.2", 1_704_274_200, is_version_open=True)
     store = SessionStore(path)
     fill(store)
     store.reset(40, numbering)
