@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gateway.fix.actions import ADMIN_MSG_TYPES
 from gateway.fix.dialects import DIALECTS, Dialect
-from gateway.fix.listing import Listings
-from gateway.fix.outgoing import Notes, application_message
+from gateway.fix.listing import LISTED_KINDS, Listings
+from gateway.fix.notes import Notes
+from gateway.fix.outgoing import application_message
 from gateway.fix.request import Sender
 from gateway.fix.session import FixSession
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
 from gateway.fix.store import Numbering, SessionStore
 from oms.commands import Command
-from oms.events import Event, EventKind
+from oms.events import Event
 from protocols.fix import NS_PER_SECOND
 
 
@@ -37,9 +38,6 @@ class SessionConnection(Protocol):
     def drain(self) -> None: ...
     def finish(self, now_ns: int, last_frames: list[bytes]) -> None: ...
     def abort(self) -> None: ...
-
-
-_ORDER_LISTED: Final = int(EventKind.ORDER_LISTED)
 
 
 class Unanswered(NamedTuple):
@@ -101,7 +99,7 @@ class ClientSession:
         )
         self.connection: SessionConnection | None = None
         self.unanswered: deque[Unanswered] = deque()
-        self.notes: Notes = {}
+        self.notes = Notes()
         self.listings = Listings()
         self.sender = self._make_sender()
         self.frames: list[bytes] = []
@@ -199,7 +197,7 @@ class ClientSession:
             event, event_seq, transact_time, self.dialect, self.notes
         )
         self.send_application(msg_type, body, sending_time, event_seq=event_seq)
-        return self.listings.next_page(event) if event[0] == _ORDER_LISTED else None
+        return self.listings.count(event) if event[0] in LISTED_KINDS else None
 
     def forget_answered(self, answered: int) -> int:
         """Drop the commands up to number `answered`; returns when the first of them was received

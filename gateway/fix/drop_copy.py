@@ -54,7 +54,9 @@ class DropCopySession(ClientSession):
         """Copy the report of an event of COPIED_KINDS; all others are not for this session."""
         if event[0] in COPIED_KINDS:
             dialect = self.dialect
-            msg_type, body = application_message(event, event_seq, transact_time, dialect, {})
+            msg_type, body = application_message(
+                event, event_seq, transact_time, dialect, self.notes
+            )
             is_marked = dialect.copy_msg_indicator and event[0] != EventKind.CANCEL_REJECTED
             mark = "797=Y\x01" if is_marked else ""
             self.send_application(

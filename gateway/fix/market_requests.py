@@ -19,7 +19,7 @@ from gateway.fix.market_reports import (
     TRADING_SESSION,
     md_reject_body,
 )
-from gateway.fix.outgoing import Notes
+from gateway.fix.notes import Notes
 from gateway.fix.reports import ORDER_MASS_CANCEL_REPORT, mass_cancel_head
 from gateway.fix.request import OTHER, Answer, Outcome, Sender, business_reject
 from oms.commands import (
@@ -181,7 +181,7 @@ def query_books(message: FixMessage, seq: int, now: str, sender: Sender, notes: 
     if text:
         return Answer(MARKET_DATA_REQUEST_REJECT, md_reject_body(request_id, reason, text))
     for symbol in symbols:
-        notes[f"W{request_id}:{symbol}"] = "".join(entry_types)
+        notes.add(f"W{request_id}:{symbol}", "".join(entry_types))
     kind = int(CommandKind.QUERY_BOOK)
     levels = int(depth)
     return tuple(

@@ -14,13 +14,13 @@ from gateway.fix.acceptor import Acceptor
 from gateway.fix.actions import Deliver, Open, SessionState
 from gateway.fix.client_session import ClientSession, Unanswered
 from gateway.fix.cluster_sessions import ClusterSessions
-from gateway.fix.listing import MAX_LISTINGS, ORDER_MASS_STATUS_REQUEST
+from gateway.fix.listing import MAX_BOOKS, MAX_LISTINGS
+from gateway.fix.market_requests import MAX_SYMBOLS
 from gateway.fix.request import OTHER, Answer, Outcome, business_reject
 from gateway.fix.translate import translate
 from gateway.process import CommandQueue
-from oms.commands import Command
 from oms.events import Event, EventKind
-from protocols.fix import FixMessage, format_utc_timestamp
+from protocols.fix import format_utc_timestamp
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +38,9 @@ class OrderEntry(Acceptor):
     @property
     def queue_capacity(self) -> int:
         """What the command queue must hold: the limit for orders, and room for what cannot wait:
-        messages that came early, pages of lists, and the opening and closing of sessions."""
-        per_session = self.settings.max_early_messages + MAX_LISTINGS + 2
+        messages that came early, books, pages of lists, the opening and closing of sessions."""
+        books = MAX_BOOKS + MAX_SYMBOLS
+        per_session = self.settings.max_early_messages + books + MAX_LISTINGS + 2
         return self.settings.max_pending + per_session * len(self.sessions) + 1_000
 
     def attach(self, queue: CommandQueue) -> None:
@@ -84,10 +85,10 @@ class OrderEntry(Acceptor):
         if is_over_limit:
             self.counters.over_limit += 1
             outcome = business_reject(message, seq, OTHER, session.fix.limit_text)
+        elif (refusal := session.listings.refusal(message)) is not None:
+            outcome = business_reject(message, seq, OTHER, refusal)
         else:
             outcome = translate(message, seq, sending_time, session.sender, session.notes)
-            if message.msg_type == ORDER_MASS_STATUS_REQUEST and not isinstance(outcome, Answer):
-                outcome = self._list_orders(session, message, seq, outcome)
         if isinstance(outcome, Answer):
             self.counters.answered_by_gateway += 1
             session.fix.last_sent_ns = now_ns
@@ -96,21 +97,12 @@ class OrderEntry(Acceptor):
         if not outcome:
             logger.warning("%s rejects a message: %r", session.settings.comp_id, message)
             return
+        session.listings.begin(message.msg_type, outcome)
         for command in outcome:
             number = self._queue.submit(command)
             session.unanswered.append(Unanswered(number, seq, received_ns))
         self.counters.commands += len(outcome)
         self._waiting[session] = None
-
-    def _list_orders(
-        self, session: ClientSession, message: FixMessage, seq: int, commands: tuple[Command, ...]
-    ) -> Outcome:
-        """An OrderMassStatusRequest(AF): its answer may need further commands."""
-        if session.listings.is_full:
-            text = f"{MAX_LISTINGS} OrderMassStatusRequests are being answered; wait for their ends"
-            return business_reject(message, seq, OTHER, text)
-        session.listings.begin(*commands)
-        return commands
 
     # ---- out ----
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from gateway.fix.outgoing import Notes
+from gateway.fix.notes import Notes
 from gateway.fix.reports import EXECUTION_REPORT, NO_ORDER_ID
 from gateway.fix.request import OTHER, Answer, Outcome, Sender, business_reject
 from oms.commands import (
@@ -166,7 +166,7 @@ def replace(message: FixMessage, seq: int, now: str, sender: Sender, notes: Note
     cl_ord_id = get(11) or ""
     quantity, price, refusal = _quantity_and_price(message)
     if refusal is not None:
-        notes[f"9{cl_ord_id}"] = refusal.text
+        notes.add(f"9{cl_ord_id}", refusal.text)
     command = ReplaceOrder(
         _REPLACE,
         sender.session,
@@ -188,7 +188,7 @@ def cancel(message: FixMessage, seq: int, now: str, sender: Sender, notes: Notes
     get = message.get
     side = _SIDES.get(get(54) or "", 0)
     if side == 0:
-        notes[f"9{get(11)}"] = f"Side(54) {get(54)} is not supported; use {_SUPPORTED[54]}"
+        notes.add(f"9{get(11)}", f"Side(54) {get(54)} is not supported; use {_SUPPORTED[54]}")
     command = CancelOrder(
         _CANCEL, sender.session, seq, get(11) or "", get(41) or "", get(55) or "", side
     )
@@ -202,7 +202,5 @@ def query(message: FixMessage, seq: int, now: str, sender: Sender, notes: Notes)
     if side == 0:
         text = f"Side(54) {get(54)} is not supported; use {_SUPPORTED[54]}"
         return business_reject(message, seq, OTHER, text)
-    request_id = get(790)
-    if request_id is not None:
-        notes[f"I{get(11)}"] = request_id
+    notes.add(f"I{get(11)}", get(790) or "")
     return (QueryOrder(_QUERY, sender.session, seq, get(11) or "", get(55) or "", side),)

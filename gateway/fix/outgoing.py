@@ -1,14 +1,8 @@
-"""Which message tells an event: the one place that knows all of them.
-
-    application_message(event, ...) -> (MsgType, body)
-
-Notes are what a request said that its answer must repeat and that no command carries; they are
-dropped when they are used. After a crash they are gone: then the answer goes without them.
-"""
+"""Which message tells an event: the one place that knows all of them."""
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final
 
 from gateway.fix.dialects import Dialect
 from gateway.fix.market_reports import (
@@ -21,6 +15,7 @@ from gateway.fix.market_reports import (
     security_status_body,
     trading_session_status_body,
 )
+from gateway.fix.notes import Notes
 from gateway.fix.reports import (
     EXECUTION_REPORT,
     EXECUTION_REPORT_KINDS,
@@ -31,11 +26,6 @@ from gateway.fix.reports import (
     mass_cancel_body,
 )
 from oms.events import CancelRejected, Event, EventKind, RejectReason
-
-Notes: TypeAlias = dict[str, str]
-"""By the letter of the answer and the request's name: `9` + ClOrdID(11) the sentence for a refused
-replace, `I` + ClOrdID the OrdStatusReqID(790) of a query, `W` + MDReqID(262) + `:` + Symbol(55) the
-MDEntryTypes(269) that were asked for."""
 
 _CANCEL_REJECTED: Final = int(EventKind.CANCEL_REJECTED)
 _STATUS_REPORTED: Final = int(EventKind.ORDER_STATUS_REPORTED)
@@ -70,11 +60,11 @@ def application_message(
     if kind in EXECUTION_REPORT_KINDS:
         body = execution_report_body(event, event_seq, transact_time, dialect)
         if kind == _STATUS_REPORTED and notes:
-            request_id = notes.pop(f"I{event[2]}", None)
+            request_id = notes.take(f"I{event[2]}")
             body += f"790={request_id}\x01" if request_id else ""
         return EXECUTION_REPORT, body
     if kind == _CANCEL_REJECTED:
-        note = notes.pop(f"9{event[2]}", None)
+        note = notes.take(f"9{event[2]}")
         text = note if CancelRejected(*event).reason in _NOTE_APPLIES else None
         return ORDER_CANCEL_REJECT, cancel_reject_body(event, transact_time, dialect, text)
     if kind == _ORDERS_CANCELED:
@@ -86,6 +76,6 @@ def application_message(
     if kind == _MARKET_STATUS:
         return TRADING_SESSION_STATUS, trading_session_status_body(event)
     assert kind == _BOOK_REPORTED, f"no message tells an event of kind {kind}"
-    asked = notes.pop(f"W{event[2]}:{event[3]}", None)
+    asked = notes.take(f"W{event[2]}:{event[3]}")
     entry_types = ENTRY_TYPES if asked is None else frozenset(asked)
     return book_answer(event, transact_time, entry_types, dialect)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
 from gateway.fix.dialects import Dialect
-from gateway.fix.outgoing import Notes
+from gateway.fix.notes import Notes
 from oms.commands import Command
 from protocols.fix import FixMessage, encode_body
 from protocols.fix_dictionary import FIX44

@@ -16,8 +16,8 @@ from gateway.fix.market_requests import (
     query_market_status,
     query_orders,
 )
+from gateway.fix.notes import Notes
 from gateway.fix.order_requests import cancel, enter, query, replace
-from gateway.fix.outgoing import Notes
 from gateway.fix.request import (
     BUSINESS_MESSAGE_REJECT,
     THIRD_PARTY,
