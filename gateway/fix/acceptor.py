@@ -159,7 +159,7 @@ class Acceptor(ABC):
     # ---- connections ----
 
     def connection_opened(self, connection: Connection) -> int:
-        """Count a new connection; returns the time. One too many is closed at once."""
+        """Count a new connection; returns the time. One too many makes another one go."""
         now_ns = self.clock_ns()
         if self._is_abandoned:
             connection.abort()

@@ -57,12 +57,21 @@ class Lobby:
         self._checking: dict[Connection, None] = {}
 
     def enter(self, connection: Connection, now_ns: int) -> None:
-        """A new connection. One too many is closed at once."""
+        """A new connection. When there are too many, the oldest that has not logged on gives way:
+        who knocks and says nothing must not keep anybody out."""
         self._counters.connections += 1
         if len(self.connections) >= self._settings.max_connections:
-            self.refuse(connection, "too many connections", now_ns)
-        else:
-            self.connections[connection] = None
+            oldest = next(filter(self._may_give_way, self.connections), None)
+            if oldest is None:
+                self.refuse(connection, "too many connections", now_ns)
+                return
+            self.refuse(oldest, "there are too many, and it has not logged on", now_ns)
+            oldest.abort()
+            del self.connections[oldest]
+        self.connections[connection] = None
+
+    def _may_give_way(self, connection: Connection) -> bool:
+        return connection.session is None and connection not in self._checking
 
     def leave(self, connection: Connection) -> None:
         """The socket is gone."""

@@ -21,6 +21,7 @@ from gateway.fix.translate import translate
 from gateway.process import CommandQueue
 from oms.events import Event, EventKind
 from protocols.fix import format_utc_timestamp
+from protocols.fix_validation import printable
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +96,8 @@ class OrderEntry(Acceptor):
             session.send_application(outcome.msg_type, outcome.body, sending_time, answered_seq=seq)
             return
         if not outcome:
-            logger.warning("%s rejects a message: %r", session.settings.comp_id, message)
+            name, said = session.settings.comp_id, printable(message.get(58) or "")
+            logger.warning("%s rejects message %s: %s", name, message.get(45), said)
             return
         session.listings.begin(message.msg_type, outcome)
         for command in outcome:

@@ -70,7 +70,7 @@ def business_reject(message: FixMessage, seq: int, reason: int, text: str) -> An
     """BusinessMessageReject(j)."""
     fields: list[tuple[int, object]] = [(45, seq), (372, message.msg_type)]
     named = next((value for tag in _REQUEST_NAMES if (value := message.get(tag))), None)
-    if named:
+    if named and named.isascii() and named.isprintable():  # of what we do not take nobody knows
         fields.append((379, named[:MAX_ID_LENGTH]))
     return Answer(BUSINESS_MESSAGE_REJECT, encode_body([*fields, (380, reason), (58, text)]))
 

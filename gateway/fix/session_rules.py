@@ -143,7 +143,13 @@ class SessionRules:
                 SessionRejectReason.REQUIRED_TAG_MISSING,
                 "OrigSendingTime(122) is required with PossDupFlag(43)=Y",
             )
-        first_sent_ns = parse_utc_timestamp(original) or 0
+        first_sent_ns = parse_utc_timestamp(original)
+        if first_sent_ns is None:  # in a message that no dictionary of ours describes
+            return SessionReject(
+                122,
+                SessionRejectReason.INCORRECT_DATA_FORMAT,
+                f"OrigSendingTime(122) {printable(original)} is not YYYYMMDD-HH:MM:SS[.sss]",
+            )
         if first_sent_ns < began_ns:
             return SessionReject(
                 122,
@@ -151,7 +157,8 @@ class SessionRules:
                 f"OrigSendingTime(122) {original} is before the trading day of these numbers, which"
                 f" began at {format_utc_timestamp(began_ns)}",
             )
-        if first_sent_ns > (parse_utc_timestamp(get(52) or "") or 0):
+        sent_ns = parse_utc_timestamp(get(52) or "")
+        if sent_ns is not None and first_sent_ns > sent_ns:
             return SessionReject(
                 122,
                 SessionRejectReason.SENDING_TIME_ACCURACY,

@@ -101,13 +101,44 @@ def test_a_client_that_asks_again_and_again_is_logged_out(tmp_path):
     assert player.output[-1] == "disconnected"
 
 
-def test_connections_beyond_the_limit_are_closed(tmp_path):
+def test_who_says_nothing_gives_way_to_newer_connections(tmp_path):
     player = ScriptPlayer(tmp_path)
     player._set("max_connections", "2")
-    for name in ("1", "1b", "1c"):
+    for name in ("1", "1b", "1c", "1d"):
         player.connect(name)
+    player.play(["2-> 35=A|34=1|98=0|108=30"])
+    assert player.output == [
+        "2-> 35=A|34=1|98=0|108=30",
+        "2<- 35=A|34=1|98=0|108=30",
+        "disconnected",
+        "1bdisconnected",
+        "1cdisconnected",
+    ]
+    player.connect("1e")
+    player.play(["1-> 35=A|34=1|98=0|108=30"])
+    assert player.output[-3:] == ["<- 35=A|34=1|98=0|108=30", "1ddisconnected", "1edisconnected"]
+
+
+def test_connections_that_are_logged_on_give_way_to_nobody(tmp_path):
+    player = ScriptPlayer(tmp_path)
+    player._set("max_connections", "1")
+    player.play(["-> 35=A|34=1|98=0|108=30"])
+    player.connect("1b")
     player._settle()
-    assert player.output == ["1cdisconnected"]
+    assert player.output[-1] == "1bdisconnected"
+    assert "1" in player.transports
+
+
+def test_an_answer_repeats_nothing_that_nobody_has_checked(tmp_path, caplog):
+    player = ScriptPlayer(tmp_path)
+    player.play(["-> 35=A|34=1|98=0|108=30", "-> 35=E|34=2|11=ok"])
+    assert "|379=ok|" in player.output[-1]
+    player.play(["-> 35=E|34=3|11=\x1b[2J\xe9"])
+    assert player.output[-1].startswith("<- 35=j|34=3|45=3|372=E|380=3|")
+    player.play(["-> 35=E|34=4|43=Y|122=\x1b\n"])
+    assert "122|372=E|373=6|58=OrigSendingTime(122) '??' is not" in player.output[-1]
+    player.play(["-> 35=j|34=5|45=2|372=D|380=0|354=3|355=a\nb|58=why"])
+    assert caplog.messages[-1] == "CLIENT1 rejects message 2: 'why'"
 
 
 def order(seq):
