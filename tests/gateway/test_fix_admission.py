@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import resource
 
 import pytest
 from fake_cluster import FakeCluster
@@ -56,4 +57,16 @@ async def test_who_comes_from_elsewhere_hears_nothing_and_costs_no_check(tmp_pat
         assert await answer_to_logon(gateway.address, "CLIENT2", "secret") == b""
         assert "CLIENT2 does not come from there" in caplog.text
     finally:
+        await gateway.close()
+
+
+async def test_a_gateway_may_open_as_many_files_as_the_system_lets_it(tmp_path) -> None:
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, allowed[1]))
+    gateway = FixGateway(settings_for(tmp_path), cluster=FakeCluster(is_automatic=True).client)
+    try:
+        await gateway.start()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (allowed[1], allowed[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, allowed)
         await gateway.close()
