@@ -25,7 +25,7 @@ SPEC = Path(sys.prefix, "share", "quickfix")
 """Where the wheel puts the stock dictionaries."""
 TARGET = "EXCH"
 LOGON = "A"
-LONGEST_S = 20.0
+LONGEST_S = 40.0
 
 Groups: TypeAlias = Sequence[Sequence[tuple[int, object]]]
 Fields: TypeAlias = Iterable[tuple[int, object | Groups]]

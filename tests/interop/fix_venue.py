@@ -42,8 +42,8 @@ def _tables() -> Iterator[str]:
 class Venue:
     """A context manager; its event loop turns in `run` only, so that tests are plain functions."""
 
-    def __init__(self, folder: Path) -> None:
-        path = write_exchange_folder(folder, free_base_port())
+    def __init__(self, folder: Path, changes: dict[str, str] | None = None) -> None:
+        path = write_exchange_folder(folder, free_base_port(), changes)
         with path.open("a") as file:
             file.writelines(_tables())
         self.exchange = LocalExchange(configuration.load(path))
