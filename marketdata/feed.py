@@ -10,6 +10,7 @@ which is what lets line B go on when the leader dies and lets any node fill any 
 | TradingAction                  | H: TRADING is T; HALTED and CLOSED are H                   |
 | BookAdded                      | A                                                          |
 | OrderExecuted, Liquidity.ADDED | E; at 0 shares left the order is gone, no D follows        |
+| the same, ADDED_HIDDEN         | P: of an order that was never displayed                    |
 | BookReduced                    | X                                                          |
 | BookDeleted                    | D                                                          |
 | BookReplaced                   | U                                                          |
@@ -57,7 +58,9 @@ SIDES = {Side.BUY: b"B", Side.SELL: b"S", Side.SELL_SHORT: b"S", Side.SELL_SHORT
 # Plain integers: events carry those, and looking them up costs less than members of an enumeration.
 _SIDES = {int(side): code for side, code in SIDES.items()}
 _ADDED = int(Liquidity.ADDED)
+_RESTING = (_ADDED, int(Liquidity.ADDED_HIDDEN))
 _LAST_QTY = e.OrderExecuted._fields.index("last_qty")
+_LAST_PRICE = e.OrderExecuted._fields.index("last_price")
 _MATCH_NUMBER = e.OrderExecuted._fields.index("match_number")
 _LIQUIDITY = e.OrderExecuted._fields.index("liquidity")
 _SYMBOL = e.OrderExecuted._fields.index("symbol")
@@ -135,10 +138,18 @@ class ItchFeed:
         )
 
     def _order_executed(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
-        if event[_LIQUIDITY] != _ADDED:
+        liquidity = event[_LIQUIDITY]
+        if liquidity not in _RESTING:
             return
         locate = self._locates[event[_SYMBOL]]
         reference, quantity, match = event[_REFERENCE], event[_LAST_QTY], event[_MATCH_NUMBER]
+        if liquidity != _ADDED:
+            # P tells neither the side nor the number of the hidden order (since 2014).
+            stock, price = self._stocks[locate], event[_LAST_PRICE]
+            messages.append(
+                itch50.encode_trade(locate, timestamp, b"B", quantity, stock, price, match)
+            )
+            return
         messages.append(itch50.encode_order_executed(locate, timestamp, reference, quantity, match))
 
     def _book_deleted(self, event: Event, timestamp: int, messages: list[bytes]) -> None:

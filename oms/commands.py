@@ -13,6 +13,9 @@ creates something; a number that is not above the last one used is a request sen
 ignored without an event (oms/numbered_commands.py). `refusal` is 0, or the RejectReason with which
 the gateway wants a request refused that it cannot express, and `found` the fact that goes with it.
 `memo` is anything that the gateway wants back in the answer.
+
+A command to enter or replace an order, numbered or not, may have one field more than its tuple
+here: its terms (oms.terms), themselves a tuple. Plain orders have none, and travel without.
 """
 
 from __future__ import annotations
@@ -47,7 +50,8 @@ class CommandKind(IntEnum):
 
 
 class EnterOrder(NamedTuple):
-    """Enter an order. Answered by OrderAccepted (and what follows from it) or OrderRejected."""
+    """Enter an order. Answered by OrderAccepted (and what follows from it) or OrderRejected.
+    May end with terms."""
 
     kind: int
     session: str
@@ -64,7 +68,8 @@ class EnterOrder(NamedTuple):
 
 class ReplaceOrder(NamedTuple):
     """Change price or quantity of an open order. `quantity` is the new total, executed shares
-    included. A pure quantity decrease keeps priority, anything else loses it.
+    included. A pure quantity decrease keeps priority, anything else loses it. May end with
+    terms, which take the place of those that the order has.
     Answered by OrderReplaced (and what follows) or CancelRejected."""
 
     kind: int

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from heapq import heappop
 from typing import Final
 
 from oms.commands import Command
-from oms.events import Event, EventKind, SystemEventCode, TradingState
+from oms.events import CancelReason, Event, EventKind, SystemEventCode, TradingState
+from oms.order_commands import cancel_open_orders
+from oms.order_state import SpecialOrder
 from oms.reference_data import Account, Instrument, SessionDefinition, reference_data_problems
 from oms.sessions import Session
+from oms.special_trading import SpecialTrading
 from oms.state import ExchangeState
 from oms.trading_state import Listing
 
+_EXPIRED: Final = int(CancelReason.EXPIRED)
 _INSTRUMENT_ADDED: Final = int(EventKind.INSTRUMENT_ADDED)
 _TRADING_ACTION: Final = int(EventKind.TRADING_ACTION)
 _SYSTEM_EVENT: Final = int(EventKind.SYSTEM_EVENT)
@@ -18,9 +23,17 @@ _TRADING_STATES: Final = frozenset(int(trading_state) for trading_state in Tradi
 
 
 def clock_tick(state: ExchangeState, command: Command) -> list[Event]:
-    """Carry out ClockTick: apply has already moved the time, and nothing else depends on it."""
+    """Carry out ClockTick: apply has already moved the time; orders expire by it, by the time that
+    they said and then in the order of entry."""
     (_,) = command
-    return []
+    now_ns = state.last_time_ns
+    due: dict[tuple[int, int], SpecialOrder] = {}
+    while state.expiries and state.expiries[0][0] <= now_ns:
+        expire_time_ns, _, order = heappop(state.expiries)
+        # A replace may have given it another time meanwhile.
+        if order.level is not None and order.terms.expire_time_ns == expire_time_ns:
+            due[expire_time_ns, order.order_id] = order
+    return cancel_open_orders(state, [due[key] for key in sorted(due)], _EXPIRED)
 
 
 def load_reference_data(state: ExchangeState, command: Command) -> list[Event]:
@@ -44,7 +57,9 @@ def load_reference_data(state: ExchangeState, command: Command) -> list[Event]:
         state.sessions[definition.session] = Session(definition.session, account)
     for fields in instruments:
         instrument = Instrument(*fields)
-        state.listings[instrument.symbol] = Listing(instrument, state.match_numbers)
+        state.listings[instrument.symbol] = Listing(
+            instrument, state.match_numbers, state.take_order_number, state.next_display
+        )
         events.append(
             (
                 _INSTRUMENT_ADDED,
@@ -90,4 +105,8 @@ def set_trading_state(state: ExchangeState, command: Command) -> list[Event]:
                 reason,
             )
         )
+        if not listing.is_plain:
+            trading = SpecialTrading(state, listing)
+            trading.settle()
+            events += trading.events
     return events

@@ -8,11 +8,12 @@ also when that is refused, so that a name means one thing, and has one outcome, 
 
 from __future__ import annotations
 
-from typing import Final, cast
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, cast
 
 from matching.types import Executed, OrderType, Side, TimeInForce
 from oms import reports
-from oms.commands import Command
+from oms.commands import Command, EnterOrder
 from oms.events import (
     CancelReason,
     CancelRejectedResponseTo,
@@ -21,7 +22,8 @@ from oms.events import (
     OrdStatus,
     RejectReason,
 )
-from oms.order_state import Order
+from oms.order_state import Order, SpecialOrder, limit_of, make_special, terms_of
+from oms.reference_data import Account
 from oms.risk import (
     CHECKS,
     REDUCE_CHECKS,
@@ -29,9 +31,13 @@ from oms.risk import (
     Refusal,
     first_refusal,
     is_plain_order,
+    is_special,
 )
 from oms.sessions import NAMES_NO_ORDER, Session
+from oms.special_trading import SpecialTrading
 from oms.state import ExchangeState
+from oms.terms import Instruction, as_terms
+from oms.terms_checks import refusal_of_terms
 from oms.trading_state import Listing
 
 # Plain integers: events carry them, and looking a member up costs more than what it is for.
@@ -42,12 +48,18 @@ _ADDED: Final = int(Liquidity.ADDED)
 _REMOVED: Final = int(Liquidity.REMOVED)
 _NO_ORDER: Final = int(OrdStatus.REJECTED)
 
+_PLAIN_FIELDS: Final = len(EnterOrder._fields)
+"""So many fields have the commands to enter and to replace an order; the terms would follow."""
+
 _new: Final = Order.__new__
 _initialize: Final = Order.__init__
 
 
 def enter_order(state: ExchangeState, command: Command) -> list[Event]:
     """Carry out EnterOrder: OrderAccepted and what follows from it, or OrderRejected."""
+    terms = None
+    if len(command) > _PLAIN_FIELDS:
+        *command, terms = command  # type: ignore[assignment]  # a list of fields is as good
     (
         _,
         session_name,
@@ -96,14 +108,40 @@ def enter_order(state: ExchangeState, command: Command) -> list[Event]:
         quantity,
         price,
     )
-    if not is_plain_order(order, listing, account):
-        refusal = first_refusal(CHECKS, order, listing, account)
-        if refusal is not None:
-            return [_entry_refused(command, *refusal)]
+    if terms is None and is_plain_order(order, listing, account):
+        state.last_order_reference_number = number
+        names[cl_ord_id] = order
+        return match_new_order(state, order, session, listing)
 
+    if terms is not None or is_special(order):
+        order = make_special(order, () if terms is None else terms, account.firm)
+    refusal = refusal_of_entry(state, order, listing, account)
+    if refusal is not None:
+        return [_entry_refused(command, *refusal)]
     state.last_order_reference_number = number
     names[cl_ord_id] = order
-    return match_new_order(state, order, session, listing)
+    if order.terms is None:
+        return match_new_order(state, order, session, listing)
+    return SpecialTrading(state, listing).accept(order, None)
+
+
+def refusal_of_entry(
+    state: ExchangeState, order: Order, listing: Listing, account: Account
+) -> Refusal | None:
+    """Run all checks of a new order that is not a plain one, or does not look like it."""
+    refusal = first_refusal(CHECKS, order, listing, account)
+    if refusal is None and isinstance(order, SpecialOrder):
+        refusal = refusal_of_terms(order, listing, state.last_time_ns)
+    return refusal or _refusal_of_trade(order, listing)
+
+
+def _refusal_of_trade(order: Order, listing: Listing) -> Refusal | None:
+    """Refuse a post-only order that would trade at once, hidden orders included."""
+    if not terms_of(order).instructions & Instruction.POST_ONLY:
+        return None
+    if listing.books.tradable_qty(order, order.price) == 0:
+        return None
+    return RejectReason.POST_ONLY_WOULD_TRADE, order.price, ""
 
 
 def refusal_of_session(session: Session) -> Refusal:
@@ -122,8 +160,10 @@ def _entry_refused(
 def match_new_order(
     state: ExchangeState, order: Order, session: Session, listing: Listing
 ) -> list[Event]:
-    """Accept an order that has passed all checks, trade it, and let it rest or end. The first
+    """Accept a plain order that has passed all checks, trade it, and let it rest or end. The first
     event is OrderAccepted."""
+    if not listing.is_plain:
+        return SpecialTrading(state, listing).accept(order, None)
     events = [reports.order_accepted(order)]
     collar_price = None
     if order.order_type == _MARKET:
@@ -146,6 +186,9 @@ def match_new_order(
 
 def replace_order(state: ExchangeState, command: Command) -> list[Event]:
     """Carry out ReplaceOrder: OrderReplaced and what follows from it, or CancelRejected."""
+    terms = None
+    if len(command) > _PLAIN_FIELDS:
+        *command, terms = command  # type: ignore[assignment]
     _, _, _, cl_ord_id, _, symbol, side, order_type, time_in_force, quantity, price = command
     order = _find_order_to_change(state, command)
     if isinstance(order, Order):
@@ -157,10 +200,10 @@ def replace_order(state: ExchangeState, command: Command) -> list[Event]:
                 ("order_type", order_type, order.order_type),
                 ("time_in_force", time_in_force, order.time_in_force),
             )
-            or refusal_of_replace(state, order, quantity, price)
+            or refusal_of_replace(state, order, quantity, price, terms)
         )
         if refusal is None:
-            return replace_open_order(state, order, cl_ord_id, quantity, price)
+            return replace_open_order(state, order, cl_ord_id, quantity, price, terms)
     else:
         refusal = order
     return [_change_refused(state, command, CancelRejectedResponseTo.REPLACE, refusal)]
@@ -172,9 +215,14 @@ def _order_entry_disabled(state: ExchangeState, order: Order) -> Refusal | None:
 
 
 def refusal_of_replace(
-    state: ExchangeState, order: Order, quantity: int, price: int
+    state: ExchangeState,
+    order: Order,
+    quantity: int,
+    price: int,
+    fields: Sequence[Any] | None = None,
 ) -> Refusal | None:
-    """Run the checks of a replace on the order as it would be."""
+    """Run the checks of a replace on the order as it would be. `fields` are its new terms, None
+    when it keeps those that it has."""
     changed = Order(
         order.order_reference_number,
         order.owner,
@@ -187,21 +235,49 @@ def refusal_of_replace(
         quantity,
         price,
     )
-    changed.cum_qty = order.cum_qty
     listing, account = state.listings[order.symbol], state.accounts[order.account]
-    if quantity > order.cum_qty and is_plain_order(changed, listing, account):
+    if isinstance(order, SpecialOrder):
+        terms = order.current_terms() if fields is None else fields
+        changed = make_special(changed, terms, account.firm)
+    elif fields is not None:
+        return RejectReason.ORDER_MISMATCH, "terms", "none"
+    changed.cum_qty = order.cum_qty
+    is_plain = changed.terms is None
+    if is_plain and quantity > order.cum_qty and is_plain_order(changed, listing, account):
         return None
-    only_reduces = price == order.price and quantity < order.quantity
-    return first_refusal(
-        REDUCE_CHECKS if only_reduces else REPLACE_CHECKS, changed, listing, account
-    )
+    only_reduces = price == limit_of(order) and quantity < order.quantity and fields is None
+    checks = REDUCE_CHECKS if only_reduces else REPLACE_CHECKS
+    refusal = first_refusal(checks, changed, listing, account)
+    if refusal is None and fields is not None:
+        refusal = refusal_of_terms(cast(SpecialOrder, changed), listing, state.last_time_ns)
+    return refusal or (None if only_reduces else _refusal_of_trade(changed, listing))
 
 
 def replace_open_order(
+    state: ExchangeState,
+    order: Order,
+    cl_ord_id: str,
+    quantity: int,
+    price: int,
+    fields: Sequence[Any] | None = None,
+    memo: bytes | None = None,
+) -> list[Event]:
+    """Give a live order another name, total quantity and price, and other terms unless `fields` is
+    None; it may trade and even fill. The first event is OrderReplaced, with `memo` at its end
+    unless that is None."""
+    if not state.listings[order.symbol].is_plain or order.terms is not None:
+        trading = SpecialTrading(state, state.listings[order.symbol])
+        terms = None if fields is None else as_terms(fields)
+        return trading.replace(order, cl_ord_id, quantity, price, terms, memo)
+    events = _replace_plain_order(state, order, cl_ord_id, quantity, price)
+    if memo is not None:
+        events[0] = (*events[0], memo)
+    return events
+
+
+def _replace_plain_order(
     state: ExchangeState, order: Order, cl_ord_id: str, quantity: int, price: int
 ) -> list[Event]:
-    """Give a live order another name, total quantity and price; it may trade and even fill. The
-    first event is OrderReplaced."""
     session = state.sessions[order.owner]
     listing = state.listings[order.symbol]
     stock_locate = listing.stock_locate
@@ -258,6 +334,11 @@ def cancel_open_order(
     """Take a live order out; the names are those of the OrderCanceled event, `reason` is a
     CancelReason."""
     listing = state.listings[order.symbol]
+    if not listing.is_plain:
+        trading = SpecialTrading(state, listing)
+        trading.cancel(order, cl_ord_id, orig_cl_ord_id, reason)
+        trading.settle()
+        return trading.events
     canceled_qty = listing.book.cancel(order)
     order.record_cancel()
     state.sessions[order.owner].close(order)
@@ -265,6 +346,29 @@ def cancel_open_order(
         reports.order_canceled(order, cl_ord_id, orig_cl_ord_id, canceled_qty, reason),
         reports.book_deleted(listing.stock_locate, order.order_reference_number),
     ]
+
+
+def cancel_open_orders(state: ExchangeState, orders: Iterable[Order], reason: int) -> list[Event]:
+    """Take live orders out under their own names, in this order. Those whose time comes by it have
+    their turns when all are out, so that none of them trades meanwhile."""
+    events: list[Event] = []
+    unsettled: dict[str, SpecialTrading] = {}
+    for order in orders:
+        symbol = order.symbol
+        listing = state.listings[symbol]
+        if listing.is_plain:
+            events += cancel_open_order(state, order, order.cl_ord_id, "", reason)
+            continue
+        if symbol not in unsettled:
+            unsettled[symbol] = SpecialTrading(state, listing)
+        trading = unsettled[symbol]
+        trading.cancel(order, order.cl_ord_id, "", reason)
+        events += trading.events
+        trading.events = []
+    for trading in unsettled.values():
+        trading.settle()
+        events += trading.events
+    return events
 
 
 def query_order(state: ExchangeState, command: Command) -> list[Event]:

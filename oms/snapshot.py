@@ -4,14 +4,17 @@ A snapshot comes in parts, so that neither side ever holds it whole beside the s
 of tuples, int, str, bool and bytes, so any codec can carry it (tuples may come back as lists):
 
     (version, counters, accounts, listings, sessions)   once; neither names nor orders
-    columns of orders                                   of each listing: those that rest in its book
+    columns of orders                                   of each listing: those that are displayed,
+                                                        the hidden ones, stop orders that wait,
+                                                        those that are triggered, pegged orders
+                                                        that have nothing to follow
     columns of orders                                   of each session: the closed, oldest first,
     (names, meanings, order_ids)                        and all names in the order of first use
 
 The first part says how many orders and names there are: of these, each part has ROWS_PER_PART at
 most. Columns are a list per field (ORDER_COLUMNS), which is decoded and taken apart faster than a
-row per order; a symbol is the place of its listing. The orders that rest come in the order in which
-they came to rest, and so into their places. The meaning of a name is a byte: NAMES_NO_ORDER, the
+row per order; a symbol is the place of its listing. Orders come in the order in which they came to
+rest, or will trade, and so into their places. The meaning of a name is a byte: NAMES_NO_ORDER, the
 final OrdStatus of a forgotten order, or _AN_ORDER, and then the next one of `order_ids` is the
 order's.
 
@@ -26,21 +29,39 @@ import hashlib
 import sys
 from array import array
 from collections.abc import Iterable, Iterator
-from itertools import compress, islice
-from typing import Any, Final, TypeAlias
+from itertools import chain, compress, islice, repeat
+from typing import Any, Final, Protocol, TypeAlias, cast
 
-from oms.order_state import ORDER_COLUMNS, Order, order_columns, restore_orders
+from oms.order_state import (
+    OLD_COLUMNS,
+    ORDER_COLUMNS,
+    Order,
+    SpecialOrder,
+    order_columns,
+    restore_orders,
+)
 from oms.reference_data import Account, Instrument
 from oms.sessions import Session
 from oms.state import ExchangeState
 from oms.trading_state import Listing
 
-SNAPSHOT_VERSION: Final = 2
+SNAPSHOT_VERSION: Final = 3
+_WITHOUT_SPECIAL_ORDERS: Final = 2
+"""The version before; it is read, too."""
 ROWS_PER_PART: Final = 2_000
 """Orders or names. So many orders stay in the processor's cache while their columns are made."""
 
 Part: TypeAlias = tuple[Any, ...]
 """One piece of a snapshot: see above, the functions below are the format."""
+
+
+class Orders(Protocol):
+    """Orders that stand somewhere, in an order that the log determines."""
+
+    def __iter__(self) -> Iterator[Order]: ...
+
+    def __len__(self) -> int: ...
+
 
 _AN_ORDER: Final = 1
 """Meaning of a name. (As an OrdStatus this is no forgotten order's: it would be open.)"""
@@ -57,7 +78,10 @@ def snapshot_parts(state: ExchangeState) -> Iterator[Part]:
         SNAPSHOT_VERSION,
         _counters(state),
         _account_rows(state),
-        tuple((*_listing_head(each), len(each.book)) for each in state.listings.values()),
+        tuple(
+            (*_listing_head(each), tuple(len(place) for place in _places_of(each)))
+            for each in state.listings.values()
+        ),
         tuple(
             (*_session_head(each), len(each.closed_orders), len(each.names))
             for each in state.sessions.values()
@@ -65,7 +89,8 @@ def snapshot_parts(state: ExchangeState) -> Iterator[Part]:
     )
     symbols = _places(state.listings)
     for listing in state.listings.values():
-        yield from _orders_parts(listing.book, symbols)
+        for place in _places_of(listing):
+            yield from _orders_parts(place, symbols)
     for session in state.sessions.values():
         yield from _orders_parts(session.closed_orders, symbols)
         yield from _names_parts(session.names)
@@ -106,8 +131,10 @@ def hash_state(state: ExchangeState) -> str:
     add(SNAPSHOT_VERSION, _counters(state), _account_rows(state))
     symbols, owners = _places(state.listings), _places(state.sessions)
     for listing in state.listings.values():
-        add(*_listing_head(listing), len(listing.book))
-        _digest_orders(digest, listing.book, symbols, owners)
+        places = _places_of(listing)
+        add(*_listing_head(listing), *map(len, places))
+        for place in places:
+            _digest_orders(digest, place, symbols, owners)
     for session in state.sessions.values():
         names = session.digest_names()
         add(*_session_head(session), len(session.closed_orders), len(session.names), names)
@@ -124,6 +151,9 @@ def _digest_orders(
     while piece := list(islice(orders, _HASHED_TOGETHER)):
         names = [order.cl_ord_id for order in piece]
         columns = _columns(piece, symbols)
+        special = columns.pop()
+        if any(special):
+            digest.update(ascii(special).encode("ascii"))
         columns.append([owners[order.owner] for order in piece])
         columns.append(list(map(len, names)))
         for column in columns:
@@ -135,17 +165,29 @@ def _digest_orders(
         digest.update("".join(names).encode("utf-8", "surrogatepass"))
 
 
+def _places_of(listing: Listing) -> tuple[Orders, ...]:
+    """Where the open orders of an instrument stand."""
+    return (
+        listing.book,
+        listing.books.hidden,
+        listing.stops,
+        listing.triggered,
+        tuple(listing.parked_pegs()),
+    )
+
+
 def _places(names: Iterable[str]) -> dict[str, int]:
     return {name: place for place, name in enumerate(names)}
 
 
-def _counters(state: ExchangeState) -> tuple[int, int, int, bool, bool]:
+def _counters(state: ExchangeState) -> tuple[int, int, int, bool, bool, int]:
     return (
         state.last_time_ns,
         state.last_order_reference_number,
         state.match_numbers.last,
         state.is_loaded,
         state.market_hours_started,
+        state.random_state,
     )
 
 
@@ -182,7 +224,7 @@ def _meanings(names: dict[str, Order | int]) -> bytes:
     return bytes([value if type(value) is int else _AN_ORDER for value in names.values()])
 
 
-def _columns(orders: list[Order], symbols: dict[str, int]) -> list[list[int]]:
+def _columns(orders: list[Order], symbols: dict[str, int]) -> list[list[Any]]:
     """Columns of orders with their symbols as places in `symbols`."""
     columns = order_columns(orders)
     columns[_SYMBOL] = [symbols[symbol] for symbol in columns[_SYMBOL]]
@@ -207,28 +249,86 @@ def _names_parts(names: dict[str, Order | int]) -> Iterator[Part]:
 
 def _restore(parts: Iterator[Part]) -> ExchangeState:
     version, *head = next(parts)
-    if version != SNAPSHOT_VERSION:
+    if version == _WITHOUT_SPECIAL_ORDERS:
+        head = _as_without_special_orders(*head)
+    elif version != SNAPSHOT_VERSION:
         raise ValueError(f"it has version {version}; this program reads {SNAPSHOT_VERSION}")
-    state, resting_counts, closed_counts, name_counts = _restore_head(*head)
+    state, place_counts, closed_counts, name_counts = _restore_head(*head)
     symbols = list(state.listings)
     unnamed: dict[int, Order] = {}
-    for listing, count in zip(state.listings.values(), resting_counts, strict=True):
-        while len(listing.book) < count:
-            listing.book.add_resting(_restore_orders(next(parts), symbols, unnamed))
-    counts = zip(state.sessions.values(), closed_counts, name_counts, strict=True)
-    for session, closed_count, name_count in counts:
-        while len(session.closed_orders) < closed_count:
-            session.closed_orders.extend(_restore_orders(next(parts), symbols, unnamed))
+
+    def orders_of(count: int) -> Iterator[list[Order]]:
+        while count > 0:
+            orders = _restore_orders(next(parts), symbols, unnamed)
+            count -= len(orders)
+            yield orders
+        assert count == 0, f"{-count} orders too many"
+
+    for listing, counts in zip(state.listings.values(), place_counts, strict=True):
+        _restore_places(listing, [chain.from_iterable(orders_of(count)) for count in counts])
+    heads = zip(state.sessions.values(), closed_counts, name_counts, strict=True)
+    for session, closed_count, name_count in heads:
+        for orders in orders_of(closed_count):
+            session.closed_orders.extend(orders)
         _restore_names(session, name_count, parts, unnamed)
     assert not unnamed, f"{len(unnamed)} orders have no name"
+    for session in state.sessions.values():
+        for order in session.open_orders.values():
+            state.remember_expiry(order)
     return state
+
+
+def _as_without_special_orders(
+    counters: Part, accounts: Part, listings: Part, sessions: Part
+) -> list[Part]:
+    """The first part of the version before in the form of this one."""
+    return [
+        (*counters, 0),
+        accounts,
+        tuple((*head, (count, 0, 0, 0, 0)) for *head, count in listings),
+        sessions,
+    ]
+
+
+def _restore_places(listing: Listing, places: list[Iterator[Order]]) -> None:
+    """Put the orders of an instrument where they stood; these come as in _places_of."""
+    displayed, hidden, stops, triggered, parked = places
+    pegs: list[SpecialOrder] = []
+
+    def as_special(orders: Iterable[Order]) -> Iterator[SpecialOrder]:
+        for order in orders:
+            assert isinstance(order, SpecialOrder), f"order {order.order_id} has no terms"
+            listing.special[order.order_id] = order
+            if order.is_pegged:
+                pegs.append(order)
+            yield order
+
+    def noted(orders: Iterable[Order]) -> Iterator[Order]:
+        for order in orders:
+            if order.display_qty:
+                listing.special[order.order_id] = cast(SpecialOrder, order)
+            yield order
+
+    listing.book.add_resting(noted(displayed))
+    for special in as_special(hidden):
+        listing.books.hidden.add(special)
+    for special in as_special(stops):
+        listing.stops.add(special)
+    for special in as_special(triggered):
+        special.level = listing.triggered
+        listing.triggered.append(special)
+    for special in as_special(parked):
+        special.level = listing.pegs
+    for special in sorted(pegs, key=lambda order: order.order_reference_number):
+        listing.pegs[special.order_id] = special
+    listing.decide_whether_it_is_plain()
 
 
 def _restore_head(
     counters: Part, accounts: Part, listings: Part, sessions: Part
-) -> tuple[ExchangeState, list[int], list[int], list[int]]:
-    """The state without orders and names; how many orders rest per listing, how many are closed
-    per session, and how many names there are per session."""
+) -> tuple[ExchangeState, list[tuple[int, ...]], list[int], list[int]]:
+    """The state without orders and names; how many orders stand where per listing, how many are
+    closed per session, and how many names there are per session."""
     state = ExchangeState()
     (
         state.last_time_ns,
@@ -236,13 +336,16 @@ def _restore_head(
         state.match_numbers.last,
         state.is_loaded,
         state.market_hours_started,
+        state.random_state,
     ) = counters
     for fields in accounts:
         account = Account(*fields)
         state.accounts[account.account] = account
     for instrument_fields, trading_state, trading_reason, last_price, _ in listings:
         instrument = Instrument(*instrument_fields)
-        listing = Listing(instrument, state.match_numbers)
+        listing = Listing(
+            instrument, state.match_numbers, state.take_order_number, state.next_display
+        )
         listing.trading_state = trading_state
         listing.trading_reason = trading_reason
         listing.record_last_price(last_price)
@@ -270,6 +373,8 @@ def _restore_head(
 
 def _restore_orders(part: Part, symbols: list[str], unnamed: dict[int, Order]) -> list[Order]:
     """Make the orders of a part, and put them into `unnamed` by order_id."""
+    if len(part) == OLD_COLUMNS:
+        part = (*part, repeat((), len(part[0])))
     columns = dict(zip(ORDER_COLUMNS, part, strict=True))
     columns["symbol"] = [symbols[place] for place in columns["symbol"]]
     orders = restore_orders(columns.values())
@@ -292,6 +397,8 @@ def _restore_names(
             order.cl_ord_id = cl_ord_id
             order.owner = session.name
             order.account = account
+            if isinstance(order, SpecialOrder):
+                order.set_terms(order.terms, session.account.firm)
         named = iter(orders)
         values = [next(named) if meaning == _AN_ORDER else meaning for meaning in meanings]
         names.update(zip(cl_ord_ids, values, strict=True))

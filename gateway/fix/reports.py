@@ -19,6 +19,7 @@ from oms.events import (
     CancelRejected,
     Event,
     EventKind,
+    Liquidity,
     OrderCanceled,
     OrderRejected,
     OrdStatus,
@@ -77,6 +78,9 @@ REJECT_CODES: Final[dict[int, RejectCodes]] = {
     RejectReason.ORDER_ENTRY_DISABLED: RejectCodes(0, 2),
     RejectReason.INVALID_INSTRUCTION: RejectCodes(11, 99),
     RejectReason.POST_ONLY_WOULD_TRADE: RejectCodes(99, 99),
+    RejectReason.INVALID_STOP_PRICE: RejectCodes(11, 99),
+    RejectReason.INVALID_EXPIRE_TIME: RejectCodes(11, 99),
+    RejectReason.INVALID_SELF_TRADE: RejectCodes(11, 99),
 }
 
 CANCEL_TEXTS: Final[dict[int, str]] = {
@@ -88,6 +92,9 @@ CANCEL_TEXTS: Final[dict[int, str]] = {
     CancelReason.SYSTEM: "Canceled by the exchange",
     CancelReason.REPLACE_INVALID: "Canceled: it was to be replaced by what is not allowed",
     CancelReason.MASS_CANCEL: "Canceled by a mass cancel of this session",
+    CancelReason.SELF_TRADE: "It would have traded with an order of its own group",
+    CancelReason.EXPIRED: "TimeInForce(59): its time is over",
+    CancelReason.PRICE_OUT_OF_BAND: "Price(44) was outside of the price band when it was triggered",
 }
 
 _STATUS_NAMES: Final = {
@@ -216,6 +223,9 @@ REJECT_TEXTS: Final[dict[int, Callable[[Facts], str]]] = {
     RejectReason.POST_ONLY_WOULD_TRADE: lambda f: (
         f"Price(44) {_money(f.found)} of a post-only order would trade at once"
     ),
+    RejectReason.INVALID_STOP_PRICE: _not_in_a_session("stop price"),
+    RejectReason.INVALID_EXPIRE_TIME: _not_in_a_session("time of expiry"),
+    RejectReason.INVALID_SELF_TRADE: _not_in_a_session("self-trade prevention"),
 }
 
 
@@ -279,7 +289,9 @@ def _accepted(event: Event, exec_id: int, transact_time: str) -> str:
 def _executed(event: Event, exec_id: int, transact_time: str) -> str:
     last_qty, last_price, match_number, liquidity = event[16:20]
     last = f"32={last_qty}\x0131={_price_text(last_price)}\x01"
-    more = f"{last}527={match_number}\x01851={liquidity}\x01"
+    # What added liquidity unseen has added it: FIX knows no more than that.
+    last_liquidity = 2 if liquidity == Liquidity.REMOVED else 1
+    more = f"{last}527={match_number}\x01851={last_liquidity}\x01"
     return _order_report(event, exec_id, "F", transact_time, "", more)
 
 

@@ -60,7 +60,9 @@ def test_a_handler_takes_exactly_the_fields_of_its_command(kind):
     words = kind.name.title().replace("_", "")
     assert len(SAMPLES[kind]) == len(getattr(command_module, words)._fields)
     open_exchange().apply(SAMPLES[kind], 3)
-    for wrong in (SAMPLES[kind][:-1], (*SAMPLES[kind], 0)):
+    # Commands to enter and to replace orders may have terms at their end.
+    extra = (0, 0) if kind in (1, 2, 5, 6) else (0,)
+    for wrong in (SAMPLES[kind][:-1], (*SAMPLES[kind], *extra)):
         if len(wrong) > 0:
             with pytest.raises(ValueError, match="values to unpack"):
                 open_exchange().apply(wrong, 3)
@@ -284,7 +286,7 @@ class TestSnapshot:
 
     def test_another_version_is_refused_in_words(self):
         (_, *head), *rest = open_exchange().snapshot_parts()
-        with pytest.raises(ValueError, match="has version 1; this program reads 2"):
+        with pytest.raises(ValueError, match="has version 1; this program reads 3"):
             ExchangeStateMachine.restore([(1, *head), *rest])
 
     def test_parts_that_are_missing_or_wrong_are_refused_in_words(self):
