@@ -13,6 +13,7 @@ SEED   ?= 1
 SEEDS  ?= 2000
 SOAK_SECONDS ?= 1800
 CHAOS_SECONDS ?= 90
+JSPUREFIX := jspurefix@5.11.4
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check bench simulate mutation chaos soak docker-test interop clean
@@ -40,6 +41,10 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 
 $(VENV)/.interop: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[test,interop]'
+	@if command -v npm >/dev/null; then \
+	  npm install --silent --prefix $(VENV)/npm $(JSPUREFIX) && \
+	  npm run --silent --prefix $(VENV)/npm/node_modules/jspurefix unzip-repo >/dev/null; \
+	else echo "make: npm is missing, so jspurefix will not judge FIX" >&2; fi
 	@touch $(VENV)/.runtime $(VENV)/.test $@
 
 install: $(VENV)/.runtime  ## make .venv with the command `exchange` in it

@@ -18,7 +18,7 @@ from cluster.codec import FrameKind
 from cluster.interface import AppliedBatch
 from cluster.runtime import Runtime
 from cluster.settings import Address, TlsSettings
-from cluster.tls import Listener, Names, NotWelcome, is_client, node_name
+from cluster.tls import Listener, Names, NotWelcome, is_client, node_name, server_context
 
 _SILENCE_S: Final = 10.0
 
@@ -44,7 +44,9 @@ class ClientPort:
         self.events = events
         self.answer = answer
         self._bind = bind
-        self._listener = Listener("client port", self.connection, tls)
+        self._listener = Listener(
+            "client port", self.connection, None if tls is None else server_context(tls)
+        )
         self._connections: dict[ClientConnection, None] = {}
         self._by_client: dict[str, list[ClientConnection]] = {}
         self._by_owner: dict[str, list[ClientConnection]] = {}

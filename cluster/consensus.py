@@ -15,7 +15,7 @@ from typing import Any, Final
 from cluster import guard
 from cluster.candidacy import Candidacy
 from cluster.disk_gate import DiskGate
-from cluster.election import PATIENCE_MAX, STALL_S
+from cluster.election import STALL_S
 from cluster.journal import Journal
 from cluster.raft import RaftCore
 from cluster.runtime import Runtime
@@ -69,8 +69,6 @@ class Consensus:
         self._runtime = runtime
         self._time = runtime.time
         self._beat_due_s = self._time()
-        # Whoever stood still for longer than any follower is patient has been replaced.
-        self._excusable_stall_s = PATIENCE_MAX * settings.suspect_after_ms / 1000
         self._last_view: tuple[Any, ...] = ()
         self._was_leader = False
         self._tick_scheduled = False
@@ -269,15 +267,14 @@ class Consensus:
 
     def _excuse_own_stall(self) -> None:
         """What we did not hear while our own loop stood still is our own fault: a follower does not
-        suspect its leader for it, and a leader does not believe that its majority is gone. (If it
-        was, and another one leads, the first answer says so.)"""
+        suspect its leader for it, and a leader does not believe that its majority is gone. (When
+        another one leads by now, the first answer says so.)"""
         now_s = self._time()
         late_s = now_s - self._beat_due_s
         if late_s > STALL_S:
             self._beat_due_s = now_s
             self._candidacy.stalled(late_s)
-            if late_s < self._excusable_stall_s:
-                self._core.excuse(late_s)
+            self._core.excuse(late_s)
 
     def _stand_if_due(self) -> None:
         try:

@@ -5,7 +5,7 @@ pysyncobj elects only when it is told to. This module decides when:
 * the connection to the leader breaks (its process died): at once, staggered by rank, so that the
   members do not split their votes;
 * the leader is silent for `suspect_after_s` although connected (it hangs, or the network is cut);
-  for longer where pauses are usual, as on a machine with too much to do: up to three times that;
+  for longer where pauses are usual, as on a machine with too much to do: up to eight times that;
 * there was none to begin with.
 
 Before a real election, which raises the term and so disturbs a healthy leader, a member asks the
@@ -27,9 +27,9 @@ GRANT_S = 0.060
 """A member that granted its pre-vote stands no earlier than this after it; twice as long for each
 round that it has asked for itself since there was a leader that stayed: with slow disks an election
 takes longer than this, and whoever stands in the middle of it deposes its winner."""
-USUAL_PAUSES = 3.0
+USUAL_PAUSES = 2.0
 """A silence is suspicious when it is so many times the longest pause of late."""
-PATIENCE_MAX = 3.0
+PATIENCE_MAX = 8.0
 """... or so many times `suspect_after_s`, if that is less."""
 _PAUSE_MEMORY_S = 10.0
 _CAMPAIGN_DOUBLINGS_MAX = 5

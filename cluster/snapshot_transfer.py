@@ -67,9 +67,8 @@ def _at_once(work: Callable[[], T], done: Callable[[T | None, BaseException | No
 
 
 class _Offer(NamedTuple):
-    """What a sender has listed for a peer."""
+    """The files that go with a snapshot, as they were when it was first asked for."""
 
-    log_index: int
     files: list[OfferedFile]
     paths: list[Path]
 
@@ -107,7 +106,8 @@ class SnapshotSender:
         self._on_missing = on_missing
         self._complaint = ""
         self._newest: tuple[int, int] | None = None
-        self._listed: dict[int, _Offer] = {}
+        self._lists: dict[int, _Offer] = {}
+        """By the log index of the snapshot."""
         self._requested_s = float("-inf")
 
     def offer(self, peer_id: int, term: int) -> None:
@@ -172,13 +172,30 @@ class SnapshotSender:
             self._send_list(peer_id, message["index"])
 
     def _send_list(self, peer_id: int, index: int) -> None:
+        """There is one list of each snapshot, and it stays: files grow meanwhile, messages come
+        late, and of two lists the peer might go by the one and we by the other."""
         try:
-            if index in self._snapshots.indexes():
-                self._list(peer_id, index)
+            kept = self._snapshots.indexes()
+            self._lists = {at: files for at, files in self._lists.items() if at in kept}
+            if index not in kept:
+                return
+            offer = self._lists.get(index)
+            if offer is None:
+                offer = self._lists[index] = self._list(index)
         except OSError as error:
             self._complain(f"no snapshot for node {peer_id}: {error}")
+            return
+        self._send(
+            peer_id,
+            {
+                "type": "snapshot_files",
+                "source": self._source,
+                "index": index,
+                "files": tuple(offer.files),
+            },
+        )
 
-    def _list(self, peer_id: int, index: int) -> None:
+    def _list(self, index: int) -> _Offer:
         path = self._snapshots.path(index)
         files: list[OfferedFile] = []
         paths: list[Path] = []
@@ -187,23 +204,14 @@ class SnapshotSender:
             paths += [directory / name for name, size in names if size]
         files.append(OfferedFile(SNAPSHOTS, path.name, self._disk.file_size(path)))
         paths.append(path)
-        self._listed[peer_id] = _Offer(index, files, paths)
-        self._send(
-            peer_id,
-            {
-                "type": "snapshot_files",
-                "source": self._source,
-                "index": index,
-                "files": tuple(files),
-            },
-        )
+        return _Offer(files, paths)
 
     def _send_piece(self, peer_id: int, message: Message) -> None:
         """Read it beside the loop: files of hours ago may be on the disk only."""
-        offer = self._listed.get(peer_id)
         if peer_id in self._reading:
             return
-        if offer is None or offer.log_index != message["index"]:
+        offer = self._lists.get(message["index"])
+        if offer is None:
             # The peer goes by a list that is gone here, and would ask for ever.
             self._send_list(peer_id, message["index"])
             return
@@ -222,11 +230,9 @@ class SnapshotSender:
 
         def done(data: bytes | None, error: BaseException | None) -> None:
             self._reading.discard(peer_id)
-            if data is None:  # the oldest file of a day may go at any time
-                logger.warning("the snapshot for node %d is listed anew: %s", peer_id, error)
-                if self._listed.get(peer_id) is offer:  # no newer one was listed meanwhile
-                    del self._listed[peer_id]
-                    self._send_list(peer_id, message["index"])
+            if data is None:
+                if self._lists.get(message["index"]) is offer:
+                    self._become_another_source(peer_id, error)
                 return
             place = {key: message[key] for key in ("source", "index", "file", "offset")}
             self._send(
@@ -235,6 +241,13 @@ class SnapshotSender:
 
         self._reading.add(peer_id)
         self._background(read, done)
+
+    def _become_another_source(self, peer_id: int, error: BaseException | None) -> None:
+        """The oldest file of a day may go at any time, and all that follow it in the list have
+        other numbers then. Peers begin anew: what they have is of the source that we were."""
+        logger.warning("the snapshot for node %d is offered anew: %s", peer_id, error)
+        self._lists.clear()
+        self._source = secrets.randbits(63)
 
     def is_busy(self, now_s: float) -> bool:
         """Whether a peer is fetching: a new snapshot would take the one that it fetches away."""

@@ -115,19 +115,30 @@ def dial_options(context: ssl.SSLContext | None, node_id: int) -> dict[str, Any]
 def _context(side: int, settings: TlsSettings) -> ssl.SSLContext:
     context = ssl.SSLContext(side)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    # The authority may be one that another authority has signed.
-    context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
     check_private(settings.private_key)
-    try:
-        context.load_verify_locations(cafile=settings.authority)
-    except (OSError, ValueError) as error:
-        raise TlsError(f"{settings.authority}: {reason(error)}; a PEM certificate") from error
-    try:
-        context.load_cert_chain(settings.certificate, settings.private_key, _no_password)
-    except (OSError, ValueError) as error:
-        pair = f"{settings.certificate} with {settings.private_key.name}"
-        raise TlsError(f"{pair}: {reason(error)}; a certificate and its key, PEM") from error
+    load_authority(context, settings.authority)
+    load_pair(context, settings.certificate, settings.private_key)
     return context
+
+
+def load_authority(context: ssl.SSLContext, authority: Path) -> None:
+    """Name who signs the peers' certificates. Raises TlsError."""
+    # It may be one that another authority has signed.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        context.load_verify_locations(cafile=authority)
+    except (OSError, ValueError) as error:
+        raise TlsError(f"{authority}: {reason(error)}; a PEM certificate") from error
+
+
+def load_pair(context: ssl.SSLContext, certificate: Path, private_key: Path) -> None:
+    """Load our own certificate and its key. Raises TlsError."""
+    try:
+        context.load_cert_chain(certificate, private_key, _no_password)
+    except (OSError, ValueError) as error:
+        pair = f"{certificate} with {private_key.name}"
+        raise TlsError(f"{pair}: {reason(error)}; a certificate and its key, PEM") from error
 
 
 def _no_password() -> str:
@@ -189,10 +200,10 @@ class Complaints:
 
 
 class Listener:
-    """A port of a node. `make(names)` gives the protocol of a new connection; `names` are those in
-    the peer's certificate, None without TLS. It may raise NotWelcome.
+    """A port. `make(names)` gives the protocol of a new connection; `names` are those in the peer's
+    certificate, None without TLS. It may raise NotWelcome.
 
-    With TLS at most HANDSHAKES_MAX connections are in their handshake at a time: the oldest gives
+    With TLS at most `handshakes_max` connections are in their handshake at a time: the oldest gives
     way to a newer one, so that silent ones keep nobody out. What fails is one line in the log.
     """
 
@@ -200,13 +211,19 @@ class Listener:
         self,
         port_name: str,
         make: Callable[[Names | None], asyncio.Protocol],
-        settings: TlsSettings | None,
+        context: ssl.SSLContext | None,
+        *,
+        handshakes_max: int | None = None,
+        handshake_timeout_s: float | None = None,
     ) -> None:
-        """`port_name` is for the log. Raises TlsError."""
+        """`port_name` is for the log. Limits that are None are those of a node's ports."""
         self.port_name = port_name
         self.make = make
         self.refused = 0
-        self._context = None if settings is None else server_context(settings)
+        self._context = context
+        self._handshakes_max = handshakes_max or HANDSHAKES_MAX
+        self._handshake_timeout_s = handshake_timeout_s or HANDSHAKE_TIMEOUT_S
+        self._address: Address | None = None
         self._server: asyncio.Server | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._handshakes: dict[asyncio.Task[None], None] = {}
@@ -218,15 +235,23 @@ class Listener:
         """How many are under way."""
         return len(self._handshakes)
 
+    @property
+    def address(self) -> Address:
+        """Where it listens (the real port when the settings say 0). After start()."""
+        assert self._address is not None, "start() comes first"
+        return self._address
+
     async def start(self, bind: Address) -> None:
         """Listen. Raises OSError when the port is taken."""
         loop = asyncio.get_running_loop()
         if self._context is None:
             self._server = await loop.create_server(lambda: self.make(None), bind.host, bind.port)
+            self._address = Address(*self._server.sockets[0].getsockname()[:2])
         else:
             # create_server(ssl=...) neither tells of handshakes that fail nor limits their number.
             listening = socket.create_server((bind.host, bind.port), backlog=_BACKLOG)
             listening.setblocking(False)
+            self._address = Address(*listening.getsockname()[:2])
             name = f"accept on {bind}"
             self._accepting = loop.create_task(self._accept(listening, self._context), name=name)
 
@@ -250,7 +275,7 @@ class Listener:
                     await asyncio.sleep(_ACCEPT_PAUSE_S)
                     continue
                 where = f"{peer[0]}:{peer[1]}"
-                if self.handshakes >= HANDSHAKES_MAX:
+                if self.handshakes >= self._handshakes_max:
                     oldest = next(iter(self._handshakes))
                     del self._handshakes[oldest]
                     oldest.cancel()
@@ -265,14 +290,15 @@ class Listener:
                 lambda: gate,
                 accepted,
                 ssl=context,
-                ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+                ssl_handshake_timeout=self._handshake_timeout_s,
                 ssl_shutdown_timeout=_SHUTDOWN_TIMEOUT_S,
             )
         except OSError as error:
             self._refused(where, reason(error))
         except asyncio.CancelledError:
             accepted.close()  # where the handshake had not begun
-            self._refused(where, f"{HANDSHAKES_MAX} newer handshakes are under way, or the end")
+            newer = f"{self._handshakes_max} newer handshakes are under way, or the end"
+            self._refused(where, newer)
             raise
         else:
             if gate.objection is not None:

@@ -28,6 +28,7 @@ from cluster.tls import (
     client_context,
     dial_options,
     node_name,
+    server_context,
 )
 
 _VERSION: Final = 1
@@ -73,7 +74,9 @@ class PeerNetwork:
         self._dialled: dict[int, _Link] = {}
         """Connections of ours that have not been answered yet."""
         self._epoch = first_epoch
-        self.listener = Listener("raft port", self._accept, tls)
+        self.listener = Listener(
+            "raft port", self._accept, None if tls is None else server_context(tls)
+        )
         self._context = None if tls is None else client_context(tls)
         self._complaints = Complaints()
         self._tasks: list[asyncio.Task[None]] = []

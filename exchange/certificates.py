@@ -4,7 +4,7 @@ An exchange in earnest has its own authority; these are the files it has to prov
 the folder tls.certificates of the configuration, each process needing its own two only:
 
     node-N.pem, node-N.key                        each node
-    client-GATEWAY_ID.pem, client-GATEWAY_ID.key  the FIX gateway (fix.gateway_id)
+    client-GATEWAY_ID.pem, client-GATEWAY_ID.key  each gateway (fix.gateway_id, ouch.gateway_id)
     client-CLIENT_ID.pem, client-CLIENT_ID.key    the market-data process (marketdata.client_id)
     client-operator.pem, client-operator.key      the verbs of `exchange`
 
@@ -27,6 +27,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cluster.settings import TlsSettings
 from cluster.tls import TlsError, check_private, client_context, reason
 from exchange.settings import AUTHORITY
+from gateway.tls import ListenerTls, listener_context
 
 VALID_FOR = timedelta(days=730)
 CLOCKS_DIFFER_BY = timedelta(hours=1)
@@ -183,6 +184,19 @@ def check(settings: TlsSettings, name: str) -> Found:
         carried = ", ".join(names) or "nobody"
         raise TlsError(f"{settings.certificate} is the certificate of {carried}, not of {name}")
     return Found(name, settings.certificate, certificate.not_valid_after_utc)
+
+
+def check_listener(listener: ListenerTls) -> Found:
+    """Check what clients of a gateway are shown, as far as the files tell: who signed it, and for
+    which name, is a matter between it and its clients. Raises TlsError."""
+    listener_context(listener)  # the key is private, and belongs to the certificate
+    certificate = _read(listener.certificate)[0]
+    _check_dates(listener.certificate, certificate)
+    if listener.client_authority is not None:
+        for authority in _read(listener.client_authority):
+            _check_dates(listener.client_authority, authority)
+    name = ", ".join(_names(certificate))
+    return Found(name, listener.certificate, certificate.not_valid_after_utc)
 
 
 def _has_signed(authority: x509.Certificate, certificate: x509.Certificate) -> bool:

@@ -35,6 +35,7 @@ from exchange.config_members import (
     DEFAULT_INSTRUMENTS,
     DEFAULT_OUCH_USERS,
     AccountSection,
+    DropCopySessionSection,
     FixSessionSection,
     InstrumentSection,
     OuchUserSection,
@@ -80,6 +81,7 @@ class Config:
     instruments: tuple[InstrumentSection, ...] = DEFAULT_INSTRUMENTS
     accounts: tuple[AccountSection, ...] = DEFAULT_ACCOUNTS
     fix_sessions: tuple[FixSessionSection, ...] = DEFAULT_FIX_SESSIONS
+    drop_copy_sessions: tuple[DropCopySessionSection, ...] = ()
     ouch_users: tuple[OuchUserSection, ...] = DEFAULT_OUCH_USERS
     source: Path | None = None
     """The file it was read from; None: built-in defaults."""
@@ -88,6 +90,16 @@ class Config:
     def node_ids(self) -> tuple[int, ...]:
         """Numbers of the nodes, from 1."""
         return tuple(range(1, len(self.addresses.node_raft) + 1))
+
+    @property
+    def fix_gateway_ids(self) -> tuple[int, ...]:
+        """Numbers of the FIX gateways, from 1."""
+        return tuple(range(1, len(self.addresses.fix) + 1))
+
+    def fix_address(self, comp_id: str) -> Address:
+        """Where a FIX client connects: the gateway that its session belongs to. Raises KeyError."""
+        gateways = {session.comp_id: session.gateway for session in self.fix_sessions}
+        return self.addresses.fix[gateways[comp_id] - 1]
 
     @property
     def ouch_gateway_ids(self) -> tuple[int, ...]:
@@ -107,6 +119,7 @@ LISTS: dict[str, tuple[type[Any], str]] = {
     "instruments": (InstrumentSection, "symbol"),
     "accounts": (AccountSection, "account"),
     "fix_sessions": (FixSessionSection, "comp_id"),
+    "drop_copy_sessions": (DropCopySessionSection, "comp_id"),
     "ouch_users": (OuchUserSection, "username"),
 }
 """Arrays of tables, and the key that tells their members apart."""
@@ -157,6 +170,7 @@ def parse(document: dict[str, Any]) -> Config:
     config = Config(**values)
     _check_references(config)
     _check_plaintext(config)
+    _check_fix_tls(config.fix)
     _check_names_in_certificates(config)
     return config
 
@@ -218,12 +232,15 @@ def _check_references(config: Config) -> None:
         if others != count:
             problem = f"{others} addresses, but addresses.node_raft has {count}"
             raise ConfigError(f"addresses.{name}", problem, three)
-    if len(addresses.ouch_http) != len(addresses.ouch):
-        problem = f"{len(addresses.ouch_http)} addresses, but addresses.ouch has "
-        example = '["127.0.0.1:9202"]'
-        raise ConfigError("addresses.ouch_http", problem + str(len(addresses.ouch)), example)
+    for protocol, example in (("fix", '["127.0.0.1:9201"]'), ("ouch", '["127.0.0.1:9202"]')):
+        gateways = len(getattr(addresses, protocol))
+        found = len(getattr(addresses, f"{protocol}_http"))
+        if found != gateways:
+            problem = f"{found} addresses, but addresses.{protocol} has {gateways}"
+            raise ConfigError(f"addresses.{protocol}_http", problem, example)
     _check_distinct(addresses)
     _check_sessions(config)
+    _check_drop_copy(config)
     cluster = config.cluster
     if cluster.suspect_after_ms < 3 * cluster.heartbeat_ms:
         problem = f"{cluster.suspect_after_ms} is less than three times cluster.heartbeat_ms"
@@ -231,7 +248,7 @@ def _check_references(config: Config) -> None:
 
 
 def _check_sessions(config: Config) -> None:
-    """Each session has an account, and a name that is nobody else's."""
+    """Each session has an account, a gateway, and a name that is nobody else's."""
     accounts = {account.account for account in config.accounts}
     sessions = [
         *((f"fix_sessions.{one.comp_id}", one.comp_id, one.account) for one in config.fix_sessions),
@@ -246,13 +263,38 @@ def _check_sessions(config: Config) -> None:
         if folded in named:
             raise ConfigError(where, f"{named[folded]} has this name, too", "OUCH1")
         named[folded] = where
+    for session in config.fix_sessions:
+        if session.password and session.password_hash is not None:
+            where = f"fix_sessions.{session.comp_id}.password"
+            raise ConfigError(where, "is set, and password_hash is set, too", '""')
+        if session.gateway not in config.fix_gateway_ids:
+            where = f"fix_sessions.{session.comp_id}.gateway"
+            count = len(config.fix_gateway_ids)
+            problem = f"{session.gateway} is not a FIX gateway 1..{count} (addresses.fix)"
+            raise ConfigError(where, problem, "1")
+
+
+def _check_drop_copy(config: Config) -> None:
+    """Whoever is copied exists, and no reader has the name of a session."""
+    sessions = {item.comp_id for item in config.fix_sessions}
+    sessions |= {item.username for item in config.ouch_users}
+    for reader in config.drop_copy_sessions:
+        where = f"drop_copy_sessions.{reader.comp_id}"
+        if reader.comp_id in sessions:
+            raise ConfigError(where, "a session that trades has this name, too", "RISK1")
+        if reader.password and reader.password_hash is not None:
+            raise ConfigError(f"{where}.password", "is set, and password_hash is set, too", '""')
+        for name in reader.sessions:
+            if name not in sessions:
+                problem = f"{name!r} is none of [[fix_sessions]] and [[ouch_users]]"
+                raise ConfigError(f"{where}.sessions", problem, f'["{min(sessions)}"]')
 
 
 def _check_distinct(addresses: Addresses) -> None:
     """TCP ports of a host have one listener each; lines and re-requests an address each."""
     tcp = (
         *("node_raft", "node_client", "node_http", "fix", "fix_http", "ouch", "ouch_http"),
-        *("glimpse", "marketdata_http"),
+        *("drop_copy", "drop_copy_http", "glimpse", "marketdata_http"),
     )
     for names in (tcp, ("line_a", "line_b", "rerequest")):
         seen: dict[Address, str] = {}
@@ -269,6 +311,18 @@ def _check_distinct(addresses: Addresses) -> None:
 def is_loopback(host: str) -> bool:
     """True for an address that only this machine reaches."""
     return host == "localhost" or host.startswith("127.")
+
+
+def _check_fix_tls(fix: Fix) -> None:
+    """A certificate needs its key, and the other way round."""
+    names = ("tls_certificate", "tls_key")
+    for missing, given in (names, names[::-1]):
+        if getattr(fix, missing) is None and getattr(fix, given) is not None:
+            problem = f"is missing, but fix.{given} is set"
+            raise ConfigError(f"fix.{missing}", problem, '"tls/fix.pem"')
+    if fix.tls_client_authority is not None and fix.tls_certificate is None:
+        problem = "needs fix.tls_certificate and fix.tls_key"
+        raise ConfigError("fix.tls_client_authority", problem, '""')
 
 
 def _check_plaintext(config: Config) -> None:
@@ -295,6 +349,7 @@ def _check_names_in_certificates(config: Config) -> None:
         return
     clients = {
         "fix.gateway_id": config.fix.gateway_id,
+        "fix.drop_copy_id": config.fix.drop_copy_id,
         "ouch.gateway_id": config.ouch.gateway_id,
         "marketdata.client_id": config.marketdata.client_id,
     }
@@ -327,6 +382,14 @@ def _resolve(config: Config, folder: Path) -> Config:
         tls=Tls(
             authority=config.tls.authority and (folder / config.tls.authority).resolve(),
             certificates=(folder / config.tls.certificates).resolve(),
+        ),
+        fix=dataclasses.replace(
+            config.fix,
+            **{
+                name: path and (folder / path).resolve()
+                for name in ("tls_certificate", "tls_key", "tls_client_authority")
+                for path in [getattr(config.fix, name)]
+            },
         ),
         addresses=dataclasses.replace(config.addresses, **shifted),
     )

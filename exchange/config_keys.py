@@ -10,6 +10,7 @@ import dataclasses
 import ipaddress
 from collections.abc import Callable
 from enum import Enum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -165,6 +166,50 @@ ADDRESSES = Kind(
     '["node1:7001", "node2:7001", "node3:7001"]',
     toml_text,
 )
+
+
+def _read_gateways(value: Any) -> tuple[Address, ...]:
+    return (parse_address(value),) if isinstance(value, str) else _read_addresses(value)
+
+
+GATEWAYS = Kind(
+    _read_gateways,
+    "host:port (port 1-65535), or a list with one per gateway",
+    '["127.0.0.1:9001"]',
+    toml_text,
+)
+
+
+def _read_networks(value: Any) -> tuple[IPv4Network | IPv6Network, ...]:
+    if not isinstance(value, list):
+        raise ValueError
+    networks = []
+    for item in value:
+        try:
+            networks.append(ipaddress.ip_network(item if isinstance(item, str) else ""))
+        except ValueError as error:
+            raise WrongItem(item) from error
+    return tuple(networks)
+
+
+NETWORKS = Kind(
+    _read_networks,
+    "a network (address/bits, zero after the bits) or an address, in a list",
+    '["10.0.0.0/8", "192.0.2.7"]',
+    toml_text,
+)
+
+
+def _read_names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError
+    for item in value:
+        if not isinstance(item, str) or not item:
+            raise WrongItem(item)
+    return tuple(value)
+
+
+NAMES = Kind(_read_names, "a name, in a list", '["CLIENT1", "OUCH1"]', toml_text)
 
 
 def _read_interface(value: Any) -> str:

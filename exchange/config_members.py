@@ -3,15 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
 
-from exchange.config_keys import FLAG, PRICE, integer, key, text
+from exchange.config_keys import (
+    FLAG,
+    NAMES,
+    NETWORKS,
+    PRICE,
+    Kind,
+    choice,
+    integer,
+    key,
+    text,
+    toml_text,
+)
 from exchange.config_sections import COMP_ID
+from gateway.fix.passwords import PasswordHash
+from gateway.fix.settings import Network
 
 LARGEST_QUANTITY = 999_999
 LARGEST_VALUE = 10**15
 
 _SYMBOL = text(8, "AAPL")
 _ACCOUNT = text(12, "ACC1")
+
+
+def _read_password_hash(value: Any) -> PasswordHash | None:
+    if not isinstance(value, str):
+        raise ValueError
+    return PasswordHash.parse(value) if value else None
+
+
+_PASSWORD_HASH = Kind(
+    _read_password_hash,
+    'what `exchange hash-password` prints, or ""',
+    '"scrypt$16384$8$1$2f...$9c..."',
+    lambda value: toml_text("" if value is None else value),
+)
+
+
+class FixVersion(StrEnum):
+    """The versions of FIX, by their names in protocols/fix_dictionary.py."""
+
+    FIX_4_2 = "FIX.4.2"
+    FIX_4_4 = "FIX.4.4"
+    FIX_5_0SP2 = "FIX.5.0SP2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +95,65 @@ class FixSessionSection:
         "", text(64, "trader1", may_be_empty=True), 'Username(553) to be checked; "" checks none.'
     )
     password: str = key(
-        "", text(64, "secret", may_be_empty=True), "Password(554) to be checked with it."
+        "",
+        text(64, "secret", may_be_empty=True),
+        "Password(554) to be checked, in clear: for tests on one machine.",
+    )
+    password_hash: PasswordHash | None = key(
+        None,
+        _PASSWORD_HASH,
+        "The same as `exchange hash-password` prints it; who does not know the password gets no "
+        "answer.",
+    )
+    allowed_addresses: tuple[Network, ...] = key(
+        (),
+        NETWORKS,
+        "Networks or addresses that it may connect from; [] means from anywhere.",
     )
     cancel_on_disconnect: bool = key(
         False, FLAG, "Cancel the session's open orders when its connection ends."
+    )
+    version: FixVersion = key(
+        FixVersion.FIX_4_4,
+        choice(FixVersion),
+        "Version of FIX of what is reported before its first Logon; the Logon chooses its own.",
+    )
+    max_messages_per_s: int = key(
+        0,
+        integer(0, 1_000_000, 100),
+        "Application messages that the session may send in a second; 0: as many as it likes.",
+    )
+    gateway: int = key(
+        1, integer(1, 100, 1), "Which of addresses.fix it connects to; its messages are kept there."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DropCopySessionSection:
+    """One FIX client that reads copies of the reports of others ([[drop_copy_sessions]])."""
+
+    comp_id: str = key("", COMP_ID, "CompID of the client: its SenderCompID(49).")
+    sessions: tuple[str, ...] = key(
+        (), NAMES, "FIX sessions and OUCH users whose reports it reads; [] means all of them."
+    )
+    username: str = key(
+        "", text(64, "risk1", may_be_empty=True), 'Username(553) to be checked; "" checks none.'
+    )
+    password: str = key(
+        "",
+        text(64, "secret", may_be_empty=True),
+        "Password(554) to be checked, in clear: for tests on one machine.",
+    )
+    password_hash: PasswordHash | None = key(
+        None,
+        _PASSWORD_HASH,
+        "The same as `exchange hash-password` prints it; who does not know the password gets no "
+        "answer.",
+    )
+    allowed_addresses: tuple[Network, ...] = key(
+        (),
+        NETWORKS,
+        "Networks or addresses that it may connect from; [] means from anywhere.",
     )
 
 

@@ -6,23 +6,29 @@ What there may be several of ([[instruments]] and the like) is in config_members
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, time, tzinfo
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cluster.settings import Address, Durability
 from exchange.config_keys import (
     ADDRESS,
     ADDRESSES,
     FLAG,
+    GATEWAYS,
     GROUP,
     INTERFACE,
     PATH,
     PATH_OR_NOTHING,
     SESSION,
+    Kind,
     choice,
     integer,
     key,
     text,
+    toml_text,
 )
 from oms.events import TradingState
 
@@ -70,15 +76,29 @@ class Addresses:
     node_http: tuple[Address, ...] = key(
         _node_addresses(7200), ADDRESSES, "HTTP of the nodes: /healthz /readyz /metrics /status."
     )
-    fix: Address = key(Address(LOOPBACK, 9001), ADDRESS, "FIX order entry.")
-    fix_http: Address = key(Address(LOOPBACK, 9201), ADDRESS, "HTTP of the FIX gateway.")
+    fix: tuple[Address, ...] = key(
+        (Address(LOOPBACK, 9001),),
+        GATEWAYS,
+        "FIX order entry, an address per gateway; each of [[fix_sessions]] belongs to one of them.",
+    )
+    fix_http: tuple[Address, ...] = key(
+        (Address(LOOPBACK, 9201),), GATEWAYS, "HTTP of the FIX gateways."
+    )
+    drop_copy: Address = key(
+        Address(LOOPBACK, 9002),
+        ADDRESS,
+        "FIX drop copy; its gateway is started when there are [[drop_copy_sessions]].",
+    )
+    drop_copy_http: Address = key(
+        Address(LOOPBACK, 9203), ADDRESS, "HTTP of the drop copy gateway."
+    )
     ouch: tuple[Address, ...] = key(
         (Address(LOOPBACK, 9101),),
-        ADDRESSES,
+        GATEWAYS,
         "OUCH order entry, an address per gateway; any user may log in at any of them.",
     )
     ouch_http: tuple[Address, ...] = key(
-        (Address(LOOPBACK, 9202),), ADDRESSES, "HTTP of the OUCH gateways."
+        (Address(LOOPBACK, 9202),), GATEWAYS, "HTTP of the OUCH gateways."
     )
     line_a: Address = key(
         Address("239.10.10.1", 5001), GROUP, "ITCH over MoldUDP64, line A (sent by the leader)."
@@ -110,7 +130,7 @@ class Cluster:
     suspect_after_ms: int = key(
         60,
         integer(10, 10_000, 60),
-        "Silence of the leader after which an election starts; up to three times that while the "
+        "Silence of the leader after which an election starts; up to eight times that while the "
         "leader is often silent, as on a machine with too much to do.",
     )
     gateway_grace_ms: int = key(
@@ -166,12 +186,69 @@ class Tls:
     )
 
 
+def _read_time(value: Any) -> time:
+    if not isinstance(value, str) or len(value) != len("HH:MM:SS"):
+        raise ValueError
+    return datetime.strptime(value, "%H:%M:%S").time()
+
+
+def _read_zone(value: Any) -> tzinfo:
+    if not isinstance(value, str):
+        raise ValueError
+    if value == str(UTC):
+        return UTC  # also on a machine without a database of time zones
+    try:
+        return ZoneInfo(value)
+    except (ZoneInfoNotFoundError, OSError) as error:
+        raise ValueError(f"{value} is no time zone that this machine knows") from error
+
+
+_TIME = Kind(_read_time, "a time of day HH:MM:SS", '"09:30:00"', toml_text)
+_ZONE = Kind(
+    _read_zone,
+    "a time zone of the IANA database that this machine has",
+    '"America/New_York"',
+    toml_text,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """The FIX gateway."""
+    """The FIX gateways."""
 
-    gateway_id: str = key("fix-1", text(20, "fix-1"), "Name of this gateway towards the cluster.")
+    gateway_id: str = key(
+        "fix-1",
+        text(20, "fix-1"),
+        "Name of the first gateway towards the cluster; the second ends in -2: fix-2.",
+    )
+    drop_copy_id: str = key(
+        "drop-copy", text(20, "drop-copy"), "Name of the drop copy gateway towards the cluster."
+    )
     comp_id: str = key("EXCH", COMP_ID, "CompID of the exchange: TargetCompID(56) of clients.")
+    tls_certificate: Path | None = key(
+        None,
+        PATH_OR_NOTHING,
+        "PEM certificate that clients are shown, followed by those of the authorities between; "
+        '"": they speak plain TCP.',
+    )
+    tls_key: Path | None = key(None, PATH_OR_NOTHING, "Its private key (PEM, mode 0600).")
+    tls_client_authority: Path | None = key(
+        None,
+        PATH_OR_NOTHING,
+        "PEM certificate of the authority that signs the certificates which clients must then "
+        'show; "": they need none.',
+    )
+    session_start: time = key(
+        time(0), _TIME, "When sessions open, every day; the same as session_end: around the clock."
+    )
+    session_end: time = key(time(0), _TIME, "When clients are logged out.")
+    time_zone: tzinfo = key(UTC, _ZONE, "Of session_start and session_end.")
+    reset_daily: bool = key(
+        False,
+        FLAG,
+        "MsgSeqNums begin again at 1 with session_start, and what was stored before is forgotten; "
+        "false: they go on for ever.",
+    )
     store_sync: bool = key(
         False, FLAG, "fdatasync session stores: they survive a power failure, not only a kill."
     )
@@ -180,7 +257,9 @@ class Fix:
         3_600, integer(1, 86_400, 3_600), "Greatest HeartBtInt(108) of a Logon."
     )
     logon_timeout_s: int = key(
-        10, integer(1, 600, 10), "A connection without a Logon(A) by then is closed."
+        10,
+        integer(1, 600, 10),
+        "A connection without a Logon(A) by then is closed, and so is a slower TLS handshake.",
     )
     sending_time_tolerance_s: int = key(
         120, integer(1, 86_400, 120), "How far SendingTime(52) may be off before it is rejected."

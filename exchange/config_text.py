@@ -27,7 +27,7 @@ _HEADER = """\
 _TABLE_NOTES = {
     "addresses": "Where the processes listen, and how the others reach them (before base_port).",
     "cluster": "Replication.",
-    "tls": "Mutual TLS: who may talk to the nodes. HTTP and what clients connect to stay plain.",
+    "tls": "Mutual TLS: who may talk to the nodes. For FIX clients see [fix]; all else is plain.",
     "fix": "FIX order entry.",
     "ouch": "OUCH 5.0 order entry over SoupBinTCP.",
     "marketdata": "ITCH 5.0 over MoldUDP64, and the market-data process.",
@@ -41,6 +41,12 @@ _LISTS = (
     ),
     ("accounts", DEFAULT_ACCOUNTS, "Accounts and their limits."),
     ("fix_sessions", DEFAULT_FIX_SESSIONS, "FIX clients, one session each."),
+    (
+        "drop_copy_sessions",
+        (),
+        "FIX clients that read copies of the reports of others, and send no orders; for example "
+        '[[drop_copy_sessions]] with comp_id = "RISK1" and sessions = ["CLIENT1", "OUCH1"].',
+    ),
     ("ouch_users", DEFAULT_OUCH_USERS, "OUCH clients, one session each."),
 )
 

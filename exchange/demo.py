@@ -45,7 +45,7 @@ class Demo:
         self.traders = [
             Trader(
                 f"CLIENT{number}",
-                self.exchange.config.addresses.fix,
+                self.exchange.config.fix_address(f"CLIENT{number}"),
                 seed,
                 SYMBOLS,
                 rate_per_s=RATE_PER_S,
@@ -205,7 +205,7 @@ def _say_how_to_connect(demo: Demo, say: Say) -> None:
     addresses = demo.exchange.config.addresses
     say(f"""
 The exchange keeps running until Ctrl-C.
-  FIX 4.4          {addresses.fix}, TargetCompID {demo.exchange.config.fix.comp_id}; \
+  FIX 4.4          {addresses.fix[0]}, TargetCompID {demo.exchange.config.fix.comp_id}; \
 CLIENT{SESSIONS + 1} .. CLIENT9 are free
   OUCH 5.0         {addresses.ouch[0]}, user OUCH{OUCH_USERS + 1} .. OUCH9, password "password"
   books, trades    http://{addresses.marketdata_http}/book/AAPL  /trades/AAPL

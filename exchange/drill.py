@@ -55,7 +55,7 @@ class Drill:
         self.traders = [
             Trader(
                 f"CLIENT{number}",
-                exchange.config.addresses.fix,
+                exchange.config.fix_address(f"CLIENT{number}"),
                 seed,
                 SYMBOLS,
                 rate_per_s=rate_per_s,

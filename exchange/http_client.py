@@ -1,13 +1,15 @@
-"""Reads of the HTTP pages of our processes, with a deadline."""
+"""The HTTP pages of our processes, read with a deadline, and what gateways can be told."""
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 from cluster.settings import Address
+from gateway.control import FILE_NAME, short_name
 
 CONNECT_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
 
@@ -35,6 +37,20 @@ async def get_text(address: Address, path: str, timeout_s: float = 2.0) -> str:
         session.get(f"http://{_reachable(address)}{path}") as response,
     ):
         return await response.text()
+
+
+async def tell_gateway(
+    folder: Path, order: str, session: str, timeout_s: float = 10.0
+) -> str | None:
+    """Have a gateway, whose data folder this is, carry out an order of gateway/control.py. Returns
+    None, or why it cannot be done. Raises one of CONNECT_ERRORS when nobody listens there."""
+    timeout = aiohttp.ClientTimeout(total=timeout_s)
+    with short_name(folder / FILE_NAME) as name:
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.UnixConnector(name), timeout=timeout) as client,
+            client.post(f"http://gateway/{order}", json={"session": session}) as response,
+        ):
+            return None if response.status == 200 else (await response.text()).strip()
 
 
 async def is_ready(address: Address, timeout_s: float = 1.0) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import random
@@ -53,15 +54,13 @@ def free_base_port() -> int:
 
 
 def _default_ports() -> list[int]:
-    addresses = Addresses()
-    ports = [
-        address.port
-        for name in ("node_raft", "node_client", "node_http", "ouch", "ouch_http")
-        for address in getattr(addresses, name)
-    ]
-    names = ("fix", "fix_http", "line_a", "line_b", "rerequest", "glimpse", "marketdata_http")
-    for name in names:
-        ports.append(getattr(addresses, name).port)
+    ports: list[int] = []
+    for item in dataclasses.fields(Addresses):
+        value = item.default
+        if isinstance(value, Address):
+            ports.append(value.port)
+        elif isinstance(value, tuple):
+            ports += [address.port for address in value]
     return ports
 
 

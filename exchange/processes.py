@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from cluster.settings import Address
 from exchange.config import Config
-from exchange.settings import ouch_process_name
+from exchange.settings import DROP_COPY, fix_process_name, ouch_process_name
 
 PR_SET_PDEATHSIG = 1
 
@@ -30,9 +30,11 @@ def node_process(config: Config, node_id: int) -> Process:
     return Process(f"node-{node_id}", ("node", "--id", str(node_id)), http)
 
 
-def gateway_process(config: Config) -> Process:
-    """The process of the FIX gateway."""
-    return Process("gateway-fix", ("gateway", "fix"), config.addresses.fix_http)
+def fix_process(config: Config, number: int) -> Process:
+    """The process of one FIX gateway. The first one is also the one that is meant without --id."""
+    http = config.addresses.fix_http[number - 1]
+    verb = ("gateway", "fix") if number == 1 else ("gateway", "fix", "--id", str(number))
+    return Process(fix_process_name(number), verb, http)
 
 
 def ouch_process(config: Config, number: int) -> Process:
@@ -40,6 +42,11 @@ def ouch_process(config: Config, number: int) -> Process:
     http = config.addresses.ouch_http[number - 1]
     verb = ("gateway", "ouch") if number == 1 else ("gateway", "ouch", "--id", str(number))
     return Process(ouch_process_name(number), verb, http)
+
+
+def drop_copy_process(config: Config) -> Process:
+    """The process of the drop copy gateway."""
+    return Process(DROP_COPY, ("gateway", "drop-copy"), config.addresses.drop_copy_http)
 
 
 def marketdata_process(config: Config) -> Process:
@@ -50,8 +57,10 @@ def marketdata_process(config: Config) -> Process:
 def all_processes(config: Config) -> list[Process]:
     """Every process of the configuration, in the order in which they are started."""
     nodes = [node_process(config, node_id) for node_id in config.node_ids]
+    fix = [fix_process(config, number) for number in config.fix_gateway_ids]
     ouch = [ouch_process(config, number) for number in config.ouch_gateway_ids]
-    return [*nodes, gateway_process(config), *ouch, marketdata_process(config)]
+    drop_copy = [drop_copy_process(config)] if config.drop_copy_sessions else []
+    return [*nodes, *fix, *drop_copy, *ouch, marketdata_process(config)]
 
 
 def find_process(config: Config, name: str) -> Process:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ssl
 
 from cluster.settings import Address, NodeSettings, TlsSettings
 from cluster.tls import OPERATOR, TlsError, client_context, client_name, node_name
 from exchange.config import Config
 from exchange.config_keys import ConfigError
+from gateway.fix.schedule import SessionSchedule
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
 from gateway.ouch.settings import OuchGatewaySettings, OuchUserSettings
+from gateway.tls import ListenerTls
 from marketdata.settings import (
     FeedSettings,
     GlimpseSettings,
@@ -28,6 +31,21 @@ AUTHORITY = "ca.pem"
 """File name of the development authority's certificate."""
 
 
+def fix_process_name(number: int) -> str:
+    """Name of the process of a FIX gateway, and of its folder in DATA."""
+    return "gateway-fix" if number == 1 else f"gateway-fix-{number}"
+
+
+def fix_gateway_id(config: Config, number: int) -> str:
+    """Name of a FIX gateway towards the cluster."""
+    first = config.fix.gateway_id
+    return first if number == 1 else f"{first.removesuffix('-1')}-{number}"
+
+
+DROP_COPY = "gateway-drop-copy"
+"""Name of the process of the drop copy gateway, and of its folder in DATA."""
+
+
 def ouch_process_name(number: int) -> str:
     """Name of the process of an OUCH gateway."""
     return f"gateway-ouch-{number}"
@@ -42,7 +60,11 @@ def certificate_names(config: Config) -> dict[str, str]:
     """Process (as processes.py calls it; "operator" are the verbs) -> name in its certificate."""
     return {
         **{node_name(node_id): node_name(node_id) for node_id in config.node_ids},
-        "gateway-fix": client_name(config.fix.gateway_id),
+        **{
+            fix_process_name(number): client_name(fix_gateway_id(config, number))
+            for number in config.fix_gateway_ids
+        },
+        **({DROP_COPY: client_name(config.fix.drop_copy_id)} if config.drop_copy_sessions else {}),
         **{
             ouch_process_name(number): client_name(ouch_gateway_id(config, number))
             for number in config.ouch_gateway_ids
@@ -133,8 +155,20 @@ def node_settings(config: Config, node_id: int) -> NodeSettings:
     )
 
 
-def fix_gateway_settings(config: Config) -> FixGatewaySettings:
-    """Settings of the FIX gateway."""
+def fix_tls(config: Config) -> ListenerTls | None:
+    """The files with which FIX gateways meet their clients; None: plain TCP."""
+    fix = config.fix
+    if fix.tls_certificate is None or fix.tls_key is None:
+        return None
+    return ListenerTls(fix.tls_certificate, fix.tls_key, fix.tls_client_authority)
+
+
+def fix_gateway_settings(config: Config, number: int = 1) -> FixGatewaySettings:
+    """Settings of one FIX gateway. Raises ConfigError for one that is not configured."""
+    if number not in config.fix_gateway_ids:
+        count = len(config.fix_gateway_ids)
+        problem = f"{number} is not a FIX gateway 1..{count} (addresses.fix)"
+        raise ConfigError("--id", problem, "exchange gateway fix --id 1")
     fix = config.fix
     sessions = {
         item.comp_id: FixSessionSettings(
@@ -142,17 +176,32 @@ def fix_gateway_settings(config: Config) -> FixGatewaySettings:
             account=item.account,
             username=item.username or None,
             password=item.password or None,
+            password_hash=item.password_hash,
+            allowed_addresses=item.allowed_addresses,
             cancel_on_disconnect=item.cancel_on_disconnect,
+            version=item.version.value,
+            max_messages_per_s=item.max_messages_per_s,
         )
         for item in config.fix_sessions
+        if item.gateway == number
+    }
+    elsewhere = {
+        item.comp_id: f"{fix_process_name(item.gateway)} ({config.fix_address(item.comp_id)})"
+        for item in config.fix_sessions
+        if item.gateway != number
     }
     return FixGatewaySettings(
-        bind=_bind(config, config.addresses.fix),
-        http_bind=_bind(config, config.addresses.fix_http),
+        bind=_bind(config, config.addresses.fix[number - 1]),
+        http_bind=_bind(config, config.addresses.fix_http[number - 1]),
         nodes=node_addresses(config),
-        data_dir=config.data_dir / "gateway-fix",
+        data_dir=config.data_dir / fix_process_name(number),
         sessions=sessions,
-        gateway_id=fix.gateway_id,
+        elsewhere=elsewhere,
+        tls=fix_tls(config),
+        schedule=SessionSchedule(
+            fix.session_start, fix.session_end, fix.time_zone, fix.reset_daily
+        ),
+        gateway_id=fix_gateway_id(config, number),
         sender_comp_id=fix.comp_id,
         store_sync=fix.store_sync,
         heartbeat_min_s=fix.heartbeat_min_s,
@@ -165,6 +214,39 @@ def fix_gateway_settings(config: Config) -> FixGatewaySettings:
         write_buffer_bytes=fix.write_buffer_bytes,
         max_backlog_messages=fix.max_backlog_messages,
         max_connections=fix.max_connections,
+    )
+
+
+def drop_copy_settings(config: Config) -> FixGatewaySettings:
+    """Settings of the drop copy gateway: those of the first FIX gateway, with other sessions.
+    Raises ConfigError when nobody is to read."""
+    if not config.drop_copy_sessions:
+        example = '[[drop_copy_sessions]] with comp_id = "RISK1"'
+        raise ConfigError("drop_copy_sessions", "there are none", example)
+    everybody = (
+        *(item.comp_id for item in config.fix_sessions),
+        *(item.username for item in config.ouch_users),
+    )
+    readers = {
+        item.comp_id: FixSessionSettings(
+            comp_id=item.comp_id,
+            account="",
+            username=item.username or None,
+            password=item.password or None,
+            password_hash=item.password_hash,
+            allowed_addresses=item.allowed_addresses,
+            copies_of=item.sessions or everybody,
+        )
+        for item in config.drop_copy_sessions
+    }
+    return dataclasses.replace(
+        fix_gateway_settings(config),
+        bind=_bind(config, config.addresses.drop_copy),
+        http_bind=_bind(config, config.addresses.drop_copy_http),
+        data_dir=config.data_dir / DROP_COPY,
+        sessions=readers,
+        elsewhere={},
+        gateway_id=config.fix.drop_copy_id,
     )
 
 

@@ -97,7 +97,7 @@ class Supervisor:
                 "event": "ready",
                 "seconds": round(seconds, 3),
                 "leader": leader,
-                "fix": str(addresses.fix),
+                "fix": [str(address) for address in addresses.fix],
                 "ouch": [str(address) for address in addresses.ouch],
                 "marketdata": str(addresses.marketdata_http),
                 "nodes": {f"node-{n}": str(a) for n, a in enumerate(addresses.node_http, 1)},

@@ -24,8 +24,10 @@ from typing import Any, Protocol
 import uvloop
 
 from cluster.interface import Derivation, EventSink
+from exchange.certificate_checks import certificates_of
 from exchange.config import Config
 from exchange.config_keys import ConfigError
+from exchange.config_warnings import fix_warnings
 from exchange.processes import (
     end_with_parent,
     pid_path,
@@ -33,16 +35,16 @@ from exchange.processes import (
     write_started_mark,
 )
 from exchange.settings import (
-    certificate_names,
+    DROP_COPY,
     client_tls,
+    drop_copy_settings,
     feed_settings,
     fix_gateway_settings,
+    fix_process_name,
     marketdata_settings,
     node_settings,
     ouch_gateway_settings,
     ouch_process_name,
-    tls_problem,
-    tls_settings,
 )
 
 EXIT_OK = 0
@@ -82,13 +84,13 @@ def run_node(config: Config, node_id: int, supervised_by: int | None) -> int:
 
     settings = node_settings(config, node_id)
     name = f"node-{node_id}"
-    days_left = _check_certificate(config, name)
+    remarks = _check_certificates(config, name)
 
     def make() -> Service:
         sinks: dict[str, EventSink] = {SINK_NAME: ItchPublisher(feed_settings(config, node_id))}
         return Node(settings, sinks, "exchange.wiring:derivations")
 
-    return _run_process(config, name, make, supervised_by, days_left)
+    return _run_process(config, name, make, supervised_by, remarks)
 
 
 def derivations() -> dict[str, Derivation]:
@@ -99,20 +101,35 @@ def derivations() -> dict[str, Derivation]:
     return {SINK_NAME: ItchFeed()}
 
 
-def run_fix_gateway(config: Config, supervised_by: int | None) -> int:
-    """Run the FIX gateway until SIGTERM or SIGINT; returns the exit code."""
+def run_fix_gateway(config: Config, number: int, supervised_by: int | None) -> int:
+    """Run one FIX gateway until SIGTERM or SIGINT; returns the exit code."""
     from cluster.client import ClusterClient
     from gateway.fix.server import FixGateway
 
-    settings = fix_gateway_settings(config)
-    name = "gateway-fix"
-    days_left = _check_certificate(config, name)
+    settings = fix_gateway_settings(config, number)
+    name = fix_process_name(number)
+    remarks = [*_check_certificates(config, name), *fix_warnings(name, settings)]
     client = functools.partial(ClusterClient, tls=client_tls(config, name))
 
     def make() -> Service:
         return FixGateway(settings, cluster=client)
 
-    return _run_process(config, name, make, supervised_by, days_left)
+    return _run_process(config, name, make, supervised_by, remarks)
+
+
+def run_drop_copy(config: Config, supervised_by: int | None) -> int:
+    """Run the drop copy gateway until SIGTERM or SIGINT; returns the exit code."""
+    from cluster.client import ClusterClient
+    from gateway.fix.server import DropCopyGateway
+
+    settings = drop_copy_settings(config)
+    remarks = [*_check_certificates(config, DROP_COPY), *fix_warnings(DROP_COPY, settings)]
+    client = functools.partial(ClusterClient, tls=client_tls(config, DROP_COPY))
+
+    def make() -> Service:
+        return DropCopyGateway(settings, cluster=client)
+
+    return _run_process(config, DROP_COPY, make, supervised_by, remarks)
 
 
 def run_ouch_gateway(config: Config, number: int, supervised_by: int | None) -> int:
@@ -122,13 +139,13 @@ def run_ouch_gateway(config: Config, number: int, supervised_by: int | None) -> 
 
     settings = ouch_gateway_settings(config, number)
     name = ouch_process_name(number)
-    days_left = _check_certificate(config, name)
+    remarks = _check_certificates(config, name)
     client = functools.partial(ClusterClient, tls=client_tls(config, name))
 
     def make() -> Service:
         return OuchGateway(settings, cluster=client)
 
-    return _run_process(config, name, make, supervised_by, days_left)
+    return _run_process(config, name, make, supervised_by, remarks)
 
 
 def run_marketdata(config: Config, supervised_by: int | None) -> int:
@@ -137,28 +154,23 @@ def run_marketdata(config: Config, supervised_by: int | None) -> int:
 
     settings = marketdata_settings(config)
     name = "marketdata"
-    days_left = _check_certificate(config, name)
+    remarks = _check_certificates(config, name)
     tls = client_tls(config, name)
 
     def make() -> Service:
         return MarketDataServer(settings, tls=tls)
 
-    return _run_process(config, name, make, supervised_by, days_left)
+    return _run_process(config, name, make, supervised_by, remarks)
 
 
-def _check_certificate(config: Config, process: str) -> int | None:
-    """Days that the certificate of a process is still valid; None without TLS. Raises ConfigError
-    when it cannot be used."""
-    settings = tls_settings(config, process)
-    if settings is None:
-        return None
-    from cluster.tls import TlsError
-    from exchange.certificates import check
-
-    try:
-        return check(settings, certificate_names(config)[process]).days_left
-    except TlsError as error:
-        raise tls_problem(error) from error
+def _check_certificates(config: Config, process: str) -> list[str]:
+    """What the log should say of the certificates of a process. Raises ConfigError when one cannot
+    be used."""
+    return [
+        f"{found.path} expires in {found.days_left} days"
+        for found in certificates_of(config, process)
+        if found.days_left < WARN_DAYS
+    ]
 
 
 async def _serve(make: Callable[[], Service], started: Callable[[], None]) -> None:
@@ -220,7 +232,7 @@ def _run_process(
     name: str,
     make: Callable[[], Service],
     supervised_by: int | None,
-    days_left: int | None,
+    remarks: list[str],
 ) -> int:
     """Log, pid file, event loop and exit code of one process.
 
@@ -232,8 +244,8 @@ def _run_process(
     pid_file = _lock_pid_file(config, name)
     try:
         logger.info("%s starts, pid %d, config %s", name, os.getpid(), config.source or "defaults")
-        if days_left is not None and days_left < WARN_DAYS:
-            logger.warning("the certificate of %s expires in %d days", name, days_left)
+        for remark in remarks:
+            logger.warning("%s", remark)
         uvloop.run(_serve(make, lambda: write_started_mark(config, name)))
     except (ConfigError, CannotStart) as error:
         logger.error("%s cannot run: %s", name, error)

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -16,6 +17,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from cluster.client import ClusterClient, ConnectionState, EventBatch
 from cluster.settings import Address
+from cluster.tls import Listener
+from gateway.control import FILE_NAME as CONTROL_SOCKET
+from gateway.control import Control
 from oms.commands import Command
 
 logger = logging.getLogger(__name__)
@@ -99,6 +103,12 @@ class OrderEntry(Protocol):
     def close(self) -> None:
         """Close whatever is open."""
 
+    def disconnect(self, name: str) -> None:
+        """The operator ends the connection of a session. Raises Refused."""
+
+    def reset(self, name: str) -> None:
+        """The operator lets the numbers of a session begin again. Raises Refused."""
+
     def session_facts(self) -> list[dict[str, Any]]:
         """What /sessions shows: an object per session, of strings and numbers."""
 
@@ -117,6 +127,10 @@ class ProcessSettings(Protocol):
     @property
     def nodes(self) -> dict[int, Address]:
         """Client protocol addresses of all nodes."""
+
+    @property
+    def data_dir(self) -> Path:
+        """The folder of this gateway."""
 
     @property
     def gateway_id(self) -> str:
@@ -138,8 +152,9 @@ class GatewayProcess(ABC):
         self._make_cluster = cluster
         self._cluster: Cluster | None = None
         self._order_entry: OrderEntry | None = None
-        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._http: web.AppRunner | None = None
+        self._control: Control | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._stopped: asyncio.Future[None] | None = None
         self._is_closing = False
@@ -165,14 +180,17 @@ class GatewayProcess(ABC):
     def _connection(self) -> asyncio.Protocol:
         """The protocol of a new connection."""
 
+    def _make_listener(self) -> Listener:
+        """What clients connect to. Raises TlsError when its certificate cannot be used."""
+        return Listener(f"{self.protocol} port", lambda names: self._connection(), None)
+
     # ---- life ----
 
     @property
     def address(self) -> Address:
         """Where clients connect (the real port when the settings say 0). After start()."""
-        assert self._server is not None, "start() comes first"
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return Address(host, port)
+        assert self._listener is not None, "start() comes first"
+        return self._listener.address
 
     @property
     def http_address(self) -> Address:
@@ -184,12 +202,14 @@ class GatewayProcess(ABC):
     async def start(self) -> None:
         """Open what must be open, serve HTTP, wait for the cluster, then listen for clients.
 
-        Raises OSError for a port that is taken, and what the order entry raises for its files.
+        Raises OSError for a port that is taken or a certificate that cannot be used, and what the
+        order entry raises for its files.
         """
         settings = self._process_settings
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_exception)
         self._stopped = loop.create_future()
+        listener = self._make_listener()
         self._order_entry = order_entry = self._open_order_entry(loop)
         await self._start_http()
         self._cluster = self._make_cluster(
@@ -204,9 +224,11 @@ class GatewayProcess(ABC):
         order_entry.attach(self._cluster)
         await self._cluster.start()
         order_entry.close_left_open()
-        self._server = await loop.create_server(
-            self._connection, settings.bind.host, settings.bind.port
-        )
+        await listener.start(settings.bind)
+        self._listener = listener
+        orders = {"disconnect": order_entry.disconnect, "reset": order_entry.reset}
+        self._control = Control(settings.data_dir / CONTROL_SOCKET, orders)
+        await self._control.start()
         self._tick()
         logger.info("%s gateway %s listens on %s", self.protocol, settings.gateway_id, self.address)
 
@@ -220,12 +242,14 @@ class GatewayProcess(ABC):
         if self._is_closing:
             return
         self._is_closing = True
-        if self._server is not None:
-            self._server.close()
+        if self._control is not None:
+            await self._control.close()
+        if self._listener is not None:
+            self._listener.close()
         if self._timer is not None:
             self._timer.cancel()
         if self._order_entry is not None and self._cluster is not None:
-            if self._server is not None:
+            if self._listener is not None:
                 self._order_entry.log_out_all("The gateway is shutting down")
             await self._wait_for_answers(self._cluster)
             await self._cluster.close()
@@ -301,7 +325,7 @@ class GatewayProcess(ABC):
 
     async def _readyz(self, request: web.Request) -> web.Response:
         state = self._cluster.state if self._cluster is not None else ConnectionState.SEARCHING
-        is_ready = state is ConnectionState.READY and self._server is not None
+        is_ready = state is ConnectionState.READY and self._listener is not None
         return web.Response(
             text="ready\n" if is_ready else f"cluster {state}\n", status=200 if is_ready else 503
         )

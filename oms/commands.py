@@ -16,6 +16,10 @@ the gateway wants a request refused that it cannot express, and `found` the fact
 
 A command to enter or replace an order, numbered or not, may have one field more than its tuple
 here: its terms (oms.terms), themselves a tuple. Plain orders have none, and travel without.
+
+A query goes through the log, so its answer is never stale. `request_id` is the gateway's name for
+it, which the answer repeats; it is not a ClOrdID and uses up none. A session that nobody defined
+gets no answer to a query other than QueryOrder.
 """
 
 from __future__ import annotations
@@ -44,7 +48,13 @@ class CommandKind(IntEnum):
     GATEWAY_LOST = 12
     SET_ORDER_ENTRY = 13
     QUERY_NUMBERS = 14
+    CANCEL_ORDERS = 15
+    QUERY_ORDERS = 16
+    QUERY_INSTRUMENTS = 17
+    QUERY_INSTRUMENT_STATUS = 18
+    QUERY_MARKET_STATUS = 19
     CLOCK_TICK = 20
+    QUERY_BOOK = 21
     LOAD_REFERENCE_DATA = 30
     SET_TRADING_STATE = 31
 
@@ -97,8 +107,21 @@ class CancelOrder(NamedTuple):
     side: int
 
 
+class CancelOrders(NamedTuple):
+    """Cancel the open orders of the session that fit all that is said (FIX OrderMassCancelRequest).
+    Uses up `cl_ord_id`. Answered by OrdersCanceled, and an OrderCanceled for each under its own
+    name, in the order of entry."""
+
+    kind: int
+    session: str
+    msg_seq_num: int
+    cl_ord_id: str
+    symbol: str  # "": all
+    side: int  # 0: all; SELL: every kind of sale
+
+
 class QueryOrder(NamedTuple):
-    """Ask for the state of an order. Goes through the log, so the answer is never stale.
+    """Ask for the state of an order.
     Answered by OrderStatusReported; an unknown order is answered with order_id 0."""
 
     kind: int
@@ -107,6 +130,65 @@ class QueryOrder(NamedTuple):
     cl_ord_id: str
     symbol: str
     side: int
+
+
+class QueryOrders(NamedTuple):
+    """Ask for a page of the open orders of the session that fit all that is said, in the order of
+    order_id (FIX OrderMassStatusRequest). Answered by an OrderListed for each order of the page, at
+    most oms.query_commands.ORDERS_PER_PAGE; who wants more asks again from the last one on."""
+
+    kind: int
+    session: str
+    msg_seq_num: int
+    request_id: str
+    symbol: str  # "": all
+    side: int  # 0: all; SELL: every kind of sale
+    after_order_id: int  # the page begins behind this one; 0: with the first
+
+
+class QueryInstruments(NamedTuple):
+    """Ask for the instruments of the exchange (FIX SecurityListRequest). Answered by as many
+    InstrumentsListed as it takes."""
+
+    kind: int
+    session: str
+    msg_seq_num: int
+    request_id: str
+    symbol: str  # "": all
+
+
+class QueryInstrumentStatus(NamedTuple):
+    """Ask how an instrument trades (FIX SecurityStatusRequest). Answered by
+    InstrumentStatusReported."""
+
+    kind: int
+    session: str
+    msg_seq_num: int
+    request_id: str
+    symbol: str
+
+
+class QueryMarketStatus(NamedTuple):
+    """Ask how the market trades (FIX TradingSessionStatusRequest). Answered by
+    MarketStatusReported."""
+
+    kind: int
+    session: str
+    msg_seq_num: int
+    request_id: str
+
+
+class QueryBook(NamedTuple):
+    """Ask for the price levels of an instrument (FIX MarketDataRequest, snapshot). Answered by
+    BookReported with the best `depth` levels of each side, at most
+    oms.query_commands.BOOK_LEVELS_MAX; 0 or less: as many as that."""
+
+    kind: int
+    session: str
+    msg_seq_num: int
+    request_id: str
+    symbol: str
+    depth: int
 
 
 class EnterNumberedOrder(NamedTuple):

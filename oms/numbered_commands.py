@@ -25,6 +25,7 @@ from oms.order_commands import (
     cancel_open_order,
     cancel_open_orders,
     match_new_order,
+    refusal_of_choice,
     refusal_of_entry,
     refusal_of_replace,
     refusal_of_session,
@@ -41,8 +42,6 @@ _ENTER_FIELDS: Final = len(EnterNumberedOrder._fields)
 _REPLACE_FIELDS: Final = len(ReplaceNumberedOrder._fields)
 """So many fields have the commands; terms would follow."""
 
-_BUY: Final = int(Side.BUY)
-_SELL: Final = int(Side.SELL)
 _SALES: Final = (int(Side.SELL), int(Side.SELL_SHORT), int(Side.SELL_SHORT_EXEMPT))
 _USER: Final = int(CancelReason.USER)
 _REPLACE_INVALID: Final = int(CancelReason.REPLACE_INVALID)
@@ -236,22 +235,15 @@ def mass_cancel(state: ExchangeState, command: Command) -> list[Event]:
         return [_unknown_session(session_name, channel, number, memo)]
     if not _use_up(session, channel, number):
         return []
-    refused: Refusal | None = None
-    if refusal:
-        refused = _gateways_refusal(refusal, found)
-    elif symbol != "" and symbol not in state.listings:
-        # Whoever misspells it must not believe that the orders are out.
-        refused = RejectReason.UNKNOWN_SYMBOL, symbol, ""
-    elif side not in (0, _BUY, _SELL):
-        refused = RejectReason.INVALID_SIDE, side, ""
+    refused = (
+        _gateways_refusal(refusal, found) if refusal else refusal_of_choice(state, symbol, side)
+    )
     if refused is not None:
         return [reports.number_rejected(session_name, channel, number, refused, memo)]
     orders = [
         order
-        for order in session.open_orders.values()
-        if symbol in ("", order.symbol)
-        and side in (0, _BUY if order.side == _BUY else _SELL)
-        and group_id in (0, order.group_id)
+        for order in session.open_orders_that_fit(symbol, side)
+        if group_id in (0, order.group_id)
         and (only_channel == -1 or _is_of_channel(order, only_channel))
     ]
     head = (_MASS_CANCELED, session_name, channel, number, symbol, len(orders), memo)

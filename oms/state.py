@@ -76,6 +76,14 @@ class ExchangeState:
             number = order.order_reference_number
             heappush(self.expiries, (order.terms.expire_time_ns, number, order))
 
+    def session_that_asks(self, name: str, msg_seq_num: int) -> Session | None:
+        """Return the session, which remembers its highest message number; None for one that nobody
+        defined."""
+        session = self.sessions.get(name)
+        if session is not None:
+            session.last_msg_seq_num = max(session.last_msg_seq_num, msg_seq_num)
+        return session
+
     def check_invariants(self) -> None:
         """Assert everything that must be true between two commands, in O(state)."""
         for symbol, listing in self.listings.items():

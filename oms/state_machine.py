@@ -12,7 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from oms import market_commands, numbered_commands, order_commands, session_commands
+from oms import (
+    market_commands,
+    numbered_commands,
+    order_commands,
+    query_commands,
+    session_commands,
+)
 from oms.commands import Command, CommandKind
 from oms.events import Event
 from oms.snapshot import Part, hash_state, restore_parts, snapshot_parts
@@ -22,7 +28,7 @@ HANDLERS: Final[dict[int, Callable[[ExchangeState, Command], list[Event]]]] = {
     CommandKind.ENTER_ORDER: order_commands.enter_order,
     CommandKind.REPLACE_ORDER: order_commands.replace_order,
     CommandKind.CANCEL_ORDER: order_commands.cancel_order,
-    CommandKind.QUERY_ORDER: order_commands.query_order,
+    CommandKind.CANCEL_ORDERS: order_commands.cancel_orders,
     CommandKind.ENTER_NUMBERED_ORDER: numbered_commands.enter_numbered_order,
     CommandKind.REPLACE_NUMBERED_ORDER: numbered_commands.replace_numbered_order,
     CommandKind.REDUCE_NUMBERED_ORDER: numbered_commands.reduce_numbered_order,
@@ -33,6 +39,12 @@ HANDLERS: Final[dict[int, Callable[[ExchangeState, Command], list[Event]]]] = {
     CommandKind.GATEWAY_LOST: session_commands.gateway_lost,
     CommandKind.SET_ORDER_ENTRY: numbered_commands.set_order_entry,
     CommandKind.QUERY_NUMBERS: numbered_commands.query_numbers,
+    CommandKind.QUERY_ORDER: query_commands.query_order,
+    CommandKind.QUERY_ORDERS: query_commands.query_orders,
+    CommandKind.QUERY_INSTRUMENTS: query_commands.query_instruments,
+    CommandKind.QUERY_INSTRUMENT_STATUS: query_commands.query_instrument_status,
+    CommandKind.QUERY_MARKET_STATUS: query_commands.query_market_status,
+    CommandKind.QUERY_BOOK: query_commands.query_book,
     CommandKind.CLOCK_TICK: market_commands.clock_tick,
     CommandKind.LOAD_REFERENCE_DATA: market_commands.load_reference_data,
     CommandKind.SET_TRADING_STATE: market_commands.set_trading_state,

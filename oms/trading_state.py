@@ -105,6 +105,22 @@ class Listing:
         """Set `is_plain`; to be called after a change of what it follows from."""
         self.is_plain = not self.special
 
+    def depth(self, side: int, levels: int) -> list[tuple[int, int, int]]:
+        """(price, quantity, number of orders) of the best displayed levels, with the shares that
+        are displayed; O(levels), and O(special orders) besides."""
+        depth = self.book.depth(side, levels)
+        if self.is_plain:
+            return depth
+        undisplayed: dict[int, int] = {}
+        for order in self.special.values():
+            if order.display_qty and not order.is_waiting_stop and (order.side == 1) == (side == 1):
+                reserve = order.leaves_qty - order.shown_qty
+                undisplayed[order.price] = undisplayed.get(order.price, 0) + reserve
+        return [
+            (price, quantity - undisplayed.get(price, 0), order_count)
+            for price, quantity, order_count in depth
+        ]
+
     def open_orders(self) -> Iterator[Order]:
         """Every order of the instrument that lives, wherever it stands."""
         yield from self.book

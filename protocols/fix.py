@@ -25,6 +25,11 @@ _FRAME_START = b"8=FIX"
 _MAX_BEGIN_STRING_FIELD = 16  # "8=FIX.5.0SP2" + SOH and a little room
 _MAX_BODY_LENGTH_DIGITS = 7
 _TRAILER_LENGTH = 7  # 10=ddd|
+_TRAILERS = tuple(b"10=%03d\x01" % value for value in range(256))
+_CHECK_SUM_OF_END = {b"\x01" + trailer: value for value, trailer in enumerate(_TRAILERS)}
+"""The trailer and the SOH before it -> the CheckSum that it tells."""
+_MAX_HEAD_LENGTH = 30  # 8=...|9=...|35=
+_MAX_FRAME_SIZES = 4_096
 _HEAD = re.compile(rb"8=FIX[^\x01]{0,10}\x019=([0-9]{1,%d})\x0135=" % _MAX_BODY_LENGTH_DIGITS)
 _BODY_LENGTH = re.compile(rb"9=([0-9]{1,%d})\x01" % _MAX_BODY_LENGTH_DIGITS)
 _NEXT_FRAME = re.compile(rb"\x0110=[0-9]{3}\x018=FIX")
@@ -35,13 +40,19 @@ _OWN_FRAME = re.compile(
 )
 _TAG_NUMBERS = {str(number): number for number in range(1, 10_000)}
 _MAX_TAG_TUPLES = 1_024
-_NOT_PLAIN = re.compile("[^\x01 -~]|=\x01")
+MAX_LEARNED_FIELDS = 100
+"""Messages with more fields are not remembered: what hostile clients send must not fill memory."""
+_PRINTABLE = bytes(byte for byte in range(0x20, 0x7F) if byte != ord("="))
+_PLAIN = b"=\x01" * 4_096
+"""What is left of a plain message without its _PRINTABLE bytes is the beginning of this."""
 _TAG_NUMBER = re.compile("[1-9][0-9]{0,8}")
-DATA_FIELD_OF_LENGTH = {90: 91, 93: 89, 95: 96, 212: 213, 348: 349, 350: 351, 352: 353, 354: 355}
+DATA_FIELD_OF_LENGTH = {
+    90: 91, 93: 89, 95: 96, 212: 213, 348: 349, 350: 351, 352: 353, 354: 355, 356: 357, 358: 359,
+    360: 361, 362: 363, 364: 365, 445: 446, 618: 619, 621: 622, 1184: 1185, 1397: 1398, 1401: 1402,
+    1403: 1404, 1468: 1469,
+}  # fmt: skip
 """Length tag -> the data tag that must follow it; data may contain SOH."""
 _LENGTH_TAGS = frozenset(DATA_FIELD_OF_LENGTH)
-_NEED_MORE = -1
-_GARBLED = -2
 
 
 class FixMessage:
@@ -49,11 +60,11 @@ class FixMessage:
 
     `tags` and `values` are its fields in wire order, header and trailer included; a field whose
     tag is not a number stands there as tag 0 with the whole field as its value. `get(tag)` is the
-    value of the last field with that tag, or None. `is_plain`: every value is printable ASCII and
-    not empty.
+    value of the last field with that tag, or None. `is_plain`: every value is printable ASCII
+    without `=` and not empty; a message that is not may still be right.
     """
 
-    __slots__ = ("_by_tag", "begin_string", "get", "is_plain", "msg_type", "tags", "values")
+    __slots__ = ("begin_string", "get", "is_plain", "msg_type", "tags", "values")
 
     get: Callable[[int], str | None]
 
@@ -61,8 +72,7 @@ class FixMessage:
         self.tags = tags
         self.values = values
         self.is_plain = is_plain
-        self._by_tag = dict(zip(tags, values, strict=True))
-        self.get = self._by_tag.get
+        self.get = dict(zip(tags, values)).get  # noqa: B905 (strict is a third slower)
         self.begin_string = values[0]
         self.msg_type = values[2]
 
@@ -73,7 +83,7 @@ class FixMessage:
 
     def has_any(self, tags: frozenset[int]) -> bool:
         """True when at least one of `tags` is in the message."""
-        return not tags.isdisjoint(self._by_tag)
+        return not tags.isdisjoint(self.tags)
 
     def __repr__(self) -> str:
         return "|".join(f"{tag}={value}" for tag, value in self.fields)
@@ -82,10 +92,10 @@ class FixMessage:
 def check_sum(data: bytes) -> int:
     """Sum of all bytes modulo 256 (CheckSum(10)).
 
-    The low half of Adler-32 is the byte sum modulo 65521, exact for 256 bytes at a time, and
-    six times faster than sum().
+    The low half of Adler-32 is the byte sum modulo 65521, six times faster than sum(): exact for
+    as many bytes as cannot reach that.
     """
-    if len(data) <= 256:
+    if len(data) <= 256 or (len(data) <= 512 and data.isascii()):
         return zlib.adler32(data, 0) & 0xFF
     total = 0
     for start in range(0, len(data), 256):
@@ -97,28 +107,29 @@ _tag_tuples: dict[tuple[str, ...], tuple[int, ...]] = {}
 """Tag texts of messages seen before -> their numbers: clients send few kinds of messages."""
 
 
-def parse_message(text: str) -> FixMessage:
+def parse_message(data: bytes) -> FixMessage:
     """Split `tag=value|tag=value|...|`; never raises when there are three fields or more."""
-    parts = text.split(SOH)
-    parts.pop()
-    is_plain = _NOT_PLAIN.search(text) is None
-    try:
-        tag_texts, values = zip(*[part.split("=", 1) for part in parts], strict=True)
+    text = data.decode("latin-1")
+    if _PLAIN.startswith(data.translate(None, _PRINTABLE)):
+        parts = text.replace(SOH, "=").split("=")
+        values = parts[1::2]
+        tag_texts = tuple(parts[:-1:2])
         tags = _tag_tuples.get(tag_texts) or _learn_tags(tag_texts)
-    except (KeyError, ValueError):
-        fields = _split_fields_with_care(text)
-        return FixMessage(tuple(tag for tag, _ in fields), [value for _, value in fields], False)
-    return FixMessage(tags, values, is_plain)
+        if tags and "" not in values:
+            return FixMessage(tags, values, True)
+    fields = _split_fields_with_care(text)
+    return FixMessage(tuple([tag for tag, _ in fields]), [value for _, value in fields], False)
 
 
-def _learn_tags(tag_texts: tuple[str, ...]) -> tuple[int, ...]:
-    """Raises KeyError for a tag that needs care: no number, or the length of a data field."""
-    tags = tuple([_TAG_NUMBERS[text] for text in tag_texts])
-    if not _LENGTH_TAGS.isdisjoint(tags):
-        raise KeyError("a data field may contain SOH")
-    if len(_tag_tuples) >= _MAX_TAG_TUPLES:
-        _tag_tuples.clear()
-    _tag_tuples[tag_texts] = tags
+def _learn_tags(tag_texts: tuple[str, ...]) -> tuple[int, ...] | None:
+    """The numbers; None when one needs care: it is no number, or the length of a data field."""
+    tags = tuple([_TAG_NUMBERS.get(text, 0) for text in tag_texts])
+    if 0 in tags or not _LENGTH_TAGS.isdisjoint(tags):
+        return None
+    if len(tags) <= MAX_LEARNED_FIELDS:
+        if len(_tag_tuples) >= _MAX_TAG_TUPLES:
+            _tag_tuples.clear()
+        _tag_tuples[tag_texts] = tags
     return tags
 
 
@@ -146,6 +157,18 @@ def _split_fields_with_care(text: str) -> list[tuple[int, str]]:
     return fields
 
 
+_frame_sizes: dict[bytes, int] = {}
+"""`8=FIX.4.4|9=150|35=` -> size of the whole frame in bytes: most messages begin like others."""
+
+
+def _learn_size(head: re.Match[bytes]) -> int:
+    size = len(head[0]) - len("35=") + int(head[1]) + _TRAILER_LENGTH
+    if len(_frame_sizes) >= _MAX_FRAME_SIZES:
+        _frame_sizes.clear()
+    _frame_sizes[head[0]] = size
+    return size
+
+
 class FixDecoder:
     """Bytes of one connection to messages. Never raises and never keeps more than one message.
 
@@ -166,29 +189,28 @@ class FixDecoder:
 
     def feed(self, data: bytes) -> list[FixMessage]:
         """Take the next bytes of the stream; return the messages that are complete now."""
-        buffer = self._buffer + data if self._buffer else bytes(data)
+        buffer = self._buffer + data
         messages: list[FixMessage] = []
         start = 0
         while start < len(buffer):
-            if not buffer.startswith(_FRAME_START, start):
-                start = self._find_frame_start(buffer, start)
-                if not buffer.startswith(_FRAME_START, start):
-                    break
-            end = self._frame_end(buffer, start)
-            if end >= 0:
-                text = buffer[start:end].decode("latin-1")
-                messages.append(parse_message(text))
+            frame = self._frame_at(buffer, start)
+            if frame:
+                messages.append(parse_message(frame))
                 self._resyncing = False
                 self._searched = 0
-                start = end
-            elif end == _NEED_MORE:
+                start += len(frame)
+            elif frame is not None:
                 break
-            else:
+            elif buffer.startswith(_FRAME_START, start):
                 if not self._resyncing or buffer[start - 1 : start] == b"\x01":
                     self.garbled += 1
                 self._resyncing = True
                 self._searched = 0
                 start += 1
+            else:
+                start = self._find_frame_start(buffer, start)
+                if not buffer.startswith(_FRAME_START, start):
+                    break
         self._buffer = buffer[start:]
         return messages
 
@@ -206,52 +228,53 @@ class FixDecoder:
             self._resyncing = True
         return found
 
-    def _frame_end(self, buffer: bytes, start: int) -> int:
-        """Position after the frame that starts at `start`, or _NEED_MORE or _GARBLED."""
-        head = _HEAD.match(buffer, start)
-        if head is None:
-            return self._judge_head(buffer, start)
-        body_end = head.end() - 3 + int(head[1])
-        end = body_end + _TRAILER_LENGTH
-        if end - start > self._max_message_bytes:
-            return _GARBLED
-        if end > len(buffer):
+    def _frame_at(self, buffer: bytes, start: int) -> bytes | None:
+        """The frame that starts at `start`; b"" when it is still on its way; None when there is
+        none, or a garbled one."""
+        head_end = buffer.find(b"\x0135=", start, start + _MAX_HEAD_LENGTH) + 4
+        size = _frame_sizes.get(buffer[start:head_end])  # not found: no key is that short
+        if size is None:
+            head = _HEAD.match(buffer, start)
+            if head is None:
+                return self._judge_head(buffer, start)
+            size = _learn_size(head)
+        if size > self._max_message_bytes:
+            return None
+        frame = buffer[start : start + size]
+        if len(frame) < size:
             return self._unfinished(buffer, start)
-        if (
-            buffer[body_end - 1] != 1
-            or buffer[body_end : body_end + 3] != b"10="
-            or buffer[end - 1] != 1
-            or buffer[body_end + 3 : end - 1] != b"%03d" % check_sum(buffer[start:body_end])
-        ):
-            return _GARBLED
-        return end
+        told = _CHECK_SUM_OF_END.get(frame[-_TRAILER_LENGTH - 1 :])
+        if told is None or told != check_sum(frame[:-_TRAILER_LENGTH]):
+            return None
+        return frame
 
-    def _judge_head(self, buffer: bytes, start: int) -> int:
-        """_NEED_MORE when more bytes can make a right beginning of a message of what is there,
-        else _GARBLED."""
+    def _judge_head(self, buffer: bytes, start: int) -> bytes | None:
+        """b"" when more bytes can make what is there the beginning of a message, else None."""
+        if not buffer.startswith(_FRAME_START, start):
+            return None
         begin_string_end = buffer.find(b"\x01", start, start + _MAX_BEGIN_STRING_FIELD)
         if begin_string_end < 0:
-            return _NEED_MORE if len(buffer) - start < _MAX_BEGIN_STRING_FIELD else _GARBLED
+            return b"" if len(buffer) - start < _MAX_BEGIN_STRING_FIELD else None
         length_start = begin_string_end + 1
         body_length = _BODY_LENGTH.match(buffer, length_start)
         if body_length is None:
             rest = buffer[length_start : length_start + _MAX_BODY_LENGTH_DIGITS + 3]
             could_be = rest in (b"", b"9", b"9=") or (rest[:2] == b"9=" and rest[2:].isdigit())
             unfinished = len(rest) < _MAX_BODY_LENGTH_DIGITS + 3
-            return _NEED_MORE if could_be and unfinished else _GARBLED
+            return b"" if could_be and unfinished else None
         rest = buffer[body_length.end() : body_length.end() + 3]
-        return _NEED_MORE if b"35="[: len(rest)] == rest and len(rest) < 3 else _GARBLED
+        return b"" if b"35="[: len(rest)] == rest and len(rest) < 3 else None
 
-    def _unfinished(self, buffer: bytes, start: int) -> int:
-        """Tell a frame that is still on its way from one whose BodyLength is too large.
+    def _unfinished(self, buffer: bytes, start: int) -> bytes | None:
+        """Tell a frame that is still on its way, b"", from one whose BodyLength is too large, None.
 
         When a trailer and the start of another message already arrived inside what BodyLength
         claims, waiting for the rest would swallow that message.
         """
         if _NEXT_FRAME.search(buffer, start + self._searched):
-            return _GARBLED
+            return None
         self._searched = max(0, len(buffer) - start - 13)  # a match may straddle two reads
-        return _NEED_MORE
+        return b""
 
 
 def encode_body(fields: Iterable[tuple[int, object]]) -> str:
@@ -270,7 +293,7 @@ class FixEncoder:
         """One message. `body` is the text of all fields after the header, each ended by SOH."""
         rest = f"35={msg_type}{self._comp_ids}{seq}\x0152={sending_time}\x01{body}"
         data = f"{self._begin}{len(rest)}\x01{rest}".encode("latin-1", "replace")
-        return b"%b10=%03d\x01" % (data, check_sum(data))
+        return data + _TRAILERS[check_sum(data)]
 
 
 def encode(

@@ -1,22 +1,27 @@
 """Holds a FIX message against a dictionary: what a session-level Reject(3) has to say about it.
 
-A valid message without repeating groups takes one short loop; everything else is looked at again
-field by field, in wire order, to name the first thing that is wrong. The tables are in
-protocols/fix_dictionary.py.
+A message that is laid out like one before it takes one short loop over its values; everything else
+is looked at field by field, in wire order, to name the first thing that is wrong. The dictionaries
+are in protocols/fix_dictionary.py.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from protocols.fix import FixMessage, parse_utc_timestamp
+from protocols.fix import MAX_LEARNED_FIELDS, FixMessage
+from protocols.fix_rules import APPL_VER_ID, HEADER, FieldTypes, Group, MessageRules, make_rules
+from protocols.fix_tables import VersionTables, parse_tag_ranges
+from protocols.fix_types import FREE_TEXT, TYPE_CHECKS, Check
+
+_MAX_SHAPES: Final = 256
+_SESSION_REJECT_REASON: Final = 373
+_IS_STRING: Final = TYPE_CHECKS["STRING"][0]
 
 
 class SessionRejectReason(IntEnum):
-    """SessionRejectReason(373) of FIX 4.4."""
+    """SessionRejectReason(373) of FIX 4.4 and FIXT 1.1; `reject_reason` says what a version has."""
 
     INVALID_TAG_NUMBER = 0
     REQUIRED_TAG_MISSING = 1
@@ -32,6 +37,8 @@ class SessionRejectReason(IntEnum):
     TAG_OUT_OF_ORDER = 14
     GROUP_FIELDS_OUT_OF_ORDER = 15
     WRONG_NUM_IN_GROUP = 16
+    VALUE_CONTAINS_SOH = 17
+    INVALID_APPL_VERSION = 18
     OTHER = 99
 
 
@@ -43,122 +50,27 @@ class SessionReject(NamedTuple):
     text: str
 
 
-class Group(NamedTuple):
-    """A repeating group: its first field starts each instance; members may be groups themselves."""
-
-    count_tag: int
-    first_tag: int
-    member_tags: frozenset[int]
-
-
-Check = Callable[[str], object]
-"""True when a value is well-formed (ASCII is checked for the whole message at once)."""
-
-_MAX_SHAPES: Final = 256
-_FLOAT: Final = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)").fullmatch
-_POSITIVE: Final = re.compile("[0-9]{1,10}").fullmatch
-_WORD: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?").fullmatch
-_MONTH_DAY: Final = "(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
-
-
-def _is_timestamp(value: str) -> bool:
-    return parse_utc_timestamp(value) is not None
-
-
-TYPE_CHECKS: Final[dict[str, tuple[Check, str]]] = {
-    "STRING": (str.isprintable, "printable characters"),
-    "CHAR": (re.compile("[!-~]").fullmatch, "one character"),
-    "BOOLEAN": (frozenset("YN").__contains__, "Y or N"),
-    "INT": (re.compile("-?[0-9]{1,10}").fullmatch, "a whole number"),
-    "LENGTH": (_POSITIVE, "a whole number"),
-    "SEQNUM": (_POSITIVE, "a whole number"),
-    "NUMINGROUP": (_POSITIVE, "a whole number"),
-    "FLOAT": (_FLOAT, "a decimal number"),
-    "QTY": (_FLOAT, "a decimal number"),
-    "PRICE": (_FLOAT, "a decimal number"),
-    "CURRENCY": (re.compile("[A-Z]{3}").fullmatch, "three capital letters"),
-    "COUNTRY": (re.compile("[A-Z]{2}").fullmatch, "two capital letters"),
-    "EXCHANGE": (_WORD, "a market code"),
-    "MULTIPLEVALUESTRING": (re.compile("[!-~]+(?: [!-~]+)*").fullmatch, "words and single blanks"),
-    "UTCTIMESTAMP": (_is_timestamp, "YYYYMMDD-HH:MM:SS[.sss]"),
-    "LOCALMKTDATE": (re.compile("[0-9]{4}" + _MONTH_DAY).fullmatch, "YYYYMMDD"),
-    "MONTHYEAR": (re.compile("[0-9]{4}(?:0[1-9]|1[0-2])(?:[0-9w]{2})?").fullmatch, "YYYYMM[DD]"),
-    "DATA": (lambda value: True, "any bytes"),
-}
-
-
-class _Rules(NamedTuple):
-    """One message type, ready for use: tag -> (section 0 header, 1 body, 2 trailer; check)."""
-
-    name: str
-    required: tuple[int, ...]
-    required_set: frozenset[int]
-    fields: dict[int, tuple[int, Check]]
-    plain_fields: dict[int, tuple[int, Check]]
-    """The fields outside of repeating groups."""
-    shapes: dict[tuple[int, ...], tuple[tuple[int, Check], ...]]
-    """Tags of messages that were right -> what remains to be checked: clients send few shapes."""
-
-
 class FixDictionary:
-    """The supported messages of one version of FIX."""
+    """The supported messages of one version of FIX.
 
-    def __init__(
-        self,
-        begin_string: str,
-        *,
-        fields_by_type: Mapping[str, str],
-        enumerations: Mapping[int, str],
-        groups: Iterable[Group],
-        header: str,
-        header_required: str,
-        trailer: str,
-        messages: Mapping[str, tuple[str, str, str]],
-        msg_types: str,
-    ) -> None:
-        """Tags stand in texts, separated by blanks. `fields_by_type`: type -> "number name, ...".
-        `messages`: MsgType -> (name, required tags, other tags of the body). `msg_types`: all
-        that the version knows, supported or not."""
-        self.begin_string = begin_string
-        self.msg_types = frozenset(msg_types.split())
-        self.groups = {group.count_tag: group for group in groups}
-        self._header = _tags(header)
-        self._header_required = _tags(header_required)
-        self._trailer = _tags(trailer)
-        self.names: dict[int, str] = {}
-        self.types: dict[int, str] = {}
-        for type_name, text in fields_by_type.items():
-            for entry in text.split(","):
-                number, name = entry.split()
-                self.names[int(number)] = name
-                self.types[int(number)] = type_name
-        self.enumerations = {tag: frozenset(values.split()) for tag, values in enumerations.items()}
-        self._rules = {
-            msg_type: self._make_rules(name, _tags(required), _tags(optional))
-            for msg_type, (name, required, optional) in messages.items()
-        }
+    `name` tells the version, `begin_string` is its BeginString(8) and `appl_ver_id` its
+    DefaultApplVerID(1137), "" where there is none.
+    """
 
-    def _make_rules(self, name: str, required: list[int], optional: list[int]) -> _Rules:
-        fields: dict[int, tuple[int, Check]] = {}
-        plain_fields: dict[int, tuple[int, Check]] = {}
-        for section, tags in ((1, required + optional), (0, self._header), (2, self._trailer)):
-            for tag in self._with_members(tags):
-                fields[tag] = (section, self._check_of(tag))
-                if tag in tags and tag not in self.groups:
-                    plain_fields[tag] = fields[tag]
-        all_required = (*self._header_required, *required)
-        return _Rules(name, all_required, frozenset(all_required), fields, plain_fields, {})
-
-    def _with_members(self, tags: Iterable[int]) -> Iterator[int]:
-        """The tags, and those inside of the groups among them."""
-        for tag in tags:
-            yield tag
-            if tag in self.groups:
-                yield from self._with_members(sorted(self.groups[tag].member_tags))
-
-    def _check_of(self, tag: int) -> Check:
-        allowed = self.enumerations.get(tag)
-        return TYPE_CHECKS[self.types[tag]][0] if allowed is None else allowed.__contains__
+    def __init__(self, tables: VersionTables) -> None:
+        self.name = tables.name
+        self.begin_string = tables.begin_string
+        self.appl_ver_id = tables.appl_ver_id
+        self.msg_types = frozenset(tables.msg_types.split())
+        """All that the version has, supported or not."""
+        types = FieldTypes(tables)
+        self._rules = make_rules(tables, types)
+        types.keep_only(frozenset(tag for rules in self._rules.values() for tag in rules.fields))
+        self.names = types.names
+        self.types = types.types
+        self.enumerations = types.enumerations
+        self._defined_tags = parse_tag_ranges(tables.defined_tags)
+        self._reject_reasons = frozenset(int(v) for v in self.enumerations[_SESSION_REJECT_REASON])
 
     def supports(self, msg_type: str) -> bool:
         """True when the messages of this type are described here."""
@@ -173,6 +85,13 @@ class FixDictionary:
         """`Price(44)`, for texts."""
         return f"{self.names[tag]}({tag})" if tag in self.names else f"tag {tag}"
 
+    def reject_reason(self, reason: int) -> int | None:
+        """What SessionRejectReason(373) says in this version; None: leave it out.
+
+        FIX 4.2 ends at 11 and has no number for "other": Text(58) says it all there.
+        """
+        return int(reason) if reason in self._reject_reasons else None
+
     def validate(self, message: FixMessage) -> SessionReject | None:
         """What is wrong with a message of a supported MsgType, None when nothing is.
 
@@ -180,22 +99,9 @@ class FixDictionary:
         """
         rules = self._rules.get(message.msg_type)
         if rules is None:
-            if message.msg_type in self.msg_types:
-                return None
-            if not message.msg_type:
-                return SessionReject(
-                    35, SessionRejectReason.TAG_WITHOUT_VALUE, "MsgType(35) has no value"
-                )
-            return SessionReject(
-                35,
-                SessionRejectReason.INVALID_MSG_TYPE,
-                f"MsgType(35) {printable(message.msg_type)} is not one of {self.begin_string}",
-            )
+            return self._judge_msg_type(message.msg_type)
         if message.is_plain:
-            tags = message.tags
-            value_checks = rules.shapes.get(tags)
-            if value_checks is None:
-                value_checks = self._learn_shape(rules, tags)
+            value_checks = rules.shapes.get(message.tags)
             if value_checks is not None:
                 values = message.values
                 for position, check in value_checks:
@@ -203,42 +109,54 @@ class FixDictionary:
                         break
                 else:
                     return None
-        return self._explain(message, rules)
+        reject = self._explain(message, rules)
+        if reject is None and message.is_plain and len(message.tags) <= MAX_LEARNED_FIELDS:
+            self._learn_shape(message, rules)
+        return reject
 
-    def _learn_shape(
-        self, rules: _Rules, tags: tuple[int, ...]
-    ) -> tuple[tuple[int, Check], ...] | None:
-        """What remains to be checked of a plain message with these tags in this order: (position,
-        check). None when they are not right by themselves, or there are repeating groups."""
-        if len(set(tags)) != len(tags) or not rules.required_set <= set(tags):
+    def _judge_msg_type(self, msg_type: str) -> SessionReject | None:
+        if msg_type in self.msg_types:
             return None
-        last_section = 0
+        if not msg_type:
+            return SessionReject(
+                35, SessionRejectReason.TAG_WITHOUT_VALUE, "MsgType(35) has no value"
+            )
+        return SessionReject(
+            35,
+            SessionRejectReason.INVALID_MSG_TYPE,
+            f"MsgType(35) {printable(msg_type)} is not one of {self.name}",
+        )
+
+    def _learn_shape(self, message: FixMessage, rules: MessageRules) -> None:
+        """Remember what is still to be checked of a message with the tags of this right one.
+
+        Any printable value is a STRING. With the same tags in the same order, repeating groups are
+        right when they count what they counted here.
+        """
         value_checks: list[tuple[int, Check]] = []
-        for position, tag in enumerate(tags):
-            section, check = rules.plain_fields.get(tag, (-1, _FLOAT))
-            if section < last_section:
-                return None
-            last_section = section
-            if self.types[tag] != "STRING" or tag in self.enumerations:
-                value_checks.append((position, check))
+        for position, tag in enumerate(message.tags):
+            if tag in rules.groups:
+                value_checks.append((position, message.values[position].__eq__))
+            elif rules.fields[tag][1] is not _IS_STRING:
+                value_checks.append((position, rules.fields[tag][1]))
         if len(rules.shapes) >= _MAX_SHAPES:
             rules.shapes.clear()
-        learned = rules.shapes[tags] = tuple(value_checks)
-        return learned
+        rules.shapes[message.tags] = tuple(value_checks)
 
-    def _explain(self, message: FixMessage, rules: _Rules) -> SessionReject | None:
+    def _explain(self, message: FixMessage, rules: MessageRules) -> SessionReject | None:
         """Look at every field in wire order and name the first thing that is wrong."""
-        seen: set[int] = set()
-        last_section = 0
         fields = message.fields
+        if 0 in message.tags:
+            return _without_tag(fields)
+        seen: set[int] = set()
+        last_section = HEADER
         position = 0
         while position < len(fields):
             tag, value = fields[position]
             wrong = self._explain_field(tag, value, rules)
             if wrong is not None:
                 return wrong
-            group = self.groups.get(tag)
-            if group is None and tag not in rules.plain_fields:
+            if tag not in rules.top_level:
                 return SessionReject(
                     tag,
                     SessionRejectReason.TAG_NOT_DEFINED_FOR_MESSAGE,
@@ -253,7 +171,7 @@ class FixDictionary:
             seen.add(tag)
             section = rules.fields[tag][0]
             if section < last_section:
-                place = "standard header" if section == 0 else "body"
+                place = "standard header" if section == HEADER else "body"
                 return SessionReject(
                     tag,
                     SessionRejectReason.TAG_OUT_OF_ORDER,
@@ -261,34 +179,28 @@ class FixDictionary:
                 )
             last_section = section
             position += 1
-            if group is not None:
-                end = self._walk_group(fields, position, group, int(value), rules)
+            if tag in rules.groups:
+                end = self._walk_group(fields, position, rules.groups[tag], int(value), rules)
                 if isinstance(end, SessionReject):
                     return end
                 position = end
-        for tag in rules.required:
-            if tag not in seen:
-                return SessionReject(
-                    tag,
-                    SessionRejectReason.REQUIRED_TAG_MISSING,
-                    f"{self.field_name(tag)} is required in {rules.name}({message.msg_type})",
-                )
-        return None
+        missing = next((tag for tag in rules.required if tag not in seen), None)
+        if missing is None:
+            return None
+        return SessionReject(
+            missing,
+            SessionRejectReason.REQUIRED_TAG_MISSING,
+            f"{self.field_name(missing)} is required in {rules.name}({message.msg_type})",
+        )
 
-    def _explain_field(self, tag: int, value: str, rules: _Rules) -> SessionReject | None:
+    def _explain_field(self, tag: int, value: str, rules: MessageRules) -> SessionReject | None:
         """What is wrong with one field by itself."""
-        if tag == 0:
-            return SessionReject(
-                None,
-                SessionRejectReason.INVALID_TAG_NUMBER,
-                f"field {printable(value)} does not begin with a tag number and =",
-            )
         name = self.field_name(tag)
-        if tag not in self.names:
+        if tag not in self.names and tag not in self._defined_tags:
             return SessionReject(
                 tag,
                 SessionRejectReason.INVALID_TAG_NUMBER,
-                f"tag {tag} is not known to this {self.begin_string} session",
+                f"tag {tag} is not known to this {self.name} session",
             )
         if not value:
             return SessionReject(tag, SessionRejectReason.TAG_WITHOUT_VALUE, f"{name} has no value")
@@ -299,21 +211,26 @@ class FixDictionary:
                 f"{name} is not a field of {rules.name}",
             )
         check, description = TYPE_CHECKS[self.types[tag]]
-        is_text = self.types[tag] == "DATA" or tag == 58
+        is_text = self.types[tag] == "DATA" or tag in FREE_TEXT
         if not (check(value) and (is_text or value.isascii())):
             return SessionReject(
                 tag,
                 SessionRejectReason.INCORRECT_DATA_FORMAT,
                 f"{name} {printable(value)} is not {description}",
             )
-        allowed = self.enumerations.get(tag)
-        if allowed is not None and value not in allowed:
+        if rules.fields[tag][1](value):
+            return None
+        if tag == APPL_VER_ID:
             return SessionReject(
                 tag,
-                SessionRejectReason.VALUE_OUT_OF_RANGE,
-                f"{name} {printable(value)} is none of {' '.join(sorted(allowed))}",
+                SessionRejectReason.INVALID_APPL_VERSION,
+                f"{name} {printable(value)} is not {self.appl_ver_id} ({self.name})",
             )
-        return None
+        return SessionReject(
+            tag,
+            SessionRejectReason.VALUE_OUT_OF_RANGE,
+            f"{name} {printable(value)} is none of {' '.join(self.enumerations[tag])}",
+        )
 
     def _walk_group(
         self,
@@ -321,40 +238,38 @@ class FixDictionary:
         position: int,
         group: Group,
         count: int,
-        rules: _Rules,
+        rules: MessageRules,
     ) -> int | SessionReject:
-        """Position after a repeating group whose first instance begins at `position`."""
+        """Position after a repeating group whose first entry begins at `position`."""
         found = 0
+        last_tag = 0
         seen: set[int] = set()
         while position < len(fields):
             tag, value = fields[position]
-            if tag not in group.member_tags:
+            if tag not in group.order:
                 break
             if tag == group.first_tag:
+                missing = self._missing_in_entry(group, seen) if found else None
+                if missing is not None:
+                    return missing
                 found += 1
                 seen.clear()
-            elif found == 0:
-                return SessionReject(
-                    tag,
-                    SessionRejectReason.GROUP_FIELDS_OUT_OF_ORDER,
-                    f"{self.field_name(group.first_tag)} must be the first field of each entry of"
-                    f" {self.field_name(group.count_tag)}, found {self.field_name(tag)}",
+            else:
+                wrong = (
+                    self._misplaced_in_entry(tag, last_tag, group, seen)
+                    if found
+                    else (self._not_first_in_entry(tag, group))
                 )
-            elif tag in seen:
-                return SessionReject(
-                    tag,
-                    SessionRejectReason.TAG_REPEATED,
-                    f"{self.field_name(tag)} appears more than once in an entry of"
-                    f" {self.field_name(group.count_tag)}",
-                )
+                if wrong is not None:
+                    return wrong
             seen.add(tag)
+            last_tag = tag
             wrong = self._explain_field(tag, value, rules)
             if wrong is not None:
                 return wrong
             position += 1
-            inner = self.groups.get(tag)
-            if inner is not None:
-                end = self._walk_group(fields, position, inner, int(value), rules)
+            if tag in rules.groups:
+                end = self._walk_group(fields, position, rules.groups[tag], int(value), rules)
                 if isinstance(end, SessionReject):
                     return end
                 position = end
@@ -364,11 +279,63 @@ class FixDictionary:
                 SessionRejectReason.WRONG_NUM_IN_GROUP,
                 f"{self.field_name(group.count_tag)} says {count}, the message has {found}",
             )
-        return position
+        return (self._missing_in_entry(group, seen) if found else None) or position
+
+    def _not_first_in_entry(self, tag: int, group: Group) -> SessionReject:
+        return SessionReject(
+            tag,
+            SessionRejectReason.GROUP_FIELDS_OUT_OF_ORDER,
+            f"{self.field_name(group.first_tag)} must be the first field of each entry of"
+            f" {self.field_name(group.count_tag)}, found {self.field_name(tag)}",
+        )
+
+    def _misplaced_in_entry(
+        self, tag: int, last_tag: int, group: Group, seen: set[int]
+    ) -> SessionReject | None:
+        """What is wrong with the place of a field that is not the first of its entry."""
+        if tag in seen:
+            return SessionReject(
+                tag,
+                SessionRejectReason.TAG_REPEATED,
+                f"{self.field_name(tag)} appears more than once in an entry of"
+                f" {self.field_name(group.count_tag)}",
+            )
+        if group.order[tag] < group.order[last_tag]:
+            return SessionReject(
+                tag,
+                SessionRejectReason.GROUP_FIELDS_OUT_OF_ORDER,
+                f"{self.field_name(tag)} must stand before {self.field_name(last_tag)} in an entry"
+                f" of {self.field_name(group.count_tag)}",
+            )
+        return None
+
+    def _missing_in_entry(self, group: Group, seen: set[int]) -> SessionReject | None:
+        for tag in group.required:
+            if tag not in seen:
+                return SessionReject(
+                    tag,
+                    SessionRejectReason.REQUIRED_TAG_MISSING,
+                    f"{self.field_name(tag)} is required in each entry of"
+                    f" {self.field_name(group.count_tag)}",
+                )
+        return None
 
 
-def _tags(text: str) -> list[int]:
-    return [int(number) for number in text.split()]
+def _without_tag(fields: list[tuple[int, str]]) -> SessionReject:
+    """What is wrong with the first field that does not begin with a tag."""
+    position = next(position for position, (tag, _) in enumerate(fields) if tag == 0)
+    found = fields[position][1]
+    if "=" in found:
+        return SessionReject(
+            None,
+            SessionRejectReason.INVALID_TAG_NUMBER,
+            f"field {printable(found)} does not begin with a tag number and =",
+        )
+    return SessionReject(
+        fields[position - 1][0],
+        SessionRejectReason.VALUE_CONTAINS_SOH,
+        f"{printable(found)} is no field: it has no =, or the value before it contains SOH",
+    )
 
 
 def printable(value: str) -> str:

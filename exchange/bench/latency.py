@@ -92,7 +92,7 @@ async def _way_us(exchange: LocalExchange, client_mean_us: float, entry: str) ->
     leader = await stages_us(exchange)
     in_leader_us = {name: leader[name]["mean_us"] for name in LEADER_STAGES}
     addresses = exchange.config.addresses
-    http = addresses.ouch_http[0] if entry == "ouch" else addresses.fix_http
+    http = addresses.ouch_http[0] if entry == "ouch" else addresses.fix_http[0]
     text = await get_text(http, "/metrics")
     metric = f"exchange_{entry}_answer_seconds"
     seconds = _sample(text, f"{metric}_sum")

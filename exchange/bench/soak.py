@@ -148,7 +148,7 @@ async def run_soak(load: Load, folder: Path | None, say: Callable[[str], None]) 
                 SoakSession(f"CLIENT{number}", load.window) for number in range(1, load.clients + 1)
             ]
             for session in sessions:
-                await session.connect(exchange.config.addresses.fix)
+                await session.connect(exchange.config.addresses.fix[0])
             try:
                 return await _soak(exchange, sessions, load, say)
             finally:

@@ -56,7 +56,7 @@ def make_session(
 def entry_address(exchange: LocalExchange, entry: str) -> Address:
     """Where sessions of this protocol connect."""
     addresses = exchange.config.addresses
-    return addresses.ouch[0] if entry == "ouch" else addresses.fix
+    return addresses.ouch[0] if entry == "ouch" else addresses.fix[0]
 
 
 async def run_throughput(load: Load, say: Callable[[str], None]) -> dict[str, Any]:

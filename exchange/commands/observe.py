@@ -1,4 +1,4 @@
-"""status, hash, sessions, verify, replay: looking at an exchange without touching it."""
+"""status, hash, verify, replay: looking at an exchange without touching it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from exchange.commands.options import (
     verb,
 )
 from exchange.config import Config
-from exchange.http_client import CONNECT_ERRORS, get_json, leader_of, node_statuses
+from exchange.http_client import leader_of, node_statuses
 from exchange.settings import client_tls, node_addresses
 
 SHORT_HASH = 16
@@ -61,7 +61,7 @@ def _register_live(cli: click.Group) -> None:
     @config_option
     @json_option
     def hash_command(config: Config, as_json: bool) -> int:
-        """Compare the state of all nodes at the same place of the log.
+        """Compare the state of all nodes at one place of the log.
 
         The table has the first 16 digits of each hash, --json all 64. Exit 1 when a node differs
         or does not answer.
@@ -86,21 +86,6 @@ def _register_live(cli: click.Group) -> None:
             ]
             print_table(verdict, ["node", "event_seq", "state hash"], rows)
         return EXIT_OK if equal else EXIT_PROBLEM
-
-    @verb(cli, "sessions", "exchange sessions")
-    @config_option
-    @json_option
-    def sessions(config: Config, as_json: bool) -> None:
-        """Show the FIX and OUCH sessions: state, next sequence numbers.
-
-        An OUCH session that several gateways serve is shown as the one has it where it is open.
-        """
-        found = asyncio.run(_sessions(config))
-        if as_json:
-            print_json(found)
-        else:
-            columns = list(found[0]) if found else ["session"]
-            print_table("sessions", columns, [list(item.values()) for item in found])
 
 
 def _register_files(cli: click.Group) -> None:
@@ -233,48 +218,3 @@ def _print_status(facts: dict[str, Any]) -> None:
         ["node", "role", "term", "commit", "applied", "event_seq", "state hash", "lag", "uptime"],
         rows,
     )
-
-
-async def _sessions(config: Config) -> list[dict[str, Any]]:
-    """Rows of the same keys; what a protocol does not have is None."""
-    fix_http, ouch_http = config.addresses.fix_http, config.addresses.ouch_http
-    asked = await asyncio.gather(
-        *(get_json(address, "/sessions") for address in (fix_http, *ouch_http)),
-        return_exceptions=True,
-    )
-    found: dict[str, dict[str, Any]] = {}
-    silent = []
-    for address, answer in zip((fix_http, *ouch_http), asked, strict=True):
-        if isinstance(answer, CONNECT_ERRORS):
-            silent.append(str(address))
-        elif isinstance(answer, BaseException):
-            raise answer
-        else:
-            for row in map(_fix_row if address == fix_http else _ouch_row, answer):
-                known = found.get(row["comp_id"])
-                if known is None or known["peer"] is None:
-                    found[row["comp_id"]] = row
-    if len(silent) == len(asked):
-        sentence = f"no gateway answers at {', '.join(silent)}: is the exchange up?"
-        raise ExitWith(EXIT_UNREACHABLE, sentence)
-    for where in silent:
-        click.echo(f"no gateway answers at {where}", err=True)
-    return list(found.values())
-
-
-def _fix_row(session: dict[str, Any]) -> dict[str, Any]:
-    return {"comp_id": session["comp_id"], "protocol": "fix", **session}
-
-
-def _ouch_row(session: dict[str, Any]) -> dict[str, Any]:
-    """A user name stands where FIX has a CompID; UserRefNums are for the client to count."""
-    return {
-        "comp_id": session["username"],
-        "protocol": "ouch",
-        "account": session["account"],
-        "state": session["state"],
-        "next_in": None,
-        "next_out": session["next_out"],
-        "unanswered": None,
-        "peer": session["peer"],
-    }

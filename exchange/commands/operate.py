@@ -31,7 +31,7 @@ from exchange.commands.options import (
 from exchange.config import Config
 from exchange.http_client import leader_of, node_statuses
 from exchange.processes import running_pid
-from exchange.settings import client_tls, node_addresses
+from exchange.settings import client_tls, fix_process_name, node_addresses
 from oms.commands import CommandKind, SetTradingState
 from oms.events import EventKind, TradingState
 
@@ -200,7 +200,7 @@ def _rescue(
         with stopped(folder):
             check_target(target)
             survivor = inspect(folder)
-            passed = _passed_by_gateway(config.data_dir / "gateway-fix")
+            passed = _passed_by_gateways(config)
             facts = asdict(survivor) | {"gateway_event_seq": passed}
             for line in _what_may_be_lost(survivor, passed):
                 click.echo(line, err=as_json)
@@ -248,6 +248,13 @@ def _what_may_be_lost(survivor: Survivor, passed: int | None) -> list[str]:
             "that clients may have been told are LOST. Move the gateway's folder away."
         )
     return lines
+
+
+def _passed_by_gateways(config: Config) -> int | None:
+    """The last event that any FIX gateway has put into its stores; None when none has a store."""
+    folders = [config.data_dir / fix_process_name(number) for number in config.fix_gateway_ids]
+    found = [passed for folder in folders if (passed := _passed_by_gateway(folder)) is not None]
+    return max(found, default=None)
 
 
 def _passed_by_gateway(folder: Path) -> int | None:

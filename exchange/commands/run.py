@@ -84,13 +84,25 @@ def _register_processes(cli: click.Group) -> None:
         """Run a gateway."""
 
     @verb(gateway, "fix", "exchange gateway fix")
+    @click.option(
+        "--id", "number", type=int, default=1, show_default=True, help="Which of addresses.fix."
+    )
     @config_option
     @supervised_option
-    def gateway_fix(config: Config, supervised: int | None) -> int:
-        """Run the FIX gateway: order entry over FIX 4.4."""
+    def gateway_fix(config: Config, number: int, supervised: int | None) -> int:
+        """Run a FIX gateway: order entry over FIX 4.2, 4.4 and 5.0 SP2."""
         from exchange.wiring import run_fix_gateway
 
-        return run_fix_gateway(config, supervised)
+        return run_fix_gateway(config, number, supervised)
+
+    @verb(gateway, "drop-copy", "exchange gateway drop-copy")
+    @config_option
+    @supervised_option
+    def gateway_drop_copy(config: Config, supervised: int | None) -> int:
+        """Run the drop copy gateway: FIX sessions that read the reports of others."""
+        from exchange.wiring import run_drop_copy
+
+        return run_drop_copy(config, supervised)
 
     @verb(gateway, "ouch", "exchange gateway ouch")
     @click.option(

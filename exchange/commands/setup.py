@@ -1,15 +1,16 @@
-"""init, check-config."""
+"""init, check-config, hash-password."""
 
 from __future__ import annotations
 
 import json
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from cluster.tls import TlsError
+from exchange.certificate_checks import certificates_of
 from exchange.commands.options import (
     config_option,
     config_rows,
@@ -17,11 +18,14 @@ from exchange.commands.options import (
     print_json,
     print_table,
     program,
+    say,
     verb,
 )
 from exchange.config import FILE_NAME, Config
 from exchange.config_text import write_exchange_folder
-from exchange.settings import certificate_names, tls_problem, tls_settings
+from exchange.config_warnings import warnings
+from exchange.settings import certificate_names
+from gateway.fix.passwords import hash_password
 
 
 def register(cli: click.Group) -> None:
@@ -73,6 +77,7 @@ def register(cli: click.Group) -> None:
 
         Ports are shifted, defaults filled in, the data folder is absolute.
         Exit 2 when something is wrong: the message names the key, the value and an example.
+        What is allowed but unwise is said on stderr.
         """
         rows = [*config_rows(config), *_certificate_rows(config, processes)]
         if as_json:
@@ -80,23 +85,37 @@ def register(cli: click.Group) -> None:
         else:
             title = str(config.source or f"no ./{FILE_NAME}: built-in defaults")
             print_table(title, ["key", "value"], [[key, json.dumps(value)] for key, value in rows])
+        for sentence in warnings(config):
+            say(f"warning: {sentence}")
+
+    @verb(cli, "hash-password", "exchange hash-password")
+    def hash_password_command() -> None:
+        """Hash the password of a FIX client.
+
+        What is printed is password_hash of [[fix_sessions]]. Asks for the password, twice and
+        unseen; where stdin is no terminal, its first line is the password. The same password gives
+        another hash each time: each has a salt of its own.
+        """
+        if sys.stdin.isatty():
+            password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        else:
+            password = sys.stdin.readline().rstrip("\r\n")
+        try:
+            click.echo(hash_password(password))
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
 
 
 def _certificate_rows(config: Config, processes: tuple[str, ...]) -> list[list[Any]]:
-    """(name, last day) of the certificate of each process. Raises ConfigError."""
+    """(name, last day) of the certificates of each process. Raises ConfigError."""
     names = certificate_names(config)
     unknown = sorted(set(processes) - set(names))
     if unknown:
         raise click.UsageError(f"--process {unknown[0]}: the processes are {', '.join(names)}")
     rows: list[list[Any]] = []
     for process in processes or names:
-        settings = tls_settings(config, process)
-        if settings is not None:
-            from exchange.certificates import check
-
-            try:
-                found = check(settings, names[process])
-            except TlsError as error:
-                raise tls_problem(error) from error
-            rows.append([f"{found.path.name} is valid until", f"{found.not_after:%Y-%m-%d}"])
+        for found in certificates_of(config, process):
+            row = [f"{found.path.name} is valid until", f"{found.not_after:%Y-%m-%d}"]
+            if row not in rows:  # all FIX gateways show the same to their clients
+                rows.append(row)
     return rows

@@ -7,7 +7,6 @@ from typing import NamedTuple, TypeAlias
 
 from protocols.fix import FixMessage
 
-BEGIN_STRING = "FIX.4.4"
 HEARTBEAT = "0"
 TEST_REQUEST = "1"
 RESEND_REQUEST = "2"
@@ -15,6 +14,7 @@ REJECT = "3"
 SEQUENCE_RESET = "4"
 LOGOUT = "5"
 LOGON = "A"
+NEWS = "B"
 ADMIN_MSG_TYPES = frozenset(
     (HEARTBEAT, TEST_REQUEST, RESEND_REQUEST, REJECT, SEQUENCE_RESET, LOGOUT, LOGON)
 )
@@ -28,18 +28,23 @@ class SessionState(StrEnum):
     ACTIVE = "active"
 
 
-class SendAdmin(NamedTuple):
-    """Store and send an administrative message."""
+class Send(NamedTuple):
+    """Store and send a message of the session's own: the fields after the header as text. It gets
+    its number when it is carried out, behind the answers to what was delivered before it.
+    `begin_string` "": that of the session."""
 
-    seq: int
-    frame: bytes
+    msg_type: str
+    body: str
+    begin_string: str = ""
 
 
 class Deliver(NamedTuple):
-    """An application message whose turn it is. Its number is used up."""
+    """An application message whose turn it is. Its number is used up. `is_over_limit`: the client
+    sends too many messages, this one is to be refused."""
 
     message: FixMessage
     seq: int
+    is_over_limit: bool
 
 
 class Resend(NamedTuple):
@@ -50,13 +55,25 @@ class Resend(NamedTuple):
 
 
 class Open(NamedTuple):
-    """Ask the cluster to open the session; opened() or refused() must follow."""
+    """Ask the cluster to open the session; opened() or refused() must follow.
+
+    `cancel_on_disconnect`: whether open orders are canceled when the connection ends.
+    """
 
     reset: bool
+    cancel_on_disconnect: bool
 
 
 class ResetNumbers(NamedTuple):
-    """Forget all stored messages: numbers begin again at 1."""
+    """Forget all stored messages: numbers begin again at 1, in this version of FIX."""
+
+    version: str
+
+
+class SetVersion(NamedTuple):
+    """Remember in which version of FIX the session goes on."""
+
+    version: str
 
 
 class Disconnect(NamedTuple):
@@ -65,4 +82,4 @@ class Disconnect(NamedTuple):
     reason: str
 
 
-Action: TypeAlias = SendAdmin | Deliver | Resend | Open | ResetNumbers | Disconnect
+Action: TypeAlias = Send | Deliver | Resend | Open | ResetNumbers | SetVersion | Disconnect

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from gateway.fix.reports import (
-    EXECUTION_REPORT,
-    ORDER_CANCEL_REJECT,
-    cancel_reject_body,
-    execution_report_body,
-)
+from gateway.fix.actions import ADMIN_MSG_TYPES
+from gateway.fix.dialects import DIALECTS, Dialect
+from gateway.fix.listing import LISTED_KINDS, Listings
+from gateway.fix.notes import Notes
+from gateway.fix.outgoing import application_message
+from gateway.fix.request import Sender
 from gateway.fix.session import FixSession
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
-from gateway.fix.store import SessionStore
-from gateway.fix.translate import Notes, Sender
-from oms.events import CancelRejected, Event, EventKind, RejectReason
+from gateway.fix.store import Numbering, SessionStore
+from oms.commands import Command
+from oms.events import Event
+from protocols.fix import NS_PER_SECOND
 
 
 class SessionConnection(Protocol):
@@ -37,14 +38,6 @@ class SessionConnection(Protocol):
     def drain(self) -> None: ...
     def finish(self, now_ns: int, last_frames: list[bytes]) -> None: ...
     def abort(self) -> None: ...
-
-
-_CANCEL_REJECTED: Final = int(EventKind.CANCEL_REJECTED)
-_STATUS_REPORTED: Final = int(EventKind.ORDER_STATUS_REPORTED)
-_NOTE_APPLIES: Final = frozenset(
-    (RejectReason.INVALID_QUANTITY, RejectReason.INVALID_PRICE, RejectReason.ORDER_MISMATCH)
-)
-"""The refusals that a request with a note can be meant to get: see translate.py."""
 
 
 class Unanswered(NamedTuple):
@@ -79,6 +72,7 @@ class ClientSession:
         "frames",
         "held",
         "is_open_in_cluster",
+        "listings",
         "notes",
         "opening",
         "sender",
@@ -93,12 +87,20 @@ class ClientSession:
     ) -> None:
         self.settings = settings
         self.store = store
+        numbering = store.numbering
         self.fix = FixSession(
-            settings, gateway, next_in=store.received_through + 1, next_out=store.next_out
+            settings,
+            gateway,
+            next_in=store.received_through + 1,
+            next_out=store.next_out,
+            version="" if numbering.is_version_open else numbering.version,
+            last_version=numbering.version,
+            began_ns=numbering.period_s * NS_PER_SECOND,
         )
         self.connection: SessionConnection | None = None
         self.unanswered: deque[Unanswered] = deque()
-        self.notes: Notes = {}
+        self.notes = Notes()
+        self.listings = Listings()
         self.sender = self._make_sender()
         self.frames: list[bytes] = []
         self.opening: int | None = None
@@ -107,18 +109,63 @@ class ClientSession:
         self.is_open_in_cluster = False
         self.close_is_owed = False
 
+    @property
+    def dialect(self) -> Dialect:
+        """What the client's version of FIX calls things."""
+        return DIALECTS[self.fix.dictionary.name]
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """The trading sessions whose events it is told of: its own."""
+        return (self.settings.comp_id,)
+
     def _make_sender(self) -> Sender:
         comp_id = self.settings.comp_id
-        return Sender(comp_id, self.settings.account, f"{comp_id}-{self.store.resets}-")
+        prefix = f"{comp_id}-{self.store.resets}-"
+        return Sender(comp_id, self.settings.account, prefix, self.dialect)
 
-    def reset_numbers(self, event_seq: int) -> None:
-        """Numbers begin again at 1, as event `event_seq` says."""
-        self.store.reset(event_seq)
+    def reset_numbers(self, event_seq: int, numbering: Numbering) -> None:
+        """Numbers begin again at 1; events up to `event_seq` belong to those of before."""
+        self.store.reset(event_seq, numbering)
         self.sender = self._make_sender()
 
-    def send_admin(self, seq: int, frame: bytes) -> None:
-        """Store an administrative message and queue it for flush()."""
-        self.store.append_sent(seq, frame, event_seq=0, answered_seq=0, is_admin=True)
+    def set_version(self, version: str) -> None:
+        """Remember in which version of FIX the session goes on."""
+        self.fix.speak(version)
+        numbering = self.store.numbering._replace(version=version, is_version_open=False)
+        self.store.append_numbering(numbering)
+        self.sender = self._make_sender()
+
+    def begin_anew(self, event_seq: int, period_s: int) -> None:
+        """Numbers begin again at 1 without the client having asked for it; nobody is connected.
+
+        Events up to `event_seq` belong to those of before. The cluster is told with the next
+        OpenSession; the story is in periods.py.
+        """
+        assert self.connection is None, f"{self.settings.comp_id} is connected"
+        numbering = self.store.numbering._replace(
+            period_s=period_s, is_reset_owed=True, is_version_open=True
+        )
+        self.reset_numbers(event_seq, numbering)
+        self.fix.begin_anew(period_s * NS_PER_SECOND)
+        self.unanswered.clear()  # the numbers they came with are gone
+
+    def set_period(self, period_s: int) -> None:
+        """The numbers, which go on, belong to this trading period from now on."""
+        self.store.append_numbering(self.store.numbering._replace(period_s=period_s))
+        self.store.flush()
+
+    def reset_was_told(self) -> None:
+        """The cluster has forgotten the numbers of before, too: to be known after a crash before an
+        order of the new ones can become a command."""
+        self.store.append_numbering(self.store.numbering._replace(is_reset_owed=False))
+        self.store.flush()
+
+    def send(self, msg_type: str, body: str, sending_time: str, begin_string: str = "") -> None:
+        """Number and store a message of the session's own and queue it for flush()."""
+        seq, frame = self.fix.encode(msg_type, body, sending_time, begin_string)
+        is_admin = msg_type in ADMIN_MSG_TYPES
+        self.store.append_sent(seq, frame, event_seq=0, answered_seq=0, is_admin=is_admin)
         self.frames.append(frame)
 
     def send_application(
@@ -131,27 +178,26 @@ class ClientSession:
         answered_seq: int = 0,
     ) -> None:
         """Number and store an application message and queue it for flush()."""
-        seq, frame = self.fix.encode_application(msg_type, body, sending_time)
+        if not self.fix.version:  # a report before the first Logon decides it
+            self.set_version(self.fix.dictionary.name)
+        seq, frame = self.fix.encode(msg_type, body, sending_time)
         self.store.append_sent(
             seq, frame, event_seq=event_seq, answered_seq=answered_seq, is_admin=False
         )
         if self.connection is not None and self.connection.is_logged_on:
             self.frames.append(frame)
 
-    def report(self, event_seq: int, event: Event, sending_time: str, transact_time: str) -> None:
-        """Make the report of an event (of REPORTED_KINDS), store it and queue it for flush()."""
-        kind, cl_ord_id = event[0], event[2]
-        if kind == _CANCEL_REJECTED:
-            note = self.notes.pop(f"9{cl_ord_id}", None)
-            text = note if CancelRejected(*event).reason in _NOTE_APPLIES else None
-            msg_type, body = ORDER_CANCEL_REJECT, cancel_reject_body(event, transact_time, text)
-        else:
-            msg_type = EXECUTION_REPORT
-            body = execution_report_body(event, event_seq, transact_time)
-            if kind == _STATUS_REPORTED:
-                request_id = self.notes.pop(f"I{cl_ord_id}", None)
-                body += f"790={request_id}\x01" if request_id else ""
+    def report(
+        self, event_seq: int, event: Event, sending_time: str, transact_time: str
+    ) -> Command | None:
+        """Make the report of an event (of REPORTED_KINDS), store it and queue it for flush().
+
+        Returns what the cluster must be asked for next, when the event ends a page of a list."""
+        msg_type, body = application_message(
+            event, event_seq, transact_time, self.dialect, self.notes
+        )
         self.send_application(msg_type, body, sending_time, event_seq=event_seq)
+        return self.listings.count(event) if event[0] in LISTED_KINDS else None
 
     def forget_answered(self, answered: int) -> int:
         """Drop the commands up to number `answered`; returns when the first of them was received
@@ -180,10 +226,12 @@ class ClientSession:
             self.connection.start_resend()
 
     def facts(self) -> dict[str, Any]:
-        """{"comp_id", "account", "state", "next_in", "next_out", "unanswered", "peer"}"""
+        """{"comp_id", "account", "version", "state", "next_in", "next_out", "unanswered", "peer"};
+        `version` of FIX is None until it is decided."""
         return {
             "comp_id": self.settings.comp_id,
             "account": self.settings.account,
+            "version": self.fix.version or None,
             "state": str(self.fix.state),
             "next_in": self.fix.next_in,
             "next_out": self.fix.next_out,

@@ -229,12 +229,15 @@ class Connection(asyncio.Protocol):
     # ---- ending ----
 
     def finish(self, now_ns: int, last_frames: list[bytes]) -> None:
-        """Write the last messages and close once they are out. Nothing is read any more."""
+        """Write the last messages and close once they are out. Nothing is read any more.
+
+        A client that does not read gets them at its next Logon, behind what it misses before them.
+        """
         self.closing_since_ns = now_ns or 1
         self.session = None
         self._inbox.clear()
         if self._transport is not None:
-            if last_frames:
+            if last_frames and not self._is_writing_paused:
                 self._transport.write(b"".join(last_frames))
             self._transport.close()
 

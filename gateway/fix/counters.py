@@ -18,6 +18,7 @@ class Counters:
     garbled: int = 0
     commands: int = 0
     answered_by_gateway: int = 0
+    over_limit: int = 0
     resent: int = 0
     batches: int = 0
     events: int = 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from gateway.fix.acceptor import Acceptor
 from gateway.fix.actions import SessionState
-from gateway.fix.order_entry import OrderEntry
 from gateway.metrics import GatewayMetrics, Gauge
 
 _HELP: Final = {
@@ -18,6 +18,7 @@ _HELP: Final = {
     "garbled": "Messages ignored because BodyLength, CheckSum or the first fields were wrong",
     "commands": "Messages that became commands",
     "answered_by_gateway": "Application messages answered without asking the cluster",
+    "over_limit": "Application messages refused because their session sent too many",
     "resent": "Messages sent again, gap fills included",
     "batches": "Event batches received from the cluster",
     "events": "Events received from the cluster",
@@ -30,7 +31,7 @@ def new_metrics() -> GatewayMetrics:
     return GatewayMetrics("exchange_fix")
 
 
-def show(metrics: GatewayMetrics, order_entry: OrderEntry) -> None:
+def show(metrics: GatewayMetrics, order_entry: Acceptor) -> None:
     """Show what this gateway counts."""
     sessions = order_entry.sessions.values()
     gauges = {

@@ -4,332 +4,111 @@ Exactly once, in: a command carries the MsgSeqNum it came with, and the replicat
 the highest of each session. After a crash the next number expected from a client is one above the
 larger of that and the store's own mark, so a message that became a command is never executed
 again, and one that was lost on the way is asked for with a ResendRequest.
-Exactly once, out: a report is stored with the number of its event before it goes on the socket.
-After a crash the events are read again from a little earlier, and those stored already are skipped.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any
-from urllib.parse import quote
 
-from cluster.client import EventBatch, QueueFull
-from gateway.fix.actions import (
-    LOGON,
-    Action,
-    Deliver,
-    Disconnect,
-    Open,
-    Resend,
-    ResetNumbers,
-    SendAdmin,
-    SessionState,
-)
-from gateway.fix.client_session import (
-    ClientSession,
-    SessionConnection,
-    TimedEvent,
-    Unanswered,
-)
-from gateway.fix.connection import CLOSE_TIMEOUT_S, Connection
-from gateway.fix.counters import Counters
-from gateway.fix.reports import REPORTED_KINDS, Facts, reject_text
-from gateway.fix.settings import FixGatewaySettings
-from gateway.fix.store import ProgressFile, SessionStore
-from gateway.fix.translate import Answer, translate
+from gateway.fix.acceptor import Acceptor
+from gateway.fix.actions import Deliver, Open, SessionState
+from gateway.fix.client_session import ClientSession, Unanswered
+from gateway.fix.cluster_sessions import ClusterSessions
+from gateway.fix.listing import MAX_BOOKS, MAX_LISTINGS
+from gateway.fix.market_requests import MAX_SYMBOLS
+from gateway.fix.request import OTHER, Answer, Outcome, business_reject
+from gateway.fix.translate import translate
 from gateway.process import CommandQueue
-from oms.commands import CloseSession, CommandKind, OpenSession
 from oms.events import Event, EventKind
-from protocols.fix import (
-    NS_PER_SECOND,
-    FixMessage,
-    UtcTimestampCache,
-    format_utc_timestamp,
-)
+from protocols.fix import format_utc_timestamp
 from protocols.fix_validation import printable
 
 logger = logging.getLogger(__name__)
 
-_SESSION_OPENED = int(EventKind.SESSION_OPENED)
-_SESSION_REFUSED = int(EventKind.SESSION_REFUSED)
 _SESSION_CLOSED = int(EventKind.SESSION_CLOSED)
 
 
-class OrderEntry:
-    """All sessions of one gateway. Everything runs on one event loop, nothing waits."""
+class OrderEntry(Acceptor):
+    """The acceptor of those who trade."""
 
-    def __init__(
-        self,
-        settings: FixGatewaySettings,
-        *,
-        clock_ns: Callable[[], int],
-        call_soon: Callable[[Callable[[], None]], object],
-        observe_latency_ns: Callable[[int], None] = lambda latency_ns: None,
-    ) -> None:
-        """Opens the stores. Raises StoreError when one of them cannot be used."""
-        self.settings = settings
-        self.clock_ns = clock_ns
-        self.call_soon = call_soon
-        self.counters = Counters()
-        self._observe_latency_ns = observe_latency_ns
-        self._queue: CommandQueue | None = None
-        self._connections: dict[Connection, None] = {}
-        self._stalled: dict[Connection, None] = {}
-        self._waiting: dict[ClientSession, None] = {}  # those with commands without an answer
-        self._transact_times = UtcTimestampCache()
-        self._is_abandoned = False
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        self._progress = ProgressFile(settings.data_dir / "progress", sync=settings.store_sync)
-        self.last_event_seq = self._progress.event_seq
-        self.sessions: dict[str, ClientSession] = {}
-        for comp_id, session_settings in settings.sessions.items():
-            path = settings.data_dir / f"{quote(comp_id, safe='')}.store"
-            store = SessionStore(path, sync=settings.store_sync)
-            self.sessions[comp_id] = ClientSession(session_settings, settings, store)
-
-    @property
-    def from_event_seq(self) -> int:
-        """The first event that may not be in the stores yet."""
-        return self._progress.event_seq + 1
+    _queue: CommandQueue
+    _cluster: ClusterSessions
+    _waiting: dict[ClientSession, None]
+    """Those with commands without an answer."""
 
     @property
     def queue_capacity(self) -> int:
         """What the command queue must hold: the limit for orders, and room for what cannot wait:
-        messages that came early, and the opening and closing of sessions."""
-        per_session = self.settings.max_early_messages + 2
+        messages that came early, books, pages of lists, the opening and closing of sessions."""
+        books = MAX_BOOKS + MAX_SYMBOLS
+        per_session = self.settings.max_early_messages + books + MAX_LISTINGS + 2
         return self.settings.max_pending + per_session * len(self.sessions) + 1_000
 
     def attach(self, queue: CommandQueue) -> None:
         """Name the cluster; to be called once, before anything else."""
+        self._waiting = {}
         self._queue = queue
+        self._cluster = ClusterSessions(queue, self.settings.gateway_id)
 
     def close_left_open(self) -> None:
         """To be called when the cluster is ready, before clients connect: an earlier process of
         this gateway may have died with sessions open, and its clients were disconnected."""
-        for session in self.sessions.values():
-            self._pay_close(session)
-
-    # ---- connections ----
-
-    def connection_opened(self, connection: Connection) -> int:
-        """Count a new connection; returns the time. One too many is closed at once."""
-        now_ns = self.clock_ns()
-        self.counters.connections += 1
-        if self._is_abandoned:
-            connection.abort()
-        elif len(self._connections) >= self.settings.max_connections:
-            self._refuse(connection, "too many connections", now_ns)
-        else:
-            self._connections[connection] = None
-        return now_ns
-
-    def connection_lost(self, connection: Connection) -> None:
-        """The socket is gone."""
-        self._connections.pop(connection, None)
-        self._stalled.pop(connection, None)
-        session = connection.session
-        if session is not None:
-            connection.session = None
-            session.fix.disconnected()
-            self._unbind(session, "the connection was lost")
-
-    def accept(self, connection: Connection, message: FixMessage, received_ns: int) -> bool:
-        """Take a message, in the order of arrival. False: not now; drain() will be called again."""
-        session = connection.session
-        if session is None:
-            return self._accept_first(connection, message, received_ns)
-        if session.fix.state is SessionState.OPENING:
-            return False
-        if self._is_full():
-            self._stalled[connection] = None
-            self.counters.pauses += 1
-            return False
-        # A message may have waited here for long: its answers are of now.
-        now_ns = self.clock_ns() if connection.is_reading_paused else received_ns
-        actions = session.fix.receive(message, now_ns, received_ns)
-        self._perform(session, actions, now_ns, received_ns)
-        return True
+        self._cluster.close_left_open(self.sessions.values())
 
     def _is_full(self) -> bool:
-        assert self._queue is not None, "attach() comes first"
         return self._queue.pending >= self.settings.max_pending
 
-    def _accept_first(self, connection: Connection, message: FixMessage, now_ns: int) -> bool:
-        """The first message: it must be a Logon of a client that is not connected.
+    # ---- in ----
 
-        What is refused here gets no answer: there is no session whose number it could bear.
-        """
-        comp_id = message.get(49) or ""
-        session = self.sessions.get(comp_id)
-        if message.msg_type != LOGON:
-            self._refuse(connection, "the first message is not a Logon", now_ns)
-        elif session is None or message.get(56) != self.settings.sender_comp_id:
-            target = message.get(56) or ""
-            text = f"no session {printable(comp_id)} to {printable(target)}"
-            self._refuse(connection, text, now_ns)
-        elif session.connection is not None:
-            self._refuse(connection, f"{comp_id} is connected already", now_ns)
-        elif self._is_full():
-            self._refuse(connection, "the exchange is not reached, the queue is full", now_ns)
-        else:
-            connection.session = session
-            session.connection = connection
-            self._perform(session, session.fix.logon(message, now_ns), now_ns)
-        return True
-
-    def _refuse(self, connection: Connection, reason: str, now_ns: int) -> None:
-        self.counters.connections_refused += 1
-        logger.warning("connection from %s refused: %s", connection.peer, reason)
-        connection.finish(now_ns, [])
+    def _open(self, session: ClientSession, action: Open) -> None:
+        self._cluster.open(
+            session, cancel_on_disconnect=action.cancel_on_disconnect, reset=action.reset
+        )
+        if session.connection is not None:
+            session.connection.logon_ns = self.clock_ns()
+        self._waiting[session] = None
 
     def _unbind(self, session: ClientSession, reason: str) -> None:
-        """After the end of a connection: the session stays, the cluster is told."""
-        logger.info("%s disconnected: %s", session.settings.comp_id, reason)
-        self.counters.disconnects += 1
-        session.connection = None
-        session.frames.clear()
-        session.opening = None
-        session.verdict = None
-        self._report_held(session, self.clock_ns())
-        session.flush()
+        session.listings.clear()
+        super()._unbind(session, reason)
         if session.is_open_in_cluster:
-            session.is_open_in_cluster = False
-            session.close_is_owed = True
-            self._pay_close(session)
-
-    def _pay_close(self, session: ClientSession) -> None:
-        """Tell the cluster that a session ended; on_time() tries again when the queue is full."""
-        assert self._queue is not None, "attach() comes first"
-        command = CloseSession(
-            int(CommandKind.CLOSE_SESSION), session.settings.comp_id, self.settings.gateway_id
-        )
-        try:
-            self._queue.submit(command)
-        except QueueFull:
-            return
-        session.close_is_owed = False
-
-    # ---- actions of a session ----
-
-    def _perform(
-        self, session: ClientSession, actions: list[Action], now_ns: int, received_ns: int = 0
-    ) -> None:
-        """Carry out what a session asks for; flush() comes later, by whoever started this."""
-        has_too_many_resends = False
-        for action in actions:
-            if isinstance(action, Deliver):
-                self._deliver(session, action, now_ns, received_ns)
-            elif isinstance(action, SendAdmin):
-                session.send_admin(action.seq, action.frame)
-            elif isinstance(action, Resend):
-                connection = session.connection
-                assert connection is not None, f"{session.settings.comp_id} is not connected"
-                if not connection.add_resend(action.first_seq, action.last_seq):
-                    has_too_many_resends = True
-            elif isinstance(action, Open):
-                self._open(session, action.reset)
-            elif isinstance(action, ResetNumbers):
-                assert session.verdict is not None, "numbers are reset with a SessionOpened"
-                session.reset_numbers(session.verdict.event_seq)
-                if session.connection is not None:
-                    session.connection.numbers_reset()
-            else:
-                self._disconnect(session, action, now_ns)
-        # Only now: the orders among the actions have used up their numbers and must not be lost.
-        if has_too_many_resends and session.fix.state is SessionState.ACTIVE:
-            text = "ResendRequests come faster than they can be answered"
-            self._perform(session, session.fix.logout(text, now_ns), now_ns)
+            self._cluster.close(session)
 
     def _deliver(
         self, session: ClientSession, action: Deliver, now_ns: int, received_ns: int
     ) -> None:
         """Turn an application message into a command, or answer it."""
-        message, seq = action
+        message, seq, is_over_limit = action
         if seq in session.store.answered:
             return  # before a crash; the answer has been stored
-        assert self._queue is not None, "attach() comes first"
         sending_time = format_utc_timestamp(now_ns)
-        outcome = translate(message, seq, sending_time, session.sender, session.notes)
+        outcome: Outcome
+        if is_over_limit:
+            self.counters.over_limit += 1
+            outcome = business_reject(message, seq, OTHER, session.fix.limit_text)
+        elif (refusal := session.listings.refusal(message)) is not None:
+            outcome = business_reject(message, seq, OTHER, refusal)
+        else:
+            outcome = translate(message, seq, sending_time, session.sender, session.notes)
         if isinstance(outcome, Answer):
             self.counters.answered_by_gateway += 1
             session.fix.last_sent_ns = now_ns
             session.send_application(outcome.msg_type, outcome.body, sending_time, answered_seq=seq)
             return
-        if outcome is None:
-            logger.warning("%s rejects a message: %r", session.settings.comp_id, message)
+        if not outcome:
+            name, said = session.settings.comp_id, printable(message.get(58) or "")
+            logger.warning("%s rejects message %s: %s", name, message.get(45), said)
             return
-        number = self._queue.submit(outcome)
-        self.counters.commands += 1
-        session.unanswered.append(Unanswered(number, seq, received_ns))
+        session.listings.begin(message.msg_type, outcome)
+        for command in outcome:
+            number = self._queue.submit(command)
+            session.unanswered.append(Unanswered(number, seq, received_ns))
+        self.counters.commands += len(outcome)
         self._waiting[session] = None
 
-    def _open(self, session: ClientSession, reset: bool) -> None:
-        assert self._queue is not None, "attach() comes first"
-        settings = session.settings
-        session.opening = self._queue.submit(
-            OpenSession(
-                int(CommandKind.OPEN_SESSION),
-                settings.comp_id,
-                self.settings.gateway_id,
-                settings.cancel_on_disconnect,
-                reset,
-            )
-        )
-        session.verdict = None
-        if session.connection is not None:
-            session.connection.logon_ns = self.clock_ns()
-        session.is_open_in_cluster = True
-        session.close_is_owed = False
-        self._waiting[session] = None
+    # ---- out ----
 
-    def _disconnect(self, session: ClientSession, action: Disconnect, now_ns: int) -> None:
-        """Close the connection; what the session has just said goes out before."""
-        connection, frames = session.connection, session.frames
-        session.frames = []
-        session.connection = None
-        session.flush()
-        if connection is not None:
-            connection.finish(now_ns, frames)
-        self._unbind(session, action.reason)
-
-    # ---- events ----
-
-    def on_batch(self, batch: EventBatch) -> None:
-        """Take events from the cluster: number, store and send the reports."""
-        if self._is_abandoned:
-            return
-        now_ns = self.clock_ns()
-        sending_time = format_utc_timestamp(now_ns)
-        transact_time = self._transact_times.format(batch.time_ns)
-        self.counters.batches += 1
-        self.counters.events += len(batch.events)
-        touched: dict[ClientSession, None] = {}
-        for event_seq, event in batch.events:
-            session = self.sessions.get(event[1])
-            if session is None:
-                continue
-            touched[session] = None
-            if session.opening is None:
-                self._on_event(session, event_seq, event, sending_time, transact_time)
-            else:
-                self._on_event_while_opening(
-                    session, TimedEvent(event_seq, event, transact_time), sending_time
-                )
-        self.last_event_seq = batch.last_event_seq
-        for session in list(self._waiting):
-            touched[session] = None
-            self._on_answered(session, batch.answered, now_ns)
-        for session in touched:
-            session.fix.last_sent_ns = now_ns if session.frames else session.fix.last_sent_ns
-            session.flush()
-        if self._stalled and not self._is_full():
-            stalled, self._stalled = self._stalled, {}
-            for connection in stalled:
-                connection.drain()
-
-    def _on_event(
+    def _report(
         self,
         session: ClientSession,
         event_seq: int,
@@ -337,37 +116,24 @@ class OrderEntry:
         sending_time: str,
         transact_time: str,
     ) -> None:
-        if event_seq <= session.store.last_event_seq:
-            return  # stored before a crash
-        kind = event[0]
-        if kind in REPORTED_KINDS:
-            session.report(event_seq, event, sending_time, transact_time)
-        elif (
-            kind == _SESSION_CLOSED
+        next_page = session.report(event_seq, event, sending_time, transact_time)
+        if next_page is not None:
+            self._queue.submit(next_page)
+
+    def _on_session_event(self, session: ClientSession, event: Event) -> None:
+        if (
+            event[0] == _SESSION_CLOSED
             and event[2] == self.settings.gateway_id
             and session.fix.state is SessionState.ACTIVE
         ):
-            now_ns = self.clock_ns()
             text = "The exchange has closed the session: the gateway was away for too long"
             session.is_open_in_cluster = False
-            self._perform(session, session.fix.logout(text, now_ns), now_ns)
+            self._log_out(session, text, self.clock_ns())
 
-    def _on_event_while_opening(
-        self, session: ClientSession, timed: TimedEvent, sending_time: str
-    ) -> None:
-        """Keep what comes after the (possible) answer to the OpenSession, for it is numbered after
-        the answer to the Logon."""
-        event = timed.event
-        is_verdict = event[0] in {_SESSION_OPENED, _SESSION_REFUSED}
-        if is_verdict and event[2] == self.settings.gateway_id:
-            for earlier in session.held:  # the verdict before was that of an older OpenSession
-                self._on_event(session, *earlier[:2], sending_time, earlier.transact_time)
-            session.held.clear()
-            session.verdict = timed
-        elif session.verdict is not None:
-            session.held.append(timed)
-        else:
-            self._on_event(session, timed.event_seq, event, sending_time, timed.transact_time)
+    def _on_answers(self, answered: int, touched: dict[ClientSession, None], now_ns: int) -> None:
+        for session in list(self._waiting):
+            touched[session] = None
+            self._on_answered(session, answered, now_ns)
 
     def _on_answered(self, session: ClientSession, answered: int, now_ns: int) -> None:
         """All commands up to number `answered` have been carried out."""
@@ -383,112 +149,11 @@ class OrderEntry:
         if not session.unanswered and session.opening is None:
             self._waiting.pop(session, None)
 
-    def _decide_opening(self, session: ClientSession, now_ns: int) -> None:
-        """The OpenSession has been carried out: answer the Logon."""
-        verdict = session.verdict
-        session.opening = None
-        if verdict is None:
-            actions = session.fix.refused("The exchange did not open the session", now_ns)
-        elif verdict.event[0] == _SESSION_OPENED:
-            self.counters.logons += 1
-            if session.connection is not None:
-                session.connection.begin(session)
-            actions = session.fix.opened(verdict.event[3], now_ns)
-        else:
-            session.is_open_in_cluster = False
-            comp_id = session.settings.comp_id
-            actions = session.fix.refused(reject_text(verdict.event[3], Facts(comp_id)), now_ns)
-        self._perform(session, actions, now_ns)
-        session.verdict = None
-        self._report_held(session, now_ns)
-
-    def _report_held(self, session: ClientSession, now_ns: int) -> None:
-        held, session.held = session.held, []
-        sending_time = format_utc_timestamp(now_ns)
-        for event_seq, event, transact_time in held:
-            self._on_event(session, event_seq, event, sending_time, transact_time)
-
-    # ---- time ----
-
     def on_time(self) -> None:
-        """Heartbeats, time limits, progress. To be called about ten times a second."""
+        """Also pays the closings that found no room in the queue."""
+        super().on_time()
         if self._is_abandoned:
             return
-        now_ns = self.clock_ns()
         for session in self.sessions.values():
-            if session.connection is not None:
-                self._on_time_of(session, session.connection, now_ns)
-            elif session.close_is_owed:
-                self._pay_close(session)
-        logon_timeout_ns = self.settings.logon_timeout_s * NS_PER_SECOND
-        for connection in list(self._connections):
-            if connection.closing_since_ns:
-                if now_ns - connection.closing_since_ns > CLOSE_TIMEOUT_S * NS_PER_SECOND:
-                    connection.abort()
-            elif connection.session is None and now_ns - connection.opened_ns > logon_timeout_ns:
-                self._refuse(connection, "no Logon came in time", now_ns)
-        if self.last_event_seq > self._progress.event_seq and not self._is_holding_reports:
-            self._progress.write(self.last_event_seq)
-
-    @property
-    def _is_holding_reports(self) -> bool:
-        """Whether there are events that are read but not stored: they must be read again after a
-        crash."""
-        return any(session.held for session in self.sessions.values())
-
-    def _on_time_of(
-        self, session: ClientSession, connection: SessionConnection, now_ns: int
-    ) -> None:
-        fix = session.fix
-        if connection.is_reading_paused:
-            fix.heard(now_ns)  # it is we who do not listen
-        if connection.backlog > self.settings.max_backlog_messages:
-            text = f"The client reads too slowly: {connection.backlog} messages wait for it"
-            self._perform(session, fix.logout(text, now_ns), now_ns)
-            connection.abort()
-            return
-        actions = fix.on_time(now_ns)
-        timeout_ns = self.settings.logon_timeout_s * NS_PER_SECOND
-        if fix.state is SessionState.OPENING and now_ns - connection.logon_ns > timeout_ns:
-            actions = fix.refused("The exchange cannot be reached at the moment; try later", now_ns)
-        if actions:
-            self._perform(session, actions, now_ns)
-            session.flush()
-
-    def log_out_all(self, text: str) -> None:
-        """Before the gateway stops: Logout on every session."""
-        if self._is_abandoned:
-            return
-        now_ns = self.clock_ns()
-        for session in self.sessions.values():
-            if session.fix.state is not SessionState.DISCONNECTED:
-                self._perform(session, session.fix.logout(text, now_ns), now_ns)
-        for connection in list(self._connections):
-            connection.finish(now_ns, [])
-
-    def session_facts(self) -> list[dict[str, Any]]:
-        """What /sessions shows."""
-        return [session.facts() for session in self.sessions.values()]
-
-    def abandon(self) -> None:
-        """Something went wrong, perhaps in the middle of storing: be like a killed process from now
-        on. Nothing is written, sent or taken any more; the next process goes on from the stores."""
-        self._is_abandoned = True
-        for connection in list(self._connections):
-            connection.abort()
-        for session in self.sessions.values():
-            session.connection = None
-
-    def close(self) -> None:
-        """Close the stores. Everything that was sent is in them."""
-        for connection in list(self._connections):
-            connection.abort()
-        for session in self.sessions.values():
-            if self._is_abandoned:
-                session.store.abandon()
-            else:
-                session.flush()
-                session.store.close()
-        if not self._is_abandoned:
-            self._progress.write(self.last_event_seq)
-        self._progress.close()
+            if session.close_is_owed and session.connection is None:
+                self._cluster.close(session)

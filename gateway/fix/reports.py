@@ -1,237 +1,56 @@
-"""Events to FIX.4.4 messages: ExecutionReport(8) and OrderCancelReject(9).
+"""Events to FIX messages about orders.
 
-A report is a pure function of the event, its number and its time, so a report that is made again
-after a crash is the same but for the session header. ExecID(17) is the number of the event.
+ExecutionReport(8), OrderCancelReject(9) and OrderMassCancelReport(r) are made here.
 
-Only what the stock FIX.4.4 dictionary knows is sent: the match number as SecondaryExecID(527),
-OrdRejReason(103) 99 instead of 16 and 18, a replaced order as ExecType(150) 5 with the status that
-it has. Each function returns the fields after the standard header as `tag=value|...|` text.
+A report is a pure function of the event, its number, its time and the version of FIX, so a report
+that is made again after a crash is the same but for the session header. ExecID(17) is the number
+of the event. Each function returns the fields after the standard header as `tag=value|...|` text.
+
+What a version does not know is left out or said in its own way (dialects.py): the match number is
+SecondaryExecID(527) in 4.4 and TrdMatchID(880) in 5.0 SP2; a trade is ExecType(150) F, in 4.2 1 or
+2. A replaced order is 150=5 with the status that it has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
+from gateway.fix.dialects import Dialect
+from gateway.fix.texts import CANCEL_TEXTS, Facts, money, reject_text
 from oms.events import (
+    ORDER_FIELDS,
     CancelReason,
     CancelRejected,
     Event,
     EventKind,
     Liquidity,
     OrderCanceled,
+    OrderListed,
     OrderRejected,
-    OrdStatus,
+    OrdersCanceled,
     RejectReason,
-    TradingState,
 )
 from oms.price import format_price
 
 EXECUTION_REPORT: Final = "8"
 ORDER_CANCEL_REJECT: Final = "9"
+ORDER_MASS_CANCEL_REPORT: Final = "r"
 NO_ORDER_ID: Final = "NONE"
 """OrderID(37) where there is no order."""
 
-_EXCHANGE_OPTION: Final = 8  # ExecRestatementReason(378) of a cancel that nobody asked for
 _MARKET: Final = 1
-_CANCELED: Final = int(EventKind.ORDER_CANCELED)
+_ORDER_FIELDS: Final = len(ORDER_FIELDS)
+_NEW_MESSAGE: Final = "20=0\x01"  # ExecTransType(20): 0 new, 3 status
+_STATUS_MESSAGE: Final = "20=3\x01"
+_ALL_ORDERS: Final = 7  # MassCancelRequestType(530) and MassCancelResponse(531)
+_ORDERS_OF_SYMBOL: Final = 1
+_MASS_CANCEL_REFUSED: Final = 0
+_MASS_CANCEL_REJECT_REASONS: Final = {RejectReason.UNKNOWN_SYMBOL: 1}  # 532; all others are 99
+_UNDISCLOSED: Final = 7
+"""Side(54) where nothing has one."""
 _price_text = lru_cache(maxsize=65_536)(format_price)
-
-
-class RejectCodes(NamedTuple):
-    """How FIX.4.4 names a reason: OrdRejReason(103) and CxlRejReason(102)."""
-
-    ord_rej_reason: int
-    cxl_rej_reason: int
-
-
-REJECT_CODES: Final[dict[int, RejectCodes]] = {
-    RejectReason.UNKNOWN_SYMBOL: RejectCodes(1, 99),
-    RejectReason.UNKNOWN_ACCOUNT: RejectCodes(15, 99),
-    RejectReason.DUPLICATE_CL_ORD_ID: RejectCodes(6, 6),
-    RejectReason.INVALID_SIDE: RejectCodes(11, 99),
-    RejectReason.INVALID_ORDER_TYPE: RejectCodes(11, 99),
-    RejectReason.INVALID_TIME_IN_FORCE: RejectCodes(11, 99),
-    RejectReason.INVALID_QUANTITY: RejectCodes(13, 99),
-    RejectReason.QUANTITY_NOT_ROUND_LOT: RejectCodes(13, 99),
-    RejectReason.QUANTITY_TOO_LARGE: RejectCodes(3, 99),
-    RejectReason.INVALID_PRICE: RejectCodes(99, 99),
-    RejectReason.PRICE_OFF_GRID: RejectCodes(99, 99),  # 18 in later versions of FIX
-    RejectReason.PRICE_OUT_OF_BAND: RejectCodes(99, 99),  # 16 in later versions of FIX
-    RejectReason.ORDER_VALUE_TOO_LARGE: RejectCodes(3, 99),
-    RejectReason.MARKET_CLOSED: RejectCodes(2, 2),
-    RejectReason.HALTED: RejectCodes(2, 2),
-    RejectReason.UNKNOWN_ORDER: RejectCodes(5, 1),
-    RejectReason.TOO_LATE: RejectCodes(4, 0),
-    RejectReason.ORDER_MISMATCH: RejectCodes(99, 99),
-    RejectReason.QUANTITY_ALREADY_EXECUTED: RejectCodes(13, 0),
-    RejectReason.UNKNOWN_SESSION: RejectCodes(99, 99),
-    RejectReason.INVALID_DISPLAY: RejectCodes(11, 99),
-    RejectReason.INVALID_MAX_FLOOR: RejectCodes(11, 99),
-    RejectReason.INVALID_PEG: RejectCodes(11, 99),
-    RejectReason.INTERMARKET_SWEEP_NOT_ALLOWED: RejectCodes(11, 99),
-    RejectReason.FIRM_NOT_AUTHORIZED: RejectCodes(99, 99),
-    RejectReason.INVALID_MIN_QUANTITY: RejectCodes(11, 99),
-    RejectReason.INVALID_CROSS_TYPE: RejectCodes(11, 99),
-    RejectReason.ROUTING_NOT_ALLOWED: RejectCodes(11, 99),
-    RejectReason.ORDER_ENTRY_DISABLED: RejectCodes(0, 2),
-    RejectReason.INVALID_INSTRUCTION: RejectCodes(11, 99),
-    RejectReason.POST_ONLY_WOULD_TRADE: RejectCodes(99, 99),
-    RejectReason.INVALID_STOP_PRICE: RejectCodes(11, 99),
-    RejectReason.INVALID_EXPIRE_TIME: RejectCodes(11, 99),
-    RejectReason.INVALID_SELF_TRADE: RejectCodes(11, 99),
-}
-
-CANCEL_TEXTS: Final[dict[int, str]] = {
-    CancelReason.USER: "",
-    CancelReason.IMMEDIATE_OR_CANCEL: "TimeInForce(59) 3: what did not trade at once is canceled",
-    CancelReason.FILL_OR_KILL: "TimeInForce(59) 4: the whole OrderQty(38) was not available",
-    CancelReason.NO_LIQUIDITY: "OrdType(40) 1: no more shares are offered within the price band",
-    CancelReason.SESSION_CLOSED: "The session ended and asked for cancel on disconnect",
-    CancelReason.SYSTEM: "Canceled by the exchange",
-    CancelReason.REPLACE_INVALID: "Canceled: it was to be replaced by what is not allowed",
-    CancelReason.MASS_CANCEL: "Canceled by a mass cancel of this session",
-    CancelReason.SELF_TRADE: "It would have traded with an order of its own group",
-    CancelReason.EXPIRED: "TimeInForce(59): its time is over",
-    CancelReason.PRICE_OUT_OF_BAND: "Price(44) was outside of the price band when it was triggered",
-}
-
-_STATUS_NAMES: Final = {
-    OrdStatus.NEW: "new",
-    OrdStatus.PARTIALLY_FILLED: "partially filled",
-    OrdStatus.FILLED: "filled",
-    OrdStatus.CANCELED: "canceled",
-    OrdStatus.REJECTED: "rejected",
-}
-
-_FIX_NAMES: Final = {
-    "symbol": "Symbol(55)",
-    "side": "Side(54)",
-    "order_type": "OrdType(40)",
-    "time_in_force": "TimeInForce(59)",
-}
-
-
-def _money(value: int | str) -> str:
-    """A price or an order value (1/10,000) as text; what is no valid price stays a number."""
-    if isinstance(value, str):
-        return value
-    return format_price(value) if value >= 0 else f"-{format_price(-value)}"
-
-
-def _band(limit: int | str) -> str:
-    """`low-high` in 1/10,000 as text."""
-    low, dash, high = str(limit).partition("-")
-    if not (dash and low.isdigit() and high.isdigit()):
-        return str(limit)
-    return f"{format_price(int(low))} to {format_price(int(high))}"
-
-
-class Facts(NamedTuple):
-    """What a sentence about a refusal is made of; `found` and `limit` are those of the event."""
-
-    found: int | str
-    limit: int | str = ""
-    symbol: str = ""
-    orig_cl_ord_id: str = ""
-
-
-def _too_late(facts: Facts) -> str:
-    name = _STATUS_NAMES.get(OrdStatus(int(facts.found)), str(facts.found))
-    return f"OrigClOrdID(41) {facts.orig_cl_ord_id} names an order that is already {name}"
-
-
-def _with_tag(said: int | str) -> str:
-    """`symbol AAPL` as `Symbol(55) AAPL`."""
-    name, _, value = str(said).partition(" ")
-    return f"{_FIX_NAMES.get(name, name)} {value}"
-
-
-def _not_trading(facts: Facts) -> str:
-    state = TradingState(int(facts.found)).name.lower()
-    return f"Symbol(55) {facts.symbol} is {state}; this needs a symbol that is trading"
-
-
-def _not_in_a_session(what: str) -> Callable[[Facts], str]:
-    return lambda facts: f"The {what} {facts.found} is not supported in this session"
-
-
-REJECT_TEXTS: Final[dict[int, Callable[[Facts], str]]] = {
-    RejectReason.UNKNOWN_SYMBOL: lambda f: f"Symbol(55) {f.found} is not listed here",
-    RejectReason.UNKNOWN_ACCOUNT: lambda f: (
-        f"Account(1) {f.found} is not the account {f.limit} of this session"
-    ),
-    RejectReason.DUPLICATE_CL_ORD_ID: lambda f: (
-        f"ClOrdID(11) {f.found} was used before; each request of the day needs its own"
-    ),
-    RejectReason.INVALID_SIDE: lambda f: (
-        f"Side(54) {f.found} is not supported; use 1 (buy), 2 (sell), 5 (sell short)"
-    ),
-    RejectReason.INVALID_ORDER_TYPE: lambda f: (
-        f"OrdType(40) {f.found} is not supported; use 1 (market), 2 (limit)"
-    ),
-    RejectReason.INVALID_TIME_IN_FORCE: lambda f: (
-        f"TimeInForce(59) {f.found} is not supported; use 0, 1, 3 or 4"
-    ),
-    RejectReason.INVALID_QUANTITY: lambda f: f"OrderQty(38) {f.found} is not above 0",
-    RejectReason.QUANTITY_NOT_ROUND_LOT: lambda f: (
-        f"OrderQty(38) {f.found} is not a multiple of the lot size {f.limit}"
-    ),
-    RejectReason.QUANTITY_TOO_LARGE: lambda f: (
-        f"OrderQty(38) {f.found} is above the limit of {f.limit}"
-    ),
-    RejectReason.INVALID_PRICE: lambda f: (
-        f"Price(44) {_money(f.found)} is not allowed: a limit order needs one above 0"
-    ),
-    RejectReason.PRICE_OFF_GRID: lambda f: (
-        f"Price(44) {_money(f.found)} is not a multiple of the tick {_money(f.limit)}"
-    ),
-    RejectReason.PRICE_OUT_OF_BAND: lambda f: (
-        f"Price(44) {_money(f.found)} is outside of the price band {_band(f.limit)}"
-    ),
-    RejectReason.ORDER_VALUE_TOO_LARGE: lambda f: (
-        f"OrderQty(38) times Price(44) is {_money(f.found)}, above the limit of {_money(f.limit)}"
-    ),
-    RejectReason.MARKET_CLOSED: _not_trading,
-    RejectReason.HALTED: _not_trading,
-    RejectReason.UNKNOWN_ORDER: lambda f: (
-        f"OrigClOrdID(41) {f.found} names no order of this session"
-    ),
-    RejectReason.TOO_LATE: _too_late,
-    RejectReason.ORDER_MISMATCH: lambda f: (
-        f"The request says {_with_tag(f.found)}, the order that OrigClOrdID(41)"
-        f" {f.orig_cl_ord_id} names has {_with_tag(f.limit)}"
-    ),
-    RejectReason.QUANTITY_ALREADY_EXECUTED: lambda f: (
-        f"OrderQty(38) {f.found} must be above CumQty(14) {f.limit}, which is executed already"
-    ),
-    RejectReason.UNKNOWN_SESSION: lambda f: f"The session {f.found} is not open on this exchange",
-    # What FIX does not let anybody ask here; the other protocol of a session may.
-    RejectReason.INVALID_DISPLAY: _not_in_a_session("display"),
-    RejectReason.INVALID_MAX_FLOOR: _not_in_a_session("maximum floor"),
-    RejectReason.INVALID_PEG: _not_in_a_session("peg"),
-    RejectReason.INTERMARKET_SWEEP_NOT_ALLOWED: _not_in_a_session("intermarket sweep"),
-    RejectReason.FIRM_NOT_AUTHORIZED: lambda f: f"This session may not trade for firm {f.found}",
-    RejectReason.INVALID_MIN_QUANTITY: _not_in_a_session("minimum quantity"),
-    RejectReason.INVALID_CROSS_TYPE: _not_in_a_session("cross type"),
-    RejectReason.ROUTING_NOT_ALLOWED: _not_in_a_session("route"),
-    RejectReason.ORDER_ENTRY_DISABLED: lambda f: (
-        f"The session {f.found} has disabled order entry; it can cancel, and enable it again"
-    ),
-    RejectReason.INVALID_INSTRUCTION: _not_in_a_session("instruction"),
-    RejectReason.POST_ONLY_WOULD_TRADE: lambda f: (
-        f"Price(44) {_money(f.found)} of a post-only order would trade at once"
-    ),
-    RejectReason.INVALID_STOP_PRICE: _not_in_a_session("stop price"),
-    RejectReason.INVALID_EXPIRE_TIME: _not_in_a_session("time of expiry"),
-    RejectReason.INVALID_SELF_TRADE: _not_in_a_session("self-trade prevention"),
-}
-
-
-def reject_text(reason: int, facts: Facts) -> str:
-    """One sentence for Text(58): the value found, the rule, the tag."""
-    return REJECT_TEXTS[reason](facts)
 
 
 def average_price(cum_value: int, cum_qty: int) -> str:
@@ -282,52 +101,97 @@ def _order_report(
     )
 
 
-def _accepted(event: Event, exec_id: int, transact_time: str) -> str:
-    return _order_report(event, exec_id, "0", transact_time, "", "")
+def _plain(dialect: Dialect) -> str:
+    return _NEW_MESSAGE if dialect.exec_trans_type else ""
 
 
-def _executed(event: Event, exec_id: int, transact_time: str) -> str:
+def _accepted(event: Event, exec_id: int, transact_time: str, dialect: Dialect) -> str:
+    return _order_report(event, exec_id, "0", transact_time, "", _plain(dialect))
+
+
+def _executed(event: Event, exec_id: int, transact_time: str, dialect: Dialect) -> str:
     last_qty, last_price, match_number, liquidity = event[16:20]
-    last = f"32={last_qty}\x0131={_price_text(last_price)}\x01"
+    more = f"32={last_qty}\x0131={_price_text(last_price)}\x01"
+    if dialect.exec_trans_type:
+        exec_type = "1" if event[12] else "2"
+        return _order_report(event, exec_id, exec_type, transact_time, "", _NEW_MESSAGE + more)
     # What added liquidity unseen has added it: FIX knows no more than that.
     last_liquidity = 2 if liquidity == Liquidity.REMOVED else 1
-    more = f"{last}527={match_number}\x01851={last_liquidity}\x01"
+    more += f"{dialect.match_number_tag}={match_number}\x01851={last_liquidity}\x01"
     return _order_report(event, exec_id, "F", transact_time, "", more)
 
 
-def _canceled(event: Event, exec_id: int, transact_time: str) -> str:
+def _canceled(event: Event, exec_id: int, transact_time: str, dialect: Dialect) -> str:
     canceled = OrderCanceled(*event)
     text = CANCEL_TEXTS[canceled.reason]
     more = f"58={text}\x01" if text else ""
     if canceled.reason in {CancelReason.SESSION_CLOSED, CancelReason.SYSTEM}:
-        more = f"378={_EXCHANGE_OPTION}\x01{more}"
+        more = f"378={dialect.unsolicited_reason}\x01{more}"
+    more = _plain(dialect) + more
     return _order_report(event, exec_id, "4", transact_time, canceled.orig_cl_ord_id, more)
 
 
-def _replaced(event: Event, exec_id: int, transact_time: str) -> str:
-    return _order_report(event, exec_id, "5", transact_time, event[16], "")
+def _replaced(event: Event, exec_id: int, transact_time: str, dialect: Dialect) -> str:
+    return _order_report(event, exec_id, "5", transact_time, event[16], _plain(dialect))
 
 
-def _rejected(event: Event, exec_id: int, transact_time: str) -> str:
+def _reduced(event: Event, exec_id: int, transact_time: str, dialect: Dialect) -> str:
+    """Shares were taken off, or the kind of sale changed, under the same name: over OUCH."""
+    return _order_report(event, exec_id, "5", transact_time, "", _plain(dialect))
+
+
+def _rejected(event: Event, exec_id: int, transact_time: str, dialect: Dialect) -> str:
     rejected = OrderRejected(*event)
     text = reject_text(rejected.reason, Facts(rejected.found, rejected.limit, rejected.symbol))
     if rejected.reason == RejectReason.INVALID_PRICE and rejected.order_type == _MARKET:
-        text = f"Price(44) {_money(rejected.price)} on a market order: leave it out"
-    more = f"103={REJECT_CODES[rejected.reason].ord_rej_reason}\x0158={text}\x01"
+        text = f"Price(44) {money(rejected.price)} on a market order: leave it out"
+    code = dialect.ord_rej_reason(rejected.reason)
+    more = f"{_plain(dialect)}103={code}\x0158={text}\x01"
     return _order_report(event, exec_id, "8", transact_time, "", more)
 
 
-def _status_reported(event: Event, exec_id: int, transact_time: str) -> str:
-    if event[3]:
-        return _order_report(event, exec_id, "I", transact_time, "", "")
+def _status(event: Event, exec_id: int, transact_time: str, dialect: Dialect, more: str) -> str:
+    if dialect.exec_trans_type:
+        status = str(event[14])
+        return _order_report(event, exec_id, status, transact_time, "", _STATUS_MESSAGE + more)
+    return _order_report(event, exec_id, "I", transact_time, "", more)
+
+
+def _no_order(
+    event: Event, exec_id: int, transact_time: str, dialect: Dialect, name: str, more: str
+) -> str:
+    """A status report that has nothing to report. `name` is the ClOrdID(11) that was asked for."""
+    exec_type, transaction = ("8", _STATUS_MESSAGE) if dialect.exec_trans_type else ("I", "")
+    name_text = f"11={name}\x01" if name else ""
+    symbol, side = event[5], event[6]
+    symbol_text = f"55={symbol}\x01" if symbol else "55=[N/A]\x01"
     return (
-        f"37={NO_ORDER_ID}\x0111={event[2]}\x0117={exec_id}\x01150=I\x0139={event[14]}\x01103=5\x01"
-        f"58=ClOrdID(11) {event[2]} names no order that this session can still ask for\x01"
-        f"55={event[5]}\x0154={event[6]}\x0138=0\x01151=0\x0114=0\x016=0\x0160={transact_time}\x01"
+        f"37={NO_ORDER_ID}\x01{name_text}17={exec_id}\x01{transaction}150={exec_type}\x01"
+        f"39={event[14]}\x01{more}{symbol_text}54={side or _UNDISCLOSED}\x01"
+        f"38=0\x01151=0\x0114=0\x016=0\x0160={transact_time}\x01"
     )
 
 
-def cancel_reject_body(event: Event, transact_time: str, text: str | None) -> str:
+def _status_reported(event: Event, exec_id: int, transact_time: str, dialect: Dialect) -> str:
+    if event[3]:
+        return _status(event, exec_id, transact_time, dialect, "")
+    name = event[2]
+    more = f"103=5\x0158=ClOrdID(11) {name} names no order that this session can still ask for\x01"
+    return _no_order(event, exec_id, transact_time, dialect, name, more)
+
+
+def _listed(event: Event, exec_id: int, transact_time: str, dialect: Dialect) -> str:
+    """One order of the answer to an OrderMassStatusRequest(AF)."""
+    listed = OrderListed(*event)
+    is_last = "N" if listed.remaining else "Y"
+    more = f"584={listed.request_id}\x01911={listed.total}\x01912={is_last}\x01"
+    if listed.order_id:
+        return _status(event[:_ORDER_FIELDS], exec_id, transact_time, dialect, more)
+    more += "58=No open order of this session fits the request\x01"
+    return _no_order(event, exec_id, transact_time, dialect, "", more)
+
+
+def cancel_reject_body(event: Event, transact_time: str, dialect: Dialect, text: str | None) -> str:
     """OrderCancelReject(9) of a CancelRejected; `text` replaces the sentence that belongs to it."""
     refused = CancelRejected(*event)
     facts = Facts(refused.found, refused.limit, refused.symbol, refused.orig_cl_ord_id)
@@ -337,23 +201,52 @@ def cancel_reject_body(event: Event, transact_time: str, text: str | None) -> st
         f"37={refused.order_id or NO_ORDER_ID}\x0111={refused.cl_ord_id}\x01"
         f"41={refused.orig_cl_ord_id}\x0139={refused.ord_status}\x01{account}"
         f"60={transact_time}\x01434={refused.response_to}\x01"
-        f"102={REJECT_CODES[refused.reason].cxl_rej_reason}\x0158={sentence}\x01"
+        f"102={dialect.cxl_rej_reason(refused.reason)}\x0158={sentence}\x01"
     )
 
 
-_REPORTS: Final[dict[int, Callable[[Event, int, str], str]]] = {
+def mass_cancel_body(event: Event, event_seq: int, transact_time: str, dialect: Dialect) -> str:
+    """OrderMassCancelReport(r) of an OrdersCanceled; the reports of the orders follow it."""
+    canceled = OrdersCanceled(*event)
+    asked = _ORDERS_OF_SYMBOL if canceled.symbol else _ALL_ORDERS
+    result = f"531={asked}\x01533={canceled.canceled}\x01"
+    if canceled.reason:
+        text = reject_text(canceled.reason, Facts(canceled.found, canceled.limit, canceled.symbol))
+        reason = RejectReason(canceled.reason)
+        code = _MASS_CANCEL_REJECT_REASONS.get(reason, 99)
+        result = f"531={_MASS_CANCEL_REFUSED}\x01532={code}\x0158={text}\x01"
+    symbol = f"55={canceled.symbol}\x01" if canceled.symbol else ""
+    side = f"54={canceled.side}\x01" if canceled.side else ""
+    return mass_cancel_head(str(event_seq), canceled.cl_ord_id, asked, dialect) + (
+        f"{result}{symbol}{side}60={transact_time}\x01"
+    )
+
+
+def mass_cancel_head(report_id: str, cl_ord_id: str, asked: int | str, dialect: Dialect) -> str:
+    """The fields that every OrderMassCancelReport(r) begins with. `asked` is its
+    MassCancelRequestType(530)."""
+    action_id = f"1369={report_id}\x01" if dialect.mass_action_report_id else ""
+    return f"11={cl_ord_id}\x0137={report_id}\x01{action_id}530={asked}\x01"
+
+
+_REPORTS: Final[dict[int, Callable[[Event, int, str, Dialect], str]]] = {
     EventKind.ORDER_ACCEPTED: _accepted,
     EventKind.ORDER_EXECUTED: _executed,
     EventKind.ORDER_CANCELED: _canceled,
     EventKind.ORDER_REPLACED: _replaced,
+    EventKind.ORDER_REDUCED: _reduced,
+    EventKind.ORDER_MODIFIED: _reduced,
     EventKind.ORDER_REJECTED: _rejected,
     EventKind.ORDER_STATUS_REPORTED: _status_reported,
+    EventKind.ORDER_LISTED: _listed,
 }
 
-REPORTED_KINDS: Final = frozenset((*_REPORTS, EventKind.CANCEL_REJECTED))
-"""The events that a client is told of."""
+EXECUTION_REPORT_KINDS: Final = frozenset(_REPORTS)
+"""The events that an ExecutionReport(8) tells."""
 
 
-def execution_report_body(event: Event, event_seq: int, transact_time: str) -> str:
-    """ExecutionReport(8) of an order event, the number and time of which are given."""
-    return _REPORTS[event[0]](event, event_seq, transact_time)
+def execution_report_body(
+    event: Event, event_seq: int, transact_time: str, dialect: Dialect
+) -> str:
+    """ExecutionReport(8) of an event of EXECUTION_REPORT_KINDS, its number and time given."""
+    return _REPORTS[event[0]](event, event_seq, transact_time, dialect)

@@ -1,4 +1,4 @@
-"""One FIX.4.4 session of an acceptor, without any I/O: messages in, actions out.
+"""One FIX session of an acceptor, without any I/O: messages in, actions out.
 
     session.logon(message, now_ns) / opened(...) / receive(message, ...) / on_time(now_ns)
 
@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from gateway.fix.actions import (
     ADMIN_MSG_TYPES,
-    BEGIN_STRING,
     HEARTBEAT,
     LOGON,
     LOGOUT,
-    REJECT,
+    NEWS,
     RESEND_REQUEST,
     SEQUENCE_RESET,
     TEST_REQUEST,
@@ -28,23 +27,20 @@ from gateway.fix.actions import (
     Open,
     Resend,
     ResetNumbers,
-    SendAdmin,
+    Send,
     SessionState,
+    SetVersion,
 )
+from gateway.fix.inbound_gap import Early, InboundGap
+from gateway.fix.outbound import Outbound
+from gateway.fix.rate_limit import RateLimit
+from gateway.fix.session_rules import SessionRules, unknown_version, version_of
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
-from protocols.fix import (
-    NS_PER_SECOND,
-    FixEncoder,
-    FixMessage,
-    encode_body,
-    format_utc_timestamp,
-    parse_utc_timestamp,
-)
-from protocols.fix_dictionary import FIX44
+from protocols.fix import NS_PER_SECOND, FixMessage, format_utc_timestamp
 from protocols.fix_validation import SessionReject, SessionRejectReason, printable
 
 
-class FixSession:
+class FixSession(Outbound):
     """The state of one session. `next_in` and `next_out` are the MsgSeqNums that are due next."""
 
     def __init__(
@@ -54,78 +50,78 @@ class FixSession:
         *,
         next_in: int = 1,
         next_out: int = 1,
+        version: str = "",
+        last_version: str = "",
+        began_ns: int = 0,
     ) -> None:
+        """`version` is the name of the version of FIX that the numbers are in, "" when that is not
+        decided yet, and `last_version` what those of before were in. `began_ns` is when the trading
+        period of the numbers began, 0: they have none.
+        """
+        super().__init__(client, gateway, next_out, version, last_version)
         self.client = client
         self.state = SessionState.DISCONNECTED
         self.next_in = next_in
-        self.next_out = next_out
-        self.last_sent_ns = 0
-        self._gateway = gateway
-        self._tolerance_ns = gateway.sending_time_tolerance_s * NS_PER_SECOND
-        self._encoder = FixEncoder(BEGIN_STRING, gateway.sender_comp_id, client.comp_id)
+        self._rules = SessionRules(client, gateway)
+        self._began_ns = began_ns
         self._logon: FixMessage | None = None
         self._heartbeat_ns = 0
         self._last_received_ns = 0
         self._test_sent_ns = 0  # 0: no TestRequest of ours is open
-        self._early: dict[int, tuple[FixMessage, bool]] = {}  # seq -> message, already dealt with
-        self._gap_until = 0  # the number that showed the gap; a request for it is out
-        self._gap_asked: tuple[int, int] = (0, 0)  # (next_in, time_ns) of the latest request
+        self._gap = InboundGap(gateway.max_early_messages)
+        self._limit = RateLimit(client.max_messages_per_s)
+        self._cancel_on_disconnect = client.cancel_on_disconnect  # of this connection
 
-    # ---- sending ----
+    def begin_anew(self, began_ns: int) -> None:
+        """Numbers begin again at 1, for a trading period that began at `began_ns`."""
+        assert self.state is SessionState.DISCONNECTED, f"{self.client.comp_id} is {self.state}"
+        self.next_in = self.next_out = 1
+        self.version = ""
+        self._began_ns = began_ns
 
-    def encode_application(self, msg_type: str, body: str, sending_time: str) -> tuple[int, bytes]:
-        """Give an application message its number; returns (number, frame)."""
-        seq = self.next_out
-        self.next_out = seq + 1
-        return seq, self._encoder.encode(msg_type, body, seq, sending_time)
-
-    def _send(self, msg_type: str, fields: list[tuple[int, object]], now_ns: int) -> SendAdmin:
-        seq = self.next_out
-        self.next_out = seq + 1
-        self.last_sent_ns = now_ns
-        body = encode_body(fields)
-        return SendAdmin(
-            seq, self._encoder.encode(msg_type, body, seq, format_utc_timestamp(now_ns))
-        )
-
-    def gap_fill(self, first_seq: int, new_seq: int, sending_time: str) -> bytes:
-        """A SequenceReset that stands for the messages first_seq .. new_seq - 1."""
-        body = f"43=Y\x01122={sending_time}\x01123=Y\x0136={new_seq}\x01"
-        return self._encoder.encode(SEQUENCE_RESET, body, first_seq, sending_time)
-
-    def _reject(self, message: FixMessage, reject: SessionReject, now_ns: int) -> SendAdmin:
-        fields: list[tuple[int, object]] = [(45, message.get(34) or 0)]
-        if reject.ref_tag is not None:
-            fields.append((371, reject.ref_tag))
-        msg_type = message.msg_type
-        if msg_type and msg_type.isascii() and msg_type.isprintable():
-            fields.append((372, msg_type))
-        fields += [(373, int(reject.reason)), (58, reject.text)]
-        return self._send(REJECT, fields, now_ns)
+    # ---- ending ----
 
     def _end(self, text: str, now_ns: int) -> list[Action]:
-        """Logout with a sentence, then disconnect."""
+        """Logout with a sentence, then disconnect. Who is logging on reads it in the version of the
+        Logon, whatever the session speaks."""
+        begin_string = self._logon.begin_string if self._logon is not None else ""
         self.disconnected()
-        return [self._send(LOGOUT, [(58, text)], now_ns), Disconnect(text)]
+        logout = self._send(LOGOUT, [(58, text)], now_ns)._replace(begin_string=begin_string)
+        return [logout, Disconnect(text)]
 
     def logout(self, text: str, now_ns: int) -> list[Action]:
-        """End an active session from our side."""
-        return self._end(text, now_ns)
+        """End a session from our side, for no fault in the protocol: News(B), then the Logout.
+
+        The News is an application message: a client that did not hear it gets it at its next Logon.
+        """
+        if self.state is not SessionState.ACTIVE:
+            return self._end(text, now_ns)
+        what_becomes_of = "are canceled" if self._cancel_on_disconnect else "stay"
+        line = f"Open orders of this session {what_becomes_of}"
+        news = self._send(NEWS, [(148, text), (33, 1), (58, line)], now_ns)
+        return [news, *self._end(text, now_ns)]
 
     def disconnected(self) -> None:
         """The connection is gone or about to go."""
         self.state = SessionState.DISCONNECTED
         self._logon = None
-        self._early.clear()
-        self._gap_until = 0
+        self._gap.forget()
         self._test_sent_ns = 0
+        self._cancel_on_disconnect = self.client.cancel_on_disconnect
 
     # ---- logging on ----
 
     def logon(self, message: FixMessage, now_ns: int) -> list[Action]:
         """The first message of a connection, a Logon(A) with our CompID and the client's."""
         assert self.state is SessionState.DISCONNECTED, f"{self.client.comp_id} is {self.state}"
-        problem = self._logon_problem(message, now_ns)
+        if message.begin_string in self._encoders:
+            self._logon = message
+        version = version_of(message)
+        if version is None:
+            return self._end(unknown_version(message), now_ns)
+        problem = self._rules.logon_problem(message, version, now_ns) or self._version_problem(
+            message, version
+        )
         if problem is not None:
             return self._end(problem, now_ns)
         return self._ask_to_open(message, now_ns)
@@ -134,34 +130,10 @@ class FixSession:
         self.state = SessionState.OPENING
         self._logon = message
         self._last_received_ns = now_ns
-        return [Open(message.get(141) == "Y")]
-
-    def _logon_problem(self, message: FixMessage, now_ns: int) -> str | None:
-        """The first reason why a Logon cannot be accepted."""
-        if message.begin_string != BEGIN_STRING:
-            return f"BeginString(8) {printable(message.begin_string)} is not {BEGIN_STRING}"
-        reject = FIX44.validate(message)
-        if reject is not None:
-            return reject.text
-        get = message.get
-        sent_ns = parse_utc_timestamp(get(52) or "")
-        if sent_ns is None or abs(now_ns - sent_ns) > self._tolerance_ns:
-            return self._inaccurate(message, now_ns)
-        if get(98) != "0":
-            return f"EncryptMethod(98) {get(98)} is not supported; use 0 (none)"
-        low, high = self._gateway.heartbeat_min_s, self._gateway.heartbeat_max_s
-        if not low <= int(get(108) or 0) <= high:
-            return f"HeartBtInt(108) {get(108)} is not between {low} and {high} seconds"
-        client = self.client
-        if client.username is not None and get(553) != client.username:
-            return "Username(553) and Password(554) do not match this CompID"
-        if client.password is not None and get(554) != client.password:
-            return "Username(553) and Password(554) do not match this CompID"
-        if get(141) == "Y" and int(get(34) or 0) != 1:
-            return f"ResetSeqNumFlag(141)=Y needs MsgSeqNum(34) 1, not {get(34)}"
-        if get(141) == "Y" and int(get(789) or 1) != 1:
-            return f"ResetSeqNumFlag(141)=Y needs NextExpectedMsgSeqNum(789) 1, not {get(789)}"
-        return None
+        wish = message.get(8013)
+        if wish is not None:
+            self._cancel_on_disconnect = wish == "Y"
+        return [Open(message.get(141) == "Y", self._cancel_on_disconnect)]
 
     def refused(self, text: str, now_ns: int) -> list[Action]:
         """The cluster did not open the session."""
@@ -175,15 +147,23 @@ class FixSession:
         logon = self._logon
         assert self.state is SessionState.OPENING, f"{self.client.comp_id} is {self.state}"
         assert logon is not None, f"{self.client.comp_id} is opening without a Logon"
+        version = version_of(logon)
+        assert version is not None, f"{self.client.comp_id} opens in no version: {logon!r}"
         actions: list[Action] = []
         is_reset = logon.get(141) == "Y"
         if is_reset:
             self.next_in = self.next_out = 1
-            self._early.clear()
-            self._gap_until = 0
-            actions.append(ResetNumbers())
+            self._gap.forget()
+            self.speak(version.name)
+            actions.append(ResetNumbers(version.name))
         else:
             self.next_in = max(self.next_in, last_msg_seq_num + 1)
+            problem = self._version_problem(logon, version)  # a report may have decided it
+            if problem is not None:
+                return self._end(problem, now_ns)
+            if version.name != self.version:
+                self.speak(version.name)
+                actions.append(SetVersion(version.name))
         seq = int(logon.get(34) or 0)
         if seq < self.next_in and logon.get(43) != "Y":
             return actions + self._end(self._too_low(seq), now_ns)
@@ -199,17 +179,15 @@ class FixSession:
         has_gap = seq > self.next_in
         if seq == self.next_in:
             self.next_in += 1
-        answer = self._answer_logon(logon, is_reset, now_ns)
-        actions.append(answer)
+        actions.append(self._answer_logon(logon, is_reset, now_ns))
         if has_gap:
-            self._early[seq] = (logon, True)
+            self._gap.keep(seq, Early(logon, is_answered=True, is_over_limit=False))
             if expected_text is None:
                 actions.append(self._ask_for_gap(seq, now_ns))
             else:  # the client sees our 789 and sends what is missing by itself
-                self._gap_until = seq
-                self._gap_asked = (self.next_in, now_ns)
-        if expected < answer.seq:
-            actions.append(Resend(expected, answer.seq))
+                self._gap.asked(self.next_in, seq, now_ns)
+        if expected < self.next_out:  # the number that the answer will get
+            actions.append(Resend(expected, self.next_out))
         return actions
 
     def _become_active(self, heartbeat_s: int, now_ns: int) -> None:
@@ -219,12 +197,16 @@ class FixSession:
         self._last_received_ns = now_ns
         self._test_sent_ns = 0
 
-    def _answer_logon(self, logon: FixMessage, is_reset: bool, now_ns: int) -> SendAdmin:
+    def _answer_logon(self, logon: FixMessage, is_reset: bool, now_ns: int) -> Send:
         fields: list[tuple[int, object]] = [(98, 0), (108, logon.get(108))]
+        if self.dictionary.appl_ver_id:
+            fields.append((1137, self.dictionary.appl_ver_id))
         if is_reset:
             fields.append((141, "Y"))
         if logon.get(789) is not None:
             fields.append((789, self.next_in))
+        if logon.get(8013) is not None:
+            fields.append((8013, logon.get(8013)))
         return self._send(LOGON, fields, now_ns)
 
     # ---- receiving ----
@@ -237,16 +219,16 @@ class FixSession:
         self._test_sent_ns = 0
         get = message.get
         seq_text = get(34)
-        if message.begin_string != BEGIN_STRING:
-            return self._end(
-                f"BeginString(8) {printable(message.begin_string)} is not {BEGIN_STRING}", now_ns
-            )
+        begin_string = self.dictionary.begin_string
+        if message.begin_string != begin_string:
+            found = printable(message.begin_string)
+            return self._end(f"BeginString(8) {found} is not {begin_string}", now_ns)
         if seq_text is None or not (seq_text.isascii() and seq_text.isdigit()):
             return self._end("MsgSeqNum(34) is missing or not a number", now_ns)
         if len(seq_text) > 10:
             return self._end("MsgSeqNum(34) has more than 10 digits", now_ns)
         seq = int(seq_text)
-        fatal = self._header_problem(message, received_ns)
+        fatal = self._rules.header_problem(message, received_ns)
         if fatal is not None:
             if seq == self.next_in:
                 self.next_in += 1
@@ -255,62 +237,62 @@ class FixSession:
         if msg_type == SEQUENCE_RESET and get(123) != "Y":
             return self._sequence_reset(message, now_ns)
         if msg_type == LOGON and get(141) == "Y" and get(43) != "Y":
-            problem = self._logon_problem(message, received_ns)
-            return self._end(problem, now_ns) if problem else self._ask_to_open(message, now_ns)
+            return self._reset_in_session(message, now_ns, received_ns)
+        is_over_limit = msg_type not in ADMIN_MSG_TYPES and not self._limit.take(received_ns)
+        actions = self._receive_numbered(message, seq, is_over_limit, now_ns)
+        if is_over_limit and self._limit.is_abused and self.state is SessionState.ACTIVE:
+            actions += self.logout(f"{self.limit_text}, and went on beyond that", now_ns)
+        return actions
+
+    def _receive_numbered(
+        self, message: FixMessage, seq: int, is_over_limit: bool, now_ns: int
+    ) -> list[Action]:
         if seq > self.next_in:
-            return self._too_high(message, seq, now_ns)
+            return self._too_high(message, seq, is_over_limit, now_ns)
         if seq < self.next_in:
-            if get(43) == "Y":
+            if message.get(43) == "Y":
                 return []  # it was dealt with when it came first
             return self._end(self._too_low(seq), now_ns)
         actions: list[Action] = []
-        self._process(message, seq, actions, now_ns)
-        if self._early:
+        self._process(message, seq, is_over_limit, actions, now_ns)
+        if self._gap:
             self._process_early(actions, now_ns)
         return actions
 
-    def _header_problem(self, message: FixMessage, received_ns: int) -> SessionReject | None:
-        """What is so wrong with the header that the session must end. What is missing or malformed
-        is left to the dictionary."""
-        get = message.get
-        if get(49) != self.client.comp_id or get(56) != self._gateway.sender_comp_id:
-            for tag, expected in ((49, self.client.comp_id), (56, self._gateway.sender_comp_id)):
-                found = get(tag)
-                if found != expected and found:
-                    return SessionReject(
-                        tag,
-                        SessionRejectReason.COMP_ID_PROBLEM,
-                        f"{FIX44.field_name(tag)} {printable(found)} is not {expected}",
-                    )
-        sent_ns = parse_utc_timestamp(get(52) or "")
-        if sent_ns is not None and abs(received_ns - sent_ns) > self._tolerance_ns:
-            return SessionReject(
-                52,
-                SessionRejectReason.SENDING_TIME_ACCURACY,
-                self._inaccurate(message, received_ns),
-            )
-        return None
+    def _reset_in_session(self, logon: FixMessage, now_ns: int, received_ns: int) -> list[Action]:
+        if version_of(logon) is not self.dictionary:
+            return self._end(unknown_version(logon), now_ns)
+        problem = self._rules.logon_problem(logon, self.dictionary, received_ns)
+        return self._end(problem, now_ns) if problem else self._ask_to_open(logon, now_ns)
 
-    def _inaccurate(self, message: FixMessage, now_ns: int) -> str:
-        return (
-            f"SendingTime(52) {message.get(52)} is more than"
-            f" {self._gateway.sending_time_tolerance_s} s away from our time"
-            f" {format_utc_timestamp(now_ns)}"
-        )
+    @property
+    def limit_text(self) -> str:
+        """What the client is told when it sends too many messages."""
+        per_s = self._limit.per_s
+        return f"This session may send at most {per_s} application messages per second"
 
     def _too_low(self, seq: int) -> str:
         return f"MsgSeqNum(34) too low, expecting {self.next_in} but received {seq}"
 
-    def _process(self, message: FixMessage, seq: int, actions: list[Action], now_ns: int) -> None:
+    def _process(
+        self,
+        message: FixMessage,
+        seq: int,
+        is_over_limit: bool,
+        actions: list[Action],
+        now_ns: int,
+    ) -> None:
         """Deal with a message whose turn it is. Uses up its number."""
         self.next_in = seq + 1
-        reject = FIX44.validate(message) or self._possible_duplicate_problem(message)
+        reject = self.dictionary.validate(message) or self._rules.possible_duplicate_problem(
+            message, self._began_ns
+        )
         if reject is not None:
             actions.append(self._reject(message, reject, now_ns))
             return
         msg_type = message.msg_type
         if msg_type not in ADMIN_MSG_TYPES:
-            actions.append(Deliver(message, seq))
+            actions.append(Deliver(message, seq, is_over_limit))
         elif msg_type != SEQUENCE_RESET and message.get(43) == "Y":
             return  # an administrative message that is sent again counts for its number only
         elif msg_type == TEST_REQUEST:
@@ -332,33 +314,15 @@ class FixSession:
             other = SessionReject(None, SessionRejectReason.OTHER, text)
             actions.append(self._reject(message, other, now_ns))
 
-    def _possible_duplicate_problem(self, message: FixMessage) -> SessionReject | None:
-        """What is wrong with PossDupFlag(43)=Y and the OrigSendingTime(122) that goes with it."""
-        get = message.get
-        if get(43) != "Y" or message.msg_type == SEQUENCE_RESET:
-            return None
-        original = get(122)
-        if original is None:
-            return SessionReject(
-                122,
-                SessionRejectReason.REQUIRED_TAG_MISSING,
-                "OrigSendingTime(122) is required with PossDupFlag(43)=Y",
-            )
-        if (parse_utc_timestamp(original) or 0) > (parse_utc_timestamp(get(52) or "") or 0):
-            return SessionReject(
-                122,
-                SessionRejectReason.SENDING_TIME_ACCURACY,
-                f"OrigSendingTime(122) {original} is later than SendingTime(52) {get(52)}",
-            )
-        return None
-
     def _answer_logout(self, now_ns: int) -> list[Action]:
         self.disconnected()
         return [self._send(LOGOUT, [], now_ns), Disconnect("the client logged out")]
 
     # ---- gaps ----
 
-    def _too_high(self, message: FixMessage, seq: int, now_ns: int) -> list[Action]:
+    def _too_high(
+        self, message: FixMessage, seq: int, is_over_limit: bool, now_ns: int
+    ) -> list[Action]:
         """A message came before its turn: keep it, and ask for those that are missing.
 
         A ResendRequest is answered at once (two sides that both miss something would wait for each
@@ -369,43 +333,39 @@ class FixSession:
         if (
             message.msg_type in {RESEND_REQUEST, LOGOUT}
             and message.get(43) != "Y"
-            and FIX44.validate(message) is None
+            and self.dictionary.validate(message) is None
         ):
             if message.msg_type == LOGOUT:
                 return self._answer_logout(now_ns)
             actions.append(self._resend(message, now_ns))
             is_answered = True
-        if seq not in self._early and len(self._early) < self._gateway.max_early_messages:
-            self._early[seq] = (message, is_answered)
-        if self.next_in > self._gap_until:
+        self._gap.keep(seq, Early(message, is_answered, is_over_limit))
+        if self._gap.is_new(self.next_in):
             actions.append(self._ask_for_gap(seq, now_ns))
         return actions
 
-    def _ask_for_gap(self, seq: int, now_ns: int) -> SendAdmin:
-        self._gap_until = seq
-        self._gap_asked = (self.next_in, now_ns)
+    def _ask_for_gap(self, seq: int, now_ns: int) -> Send:
+        self._gap.asked(self.next_in, seq, now_ns)
         return self._send(RESEND_REQUEST, [(7, self.next_in), (16, 0)], now_ns)
 
     def _process_early(self, actions: list[Action], now_ns: int) -> None:
         """Deal with the messages that came early and whose turn it is now."""
         while self.state is SessionState.ACTIVE:
-            found = self._early.pop(self.next_in, None)
-            if found is None:
+            early = self._gap.take(self.next_in)
+            if early is None:
                 return
-            message, is_answered = found
-            if is_answered:
+            if early.is_answered:
                 self.next_in += 1
             else:
-                self._process(message, self.next_in, actions, now_ns)
+                self._process(early.message, self.next_in, early.is_over_limit, actions, now_ns)
 
     def _jump(self, new_seq: int) -> None:
         self.next_in = new_seq
-        for seq in [seq for seq in self._early if seq < new_seq]:
-            del self._early[seq]
+        self._gap.skip_to(new_seq)
 
     def _sequence_reset(self, message: FixMessage, now_ns: int) -> list[Action]:
         """SequenceReset in reset mode: its own number does not matter."""
-        reject = FIX44.validate(message)
+        reject = self.dictionary.validate(message)
         if reject is not None:
             return [self._reject(message, reject, now_ns)]
         new_seq = int(message.get(36) or 0)
@@ -448,12 +408,8 @@ class FixSession:
             self._test_sent_ns = now_ns
             test_id = f"TEST-{format_utc_timestamp(now_ns)}"
             actions.append(self._send(TEST_REQUEST, [(112, test_id)], now_ns))
-        asked_from, asked_ns = self._gap_asked
-        if (
-            self._gap_until >= self.next_in == asked_from
-            and now_ns - asked_ns >= self._heartbeat_ns
-        ):
-            actions.append(self._ask_for_gap(self._gap_until, now_ns))
+        if self._gap.is_overdue(self.next_in, now_ns, self._heartbeat_ns):
+            actions.append(self._ask_for_gap(self._gap.until, now_ns))
         if now_ns - self.last_sent_ns >= self._heartbeat_ns:
             actions.append(self._send(HEARTBEAT, [], now_ns))
         return actions

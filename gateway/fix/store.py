@@ -13,10 +13,18 @@ with `sync` also a power failure. Format of a store file, integers little-endian
     payload: u8 kind, then
         1 message sent      u64 seq, u64 event_seq, u64 answered seq, u8 is_admin, message
         2 received through  u64 seq
+        3 numbering         u64 start of the period (s), u8 flags, version of FIX; flag 1: a reset
+                            is owed, 2: the version may still be chosen
 
-A record that is cut short or fails its checksum at the end of the file was being written when the
-process died, and nothing it says has been sent: it is cut off. One in the middle is damage, and
-the store refuses to open.
+Version 1 of the format has no record of kind 3; its messages are FIX.4.4.
+
+The last record may have been in the middle of its write(2) when everything ended. Nothing it says
+has been sent, so it is cut off. What such a record looks like is known:
+* A killed process leaves a beginning of what it wrote: the record claims more bytes than there are.
+* A power failure may leave the whole length (the size of a file can reach the disk before its
+  bytes do), but then whole sectors are missing, which read as zeros.
+Whatever else is wrong is damage, in the last record as in the middle: it may have been sent, and
+its number must not be given to another message. The store refuses to open.
 """
 
 from __future__ import annotations
@@ -31,18 +39,24 @@ from typing import NamedTuple
 
 from crc32c import crc32c
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_FIRST_VERSION = 1
+_FIRST_FIX_VERSION = "FIX.4.4"
+_PROGRESS_VERSION = 1
 _MAGIC = b"FIXSTORE"
 _HEADER = struct.Struct("<8sHHIQ")
 _HEADER_SIZE = _HEADER.size + 4
 _RECORD = struct.Struct("<II")
 _SENT = struct.Struct("<BQQQB")
 _RECEIVED = struct.Struct("<BQ")
+_NUMBERING = struct.Struct("<BQB")
 _U32 = struct.Struct("<I")
 _KIND_SENT = 1
 _KIND_RECEIVED = 2
+_KIND_NUMBERING = 3
 _MAX_PAYLOAD = 1 << 21
 _READ_CHUNK = 1 << 18
+_SECTOR = 512
 
 _PROGRESS_MAGIC = b"FIXPROGR"
 _PROGRESS_HEADER = struct.Struct("<8sHHI")
@@ -61,13 +75,28 @@ class StoredMessage(NamedTuple):
     frame: bytes
 
 
+class Numbering(NamedTuple):
+    """What belongs to the numbers of a session since they last began at 1.
+
+    `version` of FIX, "" until a Logon or a first report has decided it; `period_s`, the start of
+    the trading period they belong to in s since the epoch, 0: of none; `is_reset_owed`: the cluster
+    still has the MsgSeqNums of before (periods.py); `is_version_open`: the version is that of the
+    numbers of before, and a Logon may choose another one.
+    """
+
+    version: str = ""
+    period_s: int = 0
+    is_reset_owed: bool = False
+    is_version_open: bool = False
+
+
 class SessionStore:
     """The durable state of one session. Appended records go to the file with flush().
 
     After open: `next_out` is the next MsgSeqNum to send, `received_through` the last one received
     that was dealt with (all before it, too), `last_event_seq` the newest event of which a message
     was stored, `answered` the numbers above `received_through` that the gateway answered by itself,
-    `resets` how often the numbers began again at 1.
+    `resets` how often the numbers began again at 1, `numbering` what holds since then.
     """
 
     def __init__(self, path: Path, *, sync: bool = False) -> None:
@@ -82,8 +111,9 @@ class SessionStore:
         self.last_event_seq = 0
         self.answered: set[int] = set()
         self.resets = 0
+        self.numbering = Numbering()
         if not path.exists():
-            self._create(0)
+            self._create(0, 0)
         self._file = os.open(path, os.O_RDWR | os.O_APPEND)
         try:
             self._load()
@@ -120,6 +150,11 @@ class SessionStore:
         if self.answered:
             self.answered = {seq for seq in self.answered if seq > through_seq}
         self._append(_RECEIVED.pack(_KIND_RECEIVED, through_seq))
+
+    def append_numbering(self, numbering: Numbering) -> None:
+        """Change what belongs to the numbers, which go on."""
+        self.numbering = numbering
+        self._append(_numbering_payload(numbering))
 
     def _append(self, payload: bytes) -> None:
         assert len(payload) <= _MAX_PAYLOAD, f"{self._path}: a record of {len(payload)} bytes"
@@ -168,14 +203,15 @@ class SessionStore:
         length: int = _RECORD.unpack_from(chunk, at)[0]
         return length + _RECORD.size
 
-    def reset(self, event_seq: int) -> None:
+    def reset(self, event_seq: int, numbering: Numbering) -> None:
         """Numbers begin again at 1 in both directions; the messages of before are forgotten.
 
-        `event_seq` is the event that says so: what happened up to it is not told again. The new
-        file takes the place of the old one in one step.
+        What happened up to event `event_seq` is not told again. The new file, `numbering` in it,
+        takes the place of the old one in one step.
         """
         self._pending.clear()
         os.close(self._file)
+        self.numbering = numbering
         self._create(self.resets + 1, max(event_seq, self.last_event_seq))
         self._file = os.open(self._path, os.O_RDWR | os.O_APPEND)
         self._offsets = array("Q")
@@ -184,11 +220,10 @@ class SessionStore:
         self.received_through = 0
         self._load()
 
-    def _create(self, resets: int, last_event_seq: int = 0) -> None:
-        header = _HEADER.pack(_MAGIC, FORMAT_VERSION, 0, resets, last_event_seq)
+    def _create(self, resets: int, last_event_seq: int) -> None:
         temporary = self._path.with_suffix(".new")
         with temporary.open("wb") as file:
-            file.write(header + _U32.pack(crc32c(header)))
+            file.write(_header(resets, last_event_seq) + _numbering_record(self.numbering))
             file.flush()
             if self._sync:
                 os.fsync(file.fileno())
@@ -200,45 +235,59 @@ class SessionStore:
         if os.fstat(self._file).st_size < _HEADER_SIZE:
             raise StoreError(f"{self._path} is not a FIX session store; move it away")
         with mmap.mmap(self._file, 0, access=mmap.ACCESS_READ) as data:
-            self._load_header(data)
+            version = self._load_header(data)
             position = self._load_records(data)
             is_torn = position < len(data)
         if is_torn:
             os.ftruncate(self._file, position)
         self._size = position
+        if version == _FIRST_VERSION:
+            self._upgrade()
+
+    def _upgrade(self) -> None:
+        """From format version 1. The record comes first: between the two steps the file is one that
+        this program reads, and reads in the same way."""
+        if self.next_out > 1:
+            self.append_numbering(Numbering(_FIRST_FIX_VERSION))
+            self.flush()
+        with self._path.open("r+b") as file:  # self._file would append
+            file.write(_header(self.resets, self._event_seq_at_reset))
+            file.flush()
+            if self._sync:
+                os.fdatasync(file.fileno())
 
     def _load_records(self, data: mmap.mmap) -> int:
         """Position after the last sound record."""
         position = _HEADER_SIZE
-        while position + _RECORD.size <= len(data):
-            start = position + _RECORD.size
-            length, checksum = _RECORD.unpack_from(data, position)
-            payload = data[start : start + length] if length <= _MAX_PAYLOAD else b""
-            if not payload or len(payload) < length or crc32c(payload) != checksum:
-                if self._is_followed_by_a_record(data, start + length):
+        while position < len(data):
+            payload = _payload_at(data, position)
+            if not payload:
+                if not _is_torn(data, position):
                     raise StoreError(
-                        f"{self._path}: the record at byte {position} is damaged, and sound ones"
-                        " follow it; move the file away to start the session anew (the client"
-                        " must then log on with ResetSeqNumFlag(141)=Y)"
+                        f"{self._path}: the record at byte {position} is damaged; move the file"
+                        " away to start the session anew (the client must then log on with"
+                        " ResetSeqNumFlag(141)=Y)"
                     )
                 break
             self._load_record(payload, position)
-            position = start + length
+            position += _RECORD.size + len(payload)
         return position
 
-    def _load_header(self, data: mmap.mmap) -> None:
+    def _load_header(self, data: mmap.mmap) -> int:
+        """Returns the version of the format."""
         if data[: len(_MAGIC)] != _MAGIC:
             raise StoreError(f"{self._path} is not a FIX session store; move it away")
         _, version, _, resets, last_event_seq = _HEADER.unpack_from(data)
-        if version != FORMAT_VERSION:
+        if not _FIRST_VERSION <= version <= FORMAT_VERSION:
             raise StoreError(
-                f"{self._path} has format version {version}, this program reads {FORMAT_VERSION};"
-                " run the program that wrote it"
+                f"{self._path} has format version {version}, this program reads {_FIRST_VERSION}"
+                f" to {FORMAT_VERSION}; run the program that wrote it"
             )
         if _U32.unpack_from(data, _HEADER.size)[0] != crc32c(data[: _HEADER.size]):
             raise StoreError(f"{self._path}: the header is damaged; move the file away")
         self.resets = resets
-        self.last_event_seq = last_event_seq
+        self.last_event_seq = self._event_seq_at_reset = last_event_seq
+        return int(version)
 
     def _load_record(self, payload: bytes, position: int) -> None:
         kind = payload[0]
@@ -254,21 +303,69 @@ class SessionStore:
         elif kind == _KIND_RECEIVED:
             self.received_through = _RECEIVED.unpack_from(payload)[1]
             self.answered = {seq for seq in self.answered if seq > self.received_through}
+        elif kind == _KIND_NUMBERING:
+            _, period_s, flags = _NUMBERING.unpack_from(payload)
+            version = payload[_NUMBERING.size :].decode("ascii")
+            self.numbering = Numbering(version, period_s, bool(flags & 1), bool(flags & 2))
         else:
             raise StoreError(f"{self._path}: unknown kind {kind} of the record at byte {position}")
 
-    @staticmethod
-    def _is_followed_by_a_record(data: mmap.mmap, position: int) -> bool:
-        """Whether a sound record stands at `position`, where a damaged one claims to end.
 
-        A write that was cut short leaves nothing behind its end; damage in the middle does.
-        """
-        start = position + _RECORD.size
-        if start >= len(data):
-            return False
-        length, checksum = _RECORD.unpack_from(data, position)
-        payload = data[start : start + length] if length <= _MAX_PAYLOAD else b""
-        return bool(payload) and len(payload) == length and crc32c(payload) == checksum
+def _header(resets: int, last_event_seq: int) -> bytes:
+    header = _HEADER.pack(_MAGIC, FORMAT_VERSION, 0, resets, last_event_seq)
+    return header + _U32.pack(crc32c(header))
+
+
+def _numbering_payload(numbering: Numbering) -> bytes:
+    version, period_s, is_reset_owed, is_version_open = numbering
+    flags = is_reset_owed | is_version_open << 1
+    return _NUMBERING.pack(_KIND_NUMBERING, period_s, flags) + version.encode("ascii")
+
+
+def _numbering_record(numbering: Numbering) -> bytes:
+    payload = _numbering_payload(numbering)
+    return _RECORD.pack(len(payload), crc32c(payload)) + payload
+
+
+def _payload_at(data: mmap.mmap, position: int) -> bytes:
+    """The payload of the record at `position`, nothing when no sound record stands there."""
+    start = position + _RECORD.size
+    if start >= len(data):
+        return b""
+    length, checksum = _RECORD.unpack_from(data, position)
+    payload = data[start : start + length] if length <= _MAX_PAYLOAD else b""
+    return payload if len(payload) == length and crc32c(payload) == checksum else b""
+
+
+def _is_torn(data: mmap.mmap, position: int) -> bool:
+    """Whether what stands from `position` on, no sound record, is a write that was not finished:
+    see the top of this file. False: it is damage."""
+    start = position + _RECORD.size
+    if start >= len(data):
+        return True
+    length, checksum = _RECORD.unpack_from(data, position)
+    if length > _MAX_PAYLOAD:
+        return False
+    if start + length > len(data):
+        # Cut short, if it is not the length that is wrong: of this record, all of which is here, or
+        # of one that others follow.
+        return crc32c(data[start:]) != checksum and not _holds_a_record(data, start)
+    return not _payload_at(data, start + length) and _misses_a_sector(data, position)
+
+
+def _holds_a_record(data: mmap.mmap, position: int) -> bool:
+    """Whether a sound record stands anywhere from `position` on, at most _MAX_PAYLOAD bytes."""
+    return any(_payload_at(data, at) for at in range(position, len(data)))
+
+
+def _misses_a_sector(data: mmap.mmap, position: int) -> bool:
+    """Whether the part of some sector that lies behind `position` reads as zeros."""
+    while position < len(data):
+        end = min(position - position % _SECTOR + _SECTOR, len(data))
+        if not any(data[position:end]):
+            return True
+        position = end
+    return False
 
 
 class ProgressFile:
@@ -285,14 +382,14 @@ class ProgressFile:
         self._writes = 0
         self.event_seq = 0
         if not path.exists():
-            path.write_bytes(_PROGRESS_HEADER.pack(_PROGRESS_MAGIC, FORMAT_VERSION, 0, 0))
+            path.write_bytes(_PROGRESS_HEADER.pack(_PROGRESS_MAGIC, _PROGRESS_VERSION, 0, 0))
         data = path.read_bytes()
         if len(data) < _PROGRESS_HEADER.size or not data.startswith(_PROGRESS_MAGIC):
             raise StoreError(f"{path} is not a progress file; remove it to read the day again")
         version = _PROGRESS_HEADER.unpack_from(data)[1]
-        if version != FORMAT_VERSION:
+        if version != _PROGRESS_VERSION:
             raise StoreError(
-                f"{path} has format version {version}, this program reads {FORMAT_VERSION}"
+                f"{path} has format version {version}, this program reads {_PROGRESS_VERSION}"
             )
         for slot in range(2):
             at = _PROGRESS_HEADER.size + slot * _PROGRESS_SLOT.size

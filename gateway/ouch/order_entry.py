@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.client import EventBatch, QueueFull
+from gateway.control import Refused
 from gateway.ouch.connection import Connection, ConnectionState, is_order_message
 from gateway.ouch.counters import Counters
 from gateway.ouch.outbound import Outbound
@@ -413,6 +414,19 @@ class OuchOrderEntry:
             connection.abort()
         for session in self.sessions.values():
             session.stream.close()
+
+    def disconnect(self, name: str) -> None:
+        """End the connection of a user. Raises Refused."""
+        session = self.sessions.get(name)
+        if session is None:
+            raise Refused(f"there is no user {name}")
+        if session.connection is None:
+            raise Refused(f"{name} is not connected to this gateway")
+        session.connection.finish("the operator ends this connection")
+
+    def reset(self, name: str) -> None:
+        """Never possible. Raises Refused."""
+        raise Refused(f"{name} is an OUCH user: the numbers of its messages follow from the log")
 
     def session_facts(self) -> list[dict[str, Any]]:
         """[{"username", "account", "state", "next_out", "backlog", "holder", "peer"}]"""

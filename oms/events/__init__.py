@@ -24,7 +24,12 @@ from enum import IntEnum
 from typing import Any, TypeAlias
 
 from oms.events.answers import (
+    BookReported,
+    InstrumentsListed,
+    InstrumentStatusReported,
+    MarketStatusReported,
     NumbersReported,
+    OrderListed,
     OrderStatusReported,
 )
 from oms.events.codes import (
@@ -62,6 +67,7 @@ from oms.events.sessions import (
     MassCanceled,
     NumberRejected,
     OrderEntrySet,
+    OrdersCanceled,
     SessionClosed,
     SessionOpened,
     SessionRefused,
@@ -73,13 +79,17 @@ __all__ = [
     "BookDeleted",
     "BookReduced",
     "BookReplaced",
+    "BookReported",
     "CancelReason",
     "CancelRejected",
     "CancelRejectedResponseTo",
     "Event",
     "EventKind",
     "InstrumentAdded",
+    "InstrumentStatusReported",
+    "InstrumentsListed",
     "Liquidity",
+    "MarketStatusReported",
     "MassCanceled",
     "NumberRejected",
     "NumbersReported",
@@ -88,6 +98,7 @@ __all__ = [
     "OrderCanceled",
     "OrderEntrySet",
     "OrderExecuted",
+    "OrderListed",
     "OrderModified",
     "OrderReduced",
     "OrderRejected",
@@ -95,6 +106,7 @@ __all__ = [
     "OrderRestated",
     "OrderStatusReported",
     "OrderTriggered",
+    "OrdersCanceled",
     "RejectReason",
     "SessionClosed",
     "SessionOpened",
@@ -128,9 +140,15 @@ class EventKind(IntEnum):
     MASS_CANCELED = 14
     ORDER_ENTRY_SET = 15
     NUMBERS_REPORTED = 16
+    ORDERS_CANCELED = 17
+    ORDER_LISTED = 18
+    INSTRUMENTS_LISTED = 19
     INSTRUMENT_ADDED = 20
     TRADING_ACTION = 21
     SYSTEM_EVENT = 22
+    INSTRUMENT_STATUS_REPORTED = 24
+    MARKET_STATUS_REPORTED = 25
+    BOOK_REPORTED = 26
     BOOK_ADDED = 30
     BOOK_REDUCED = 31
     BOOK_DELETED = 32

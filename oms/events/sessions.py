@@ -57,6 +57,22 @@ class MassCanceled(NamedTuple):
     memo: bytes
 
 
+class OrdersCanceled(NamedTuple):
+    """Answer to CancelOrders. With `reason` 0, `canceled` orders are taken out: as many
+    OrderCanceled follow. Else `reason` is the RejectReason for which none is, `found` and `limit`
+    its facts."""
+
+    kind: int
+    owner: str
+    cl_ord_id: str
+    symbol: str
+    side: int
+    canceled: int
+    reason: int
+    found: int | str
+    limit: int | str
+
+
 class OrderEntrySet(NamedTuple):
     """Order entry of the session is enabled or disabled from now on."""
 

@@ -60,14 +60,39 @@ NUMBERED = [
 ]
 
 
-@pytest.mark.parametrize("command", NUMBERED, ids=lambda command: command[0].name)
-def test_a_command_about_numbered_orders_comes_out_as_it_went_in(command):
+QUERIES = [
+    (CommandKind.CANCEL_ORDERS, "CLIENT1", 5, "M1", "AAPL", 0),
+    (CommandKind.QUERY_ORDERS, "CLIENT1", 5, "R1", "", 2, 17),
+    (CommandKind.QUERY_INSTRUMENTS, "CLIENT1", 5, "R1", ""),
+    (CommandKind.QUERY_INSTRUMENT_STATUS, "CLIENT1", 5, "R1", "AAPL"),
+    (CommandKind.QUERY_MARKET_STATUS, "CLIENT1", 5, "R1"),
+    (CommandKind.QUERY_BOOK, "CLIENT1", 5, "R1", "AAPL", -1),
+]
+
+
+@pytest.mark.parametrize("command", NUMBERED + QUERIES, ids=lambda command: command[0].name)
+def test_a_command_comes_out_as_it_went_in_and_another_type_does_not_go_in(command):
     blob = codec.pack_commands([command])
     assert codec.check_commands(blob) == 1
     assert codec.unpack_commands(blob) == (command,)
     wrong = (*command[:2], "0", *command[3:])
     with pytest.raises(codec.CodecError, match="has fields"):
         codec.check_commands(codec.pack_commands([wrong]))
+
+
+@pytest.mark.parametrize("command", QUERIES, ids=lambda command: command[0].name)
+def test_every_field_of_a_query_has_its_type(command):
+    for position in range(1, len(command)):
+        for value in (None, 1.5, True, b"x", ("x",), "x" if position != 3 else 7):
+            if type(value) is not type(command[position]):
+                wrong = (*command[:position], value, *command[position + 1 :])
+                with pytest.raises(CodecError, match="has fields"):
+                    codec.check_commands(codec.pack_commands([wrong]))
+
+
+def test_only_what_nodes_say_themselves_cannot_be_submitted():
+    own = {CommandKind.LOAD_REFERENCE_DATA, CommandKind.GATEWAY_LOST}
+    assert set(codec._COMMAND_CLASSES) == set(CommandKind) - own
 
 
 @pytest.mark.parametrize(

@@ -482,7 +482,7 @@ class Trade:
 
     def __init__(self, config: Config) -> None:
         self.ledger = Ledger("CLIENT1")
-        self.client = FixClient(config.addresses.fix, "CLIENT1", self.ledger.receive)
+        self.client = FixClient(config.addresses.fix[0], "CLIENT1", self.ledger.receive)
         self.ledger.attach(self.client)
         self._entered = 0
         self._task: asyncio.Task[None] | None = None

@@ -15,6 +15,7 @@ from transfer_lab import DAY, FOLLOWER, INCOMING, Lab, piece_under_way, total_by
 from cluster.segment import JournalError
 from cluster.snapshot import snapshot_name
 from cluster.snapshot_install import MARKER, OfferedFile, encode_marker
+from cluster.snapshot_transfer import LIST
 from exchange.simulation.disk import PowerLoss
 
 
@@ -87,10 +88,27 @@ def test_who_asks_by_a_list_that_is_gone_gets_it_again():
     lab = Lab()
     lab.beat()
     lab.settle_until_listed()
-    lab.leader.sender._listed.clear()
+    lab.leader.sender._lists.clear()
     lab.finish()
     assert lab.installed == [100]
     assert len(lab.leader.listed) == 2
+
+
+def test_a_list_that_was_sent_stays_though_files_grow_and_requests_come_late():
+    lab = Lab()
+    lab.beat()
+    lab.settle_until_listed()
+    asked = {"type": "snapshot_request", "source": lab.leader.sender._source, "file": LIST}
+    late = asked | {"term": 3, "index": 100, "offset": 0}
+    lab.leader.take_snapshot(150)
+    for index in (100, 150, 100):
+        lab.leader.grow()
+        lab.leader.sender.requested(FOLLOWER, late | {"index": index}, lab.now_s)
+    lists = [content for index, content in lab.leader.listed if index == 100]
+    assert len(lists) == 3
+    assert lists[0] == lists[1] == lists[2]
+    lab.finish()
+    assert lab.installed in ([100], [150])
 
 
 def test_a_leader_whose_day_file_goes_while_it_is_fetched_lists_what_it_has():

@@ -55,7 +55,9 @@ async def make_mistakes(folder: Path) -> dict[str, FixMessage]:
     found: dict[str, FixMessage] = {}
     async with local_exchange(folder) as exchange:
         given: list[FixMessage] = []
-        client = FixClient(exchange.config.addresses.fix, "CLIENT1", lambda m, _: given.append(m))
+        client = FixClient(
+            exchange.config.addresses.fix[0], "CLIENT1", lambda m, _: given.append(m)
+        )
         await client.start()
         found["good order"] = await ask(client, given, "D", order("good"))
         for name, fields, _, _ in REJECTED_ORDERS:
@@ -64,7 +66,9 @@ async def make_mistakes(folder: Path) -> dict[str, FixMessage]:
         found["cancel of an unknown order"] = await ask(client, given, "F", cancel)
         found["missing tag"] = await ask(client, given, "D", order("b7", tag54=None))
         found["price with letters"] = await ask(client, given, "D", order("b8", tag44="1e3"))
-        found["unknown message"] = await ask(client, given, "V", [(262, "x"), (263, "0")])
+        found["unknown message"] = await ask(
+            client, given, "R", [(131, "x"), (146, 1), (55, "AAPL")]
+        )
         found["good order at the end"] = await ask(client, given, "D", order("good2"))
         await client.stop()
         found |= await garble(exchange)
@@ -73,7 +77,7 @@ async def make_mistakes(folder: Path) -> dict[str, FixMessage]:
 
 async def garble(exchange: LocalExchange) -> dict[str, FixMessage]:
     """A frame with a wrong CheckSum uses up no number: the next good one has the same."""
-    reader, writer = await asyncio.open_connection(*exchange.config.addresses.fix)
+    reader, writer = await asyncio.open_connection(*exchange.config.addresses.fix[0])
     decoder = FixDecoder()
 
     def frame(msg_type: str, seq: int, fields: Fields) -> bytes:
@@ -140,7 +144,7 @@ def test_a_message_type_that_is_not_taken_is_a_business_reject(
     answers: dict[str, FixMessage],
 ) -> None:
     answer = answers["unknown message"]
-    assert (answer.msg_type, answer.get(372)) == ("j", "V")
+    assert (answer.msg_type, answer.get(372)) == ("j", "R")
     assert answer.get(380) is not None
 
 

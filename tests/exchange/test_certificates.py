@@ -165,7 +165,23 @@ def test_a_gateway_with_the_certificate_of_another_client_does_not_start(folder:
     for ending in ("pem", "key"):
         shutil.copy(folder / "tls" / f"client-md-1.{ending}", folder / f"tls/client-fix-1.{ending}")
     with pytest.raises(ConfigError, match="certificate of client-md-1, not of client-fix-1"):
-        run_fix_gateway(load(folder / "exchange.toml"), None)
+        run_fix_gateway(load(folder / "exchange.toml"), 1, None)
+
+
+def test_check_config_looks_at_what_fix_clients_are_shown(folder: Path) -> None:
+    path = folder / "exchange.toml"
+    text = path.read_text()
+    for key, value in (("tls_certificate", "tls/fix.pem"), ("tls_key", "tls/fix.key")):
+        text = text.replace(f'{key} = ""', f'{key} = "{value}"')
+    path.write_text(text)
+    missing = check_config(folder, "--process", "gateway-fix").exception
+    assert isinstance(missing, ConfigError)
+    assert "fix.tls_certificate" in str(missing)
+    assert check_config(folder, "--process", "node-1").exit_code == 0
+    save(issue(make_authority(), "fix.example.com"), folder / "tls", "fix")
+    result = check_config(folder, "--process", "gateway-fix")
+    assert result.exit_code == 0
+    assert "fix.pem is valid until" in result.output
 
 
 def test_a_certificate_of_a_client_cannot_serve(made: Path) -> None:

@@ -22,6 +22,7 @@ from exchange.config import load
 from exchange.config_text import write_exchange_folder
 from exchange.local import LocalExchange, free_base_port, local_exchange
 from exchange.settings import reference_data
+from gateway.fix.passwords import PasswordHash
 from oms.commands import (
     Command,
     CommandKind,
@@ -79,9 +80,16 @@ def test_init_and_check_config_agree(tmp_path: Path) -> None:
     shown = run("check-config", "--config", path, "--json")
     assert shown.returncode == 0
     facts = json.loads(shown.stdout)
-    assert facts["addresses.fix"] == "127.0.0.1:9501"
+    assert facts["addresses.fix"] == ["127.0.0.1:9501"]
     assert facts["cluster.durability"] == "majority-disk"
     assert facts["instruments[1].symbol"] == "AAPL"
+
+
+def test_hash_password_takes_the_first_line_of_stdin() -> None:
+    made = CliRunner().invoke(cli, ["hash-password"], input="secret\n")
+    assert made.exit_code == 0
+    assert PasswordHash.parse(made.output.strip()).fits("secret")
+    assert CliRunner().invoke(cli, ["hash-password"], input="\n").exit_code == 2
 
 
 def test_a_wrong_config_ends_with_2_and_the_sentence(tmp_path: Path) -> None:

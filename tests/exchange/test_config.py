@@ -12,6 +12,7 @@ from cluster.settings import Address, Durability, TlsSettings
 from exchange.config import Config, load, parse
 from exchange.config_keys import ConfigError
 from exchange.config_text import default_text, write_exchange_folder
+from exchange.config_warnings import warnings
 from exchange.settings import (
     feed_settings,
     fix_gateway_settings,
@@ -27,6 +28,8 @@ from oms.reference_data import Account, Instrument, SessionDefinition
 def parse_text(text: str) -> Config:
     return parse(tomllib.loads(text))
 
+
+HASH = "scrypt$16$1$1$000102030405060708090a0b0c0d0e0f$" + "00" * 32
 
 MISTAKES = [
     # (the file, what the message must say)
@@ -65,6 +68,31 @@ MISTAKES = [
     ("[[instruments]]\nsymbol = 'A'\ntick_size = '0'", ["instruments[1].tick_size", "above 0"]),
     ("[[instruments]]\nsymbol = 'A'\n[[instruments]]\nsymbol = 'A'", ["instruments[2]", "twice"]),
     ("[[fix_sessions]]\ncomp_id = 'A=B'\naccount = 'ACC1'", ["fix_sessions[1].comp_id", "'A=B'"]),
+    (
+        "[[fix_sessions]]\ncomp_id = 'X'\naccount = 'ACC1'\ngateway = 2",
+        ["fix_sessions.X.gateway", "2 is not a FIX gateway 1..1"],
+    ),
+    (
+        "[[fix_sessions]]\ncomp_id = 'X'\naccount = 'ACC1'\npassword_hash = 'secret'",
+        ["fix_sessions[1].password_hash", "'secret'", "exchange hash-password"],
+    ),
+    (
+        f"[[fix_sessions]]\ncomp_id = 'X'\naccount = 'ACC1'\npassword = 'x'\n"
+        f"password_hash = '{HASH}'",
+        ["fix_sessions.X.password", "password_hash is set, too"],
+    ),
+    (
+        "[[fix_sessions]]\ncomp_id = 'X'\naccount = 'ACC1'\nallowed_addresses = ['10.0.0.1/8']",
+        ["fix_sessions[1].allowed_addresses", "'10.0.0.1/8'", "10.0.0.0/8"],
+    ),
+    (
+        "[[fix_sessions]]\ncomp_id = 'X'\naccount = 'ACC1'\nallowed_addresses = ['example.com']",
+        ["fix_sessions[1].allowed_addresses", "'example.com'", "network"],
+    ),
+    ("[fix]\ntls_certificate = 'c'", ["fix.tls_key", "fix.tls_certificate is set"]),
+    ("[fix]\ntls_key = 'k'", ["fix.tls_certificate", "fix.tls_key is set"]),
+    ("[fix]\ntls_client_authority = 'a'", ["fix.tls_client_authority", "needs fix.tls_cert"]),
+    ("[addresses]\nfix = ['a:1', 'a:2']", ["addresses.fix_http", "1 addresses", "has 2"]),
     ("[[fix_sessions]]\ncomp_id = 'X'\naccount = 'NO'", ["fix_sessions.X", "'NO'", "accounts"]),
 ]
 
@@ -144,7 +172,7 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.Mo
     config = load(None)
     assert config.source is None
     assert config.data_dir == tmp_path / "data"
-    assert config.addresses.fix == Address("127.0.0.1", 9001)
+    assert config.addresses.fix == (Address("127.0.0.1", 9001),)
 
 
 def test_plain_tcp_on_a_network_needs_the_word_of_the_operator() -> None:
@@ -216,9 +244,87 @@ def test_gateway_and_market_data_get_what_the_file_says() -> None:
     assert marketdata_settings(config).http_bind == Address("0.0.0.0", 8081)
 
 
+TWO_GATEWAYS = """
+[addresses]
+fix = ["a:9001", "b:9002"]
+fix_http = ["a:9201", "b:9203"]
+[tls]
+authority = "tls/ca.pem"
+[[fix_sessions]]
+comp_id = "A"
+account = "ACC1"
+[[fix_sessions]]
+comp_id = "B"
+account = "ACC2"
+gateway = 2
+"""
+
+
+def test_each_fix_session_belongs_to_one_gateway() -> None:
+    config = parse_text(TWO_GATEWAYS)
+    first, second = fix_gateway_settings(config), fix_gateway_settings(config, 2)
+    assert (list(first.sessions), list(second.sessions)) == (["A"], ["B"])
+    assert first.elsewhere == {"B": "gateway-fix-2 (b:9002)"}
+    assert second.elsewhere == {"A": "gateway-fix (a:9001)"}
+    assert (first.gateway_id, second.gateway_id) == ("fix-1", "fix-2")
+    assert (first.data_dir.name, second.data_dir.name) == ("gateway-fix", "gateway-fix-2")
+    assert config.fix_address("B") == second.bind == Address("b", 9002)
+    tls = tls_settings(config, "gateway-fix-2")
+    assert tls is not None
+    assert tls.certificate == Path("tls/client-fix-2.pem")
+    with pytest.raises(ConfigError, match="3 is not a FIX gateway"):
+        fix_gateway_settings(config, 3)
+
+
+def test_a_single_gateway_needs_no_list() -> None:
+    assert parse_text("[addresses]\nfix = 'a:1'\nfix_http = 'a:2'\n").addresses.fix == (
+        Address("a", 1),
+    )
+
+
 def test_an_empty_password_means_that_none_is_checked() -> None:
     session = fix_gateway_settings(Config()).sessions["CLIENT1"]
     assert (session.username, session.password) == (None, None)
+
+
+ONE_SESSION = "[[fix_sessions]]\ncomp_id = 'A'\naccount = 'ACC1'\n"
+ON_A_NETWORK = "[addresses]\nfix = '10.0.0.1:9001'\n"
+WITH_TLS = "[fix]\ntls_certificate = 'c'\ntls_key = 'k'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (ONE_SESSION, []),
+        (ONE_SESSION + "password = 'secret'\n", []),
+        (ON_A_NETWORK + ONE_SESSION, ["whoever reaches it can be A"]),
+        (
+            ON_A_NETWORK + WITH_TLS + "tls_client_authority = 'a'\n" + ONE_SESSION,
+            [],
+        ),
+        (ON_A_NETWORK + ONE_SESSION + "allowed_addresses = ['10.0.0.0/8']\n", []),
+        (
+            ON_A_NETWORK + WITH_TLS + ONE_SESSION + "password = 'secret'\n",
+            ["password stands in clear for A"],
+        ),
+        (
+            ON_A_NETWORK + ONE_SESSION + f"password_hash = '{HASH}'\n",
+            ["the passwords of A cross the network in clear"],
+        ),
+        (ON_A_NETWORK + WITH_TLS + ONE_SESSION + f"password_hash = '{HASH}'\n", []),
+    ],
+)
+def test_what_is_unwise_on_a_network_is_said(text: str, said: list[str]) -> None:
+    found = warnings(parse_text(text))
+    assert len(found) == len(said)
+    for sentence, part in zip(found, said, strict=True):
+        assert part in sentence
+        assert sentence.startswith("gateway-fix listens on 10.0.0.1")
+
+
+def test_a_gateway_gets_the_hash_of_the_file() -> None:
+    config = parse_text(ONE_SESSION + f"password_hash = '{HASH}'\n")
+    assert str(fix_gateway_settings(config).sessions["A"].password_hash) == HASH
 
 
 def test_the_file_of_the_containers_is_right() -> None:

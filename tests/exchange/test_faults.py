@@ -68,8 +68,8 @@ def addresses_of(exchange: LocalExchange) -> tuple[list[tuple[str, int]], list[t
     addresses: Addresses = exchange.config.addresses
     tcp = [
         *addresses.node_raft, *addresses.node_client, *addresses.node_http,
-        *addresses.ouch, *addresses.ouch_http,
-        addresses.fix, addresses.fix_http, addresses.glimpse, addresses.marketdata_http,
+        *addresses.fix, *addresses.fix_http, *addresses.ouch, *addresses.ouch_http,
+        addresses.glimpse, addresses.marketdata_http,
     ]  # fmt: skip
     udp = [addresses.line_a, addresses.line_b, addresses.rerequest]
     return [tuple(address) for address in tcp], [tuple(address) for address in udp]

@@ -45,7 +45,7 @@ def enter(ledger: Ledger, name: str, side: str, quantity: int) -> None:
 
 async def trade_through_a_failover(exchange: LocalExchange, stranger: Path) -> Ledger:
     ledger = Ledger("CLIENT1")
-    client = FixClient(exchange.config.addresses.fix, "CLIENT1", ledger.receive)
+    client = FixClient(exchange.config.addresses.fix[0], "CLIENT1", ledger.receive)
     ledger.attach(client)
     await client.start()
     enter(ledger, "one", "1", 100)

@@ -45,7 +45,7 @@ async def facts(exchange: LocalExchange, *words: str) -> Any:
 
 async def client_of(exchange: LocalExchange, comp_id: str) -> tuple[Ledger, FixClient]:
     ledger = Ledger(comp_id)
-    client = FixClient(exchange.config.addresses.fix, comp_id, ledger.receive)
+    client = FixClient(exchange.config.addresses.fix[0], comp_id, ledger.receive)
     ledger.attach(client)
     await client.start()
     return ledger, client
@@ -124,7 +124,7 @@ def test_a_whole_exchange_from_init_to_the_death_of_its_leader(tmp_path: Path) -
         try:
             ready = await exchange.start()
             assert ready["event"] == "ready"
-            assert ready["fix"] == str(exchange.config.addresses.fix)
+            assert ready["fix"] == [str(exchange.config.addresses.fix[0])]
             ledgers = await tour(exchange)
         finally:
             code = await exchange.stop()

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simplefix.data import RAW_DATA_TAGS, RAW_LEN_TAGS
 
+from protocols import fix
 from protocols.fix import (
+    MAX_LEARNED_FIELDS,
     MAX_MESSAGE_BYTES,
     FixDecoder,
     FixEncoder,
@@ -209,9 +211,19 @@ def test_any_mixture_of_fragments_is_survived(fragments):
 
 
 def test_a_field_without_a_number_has_tag_0():
-    message = parse_message("8=FIX.4.4\x019=1\x0135=0\x01abc\x01x=1\x0100=2\x01-5=3\x01=4\x01")
+    message = parse_message(b"8=FIX.4.4\x019=1\x0135=0\x01abc\x01x=1\x0100=2\x01-5=3\x01=4\x01")
     assert message.fields[3:] == [(0, "abc"), (0, "x=1"), (0, "00=2"), (0, "-5=3"), (0, "=4")]
     assert not message.is_plain
+
+
+def test_tags_of_a_message_with_very_many_fields_are_not_remembered():
+    for count, is_learned in ((MAX_LEARNED_FIELDS - 8, True), (MAX_LEARNED_FIELDS, False)):
+        fields = [(5_000 + number, "x") for number in range(count)]
+        for _ in range(2):
+            message = FixDecoder().feed(make("D", fields))[0]
+            assert message.is_plain
+            assert message.fields[7:-1] == [(tag, "x") for tag, _ in fields]
+        assert (message.tags in fix._tag_tuples.values()) is is_learned
 
 
 def test_data_may_contain_soh():

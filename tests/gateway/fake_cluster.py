@@ -20,7 +20,7 @@ START_NS = 1_704_187_800_000_000_000  # 2024-01-02 09:30:00 UTC
 
 
 class FakeCluster:
-    """The log and the state machine; `events[n - 1]` is event n."""
+    """The log and the state machine; `events[n - 1]` is event n, `time_ns` that of the last one."""
 
     def __init__(
         self,
@@ -63,7 +63,8 @@ class FakeCluster:
     def apply(self, command: Command) -> None:
         """Put one command through the log."""
         self.commands.append(command)
-        self.events += self.machine.apply(tuple(command), self.clock_ns())
+        self.time_ns = self.clock_ns()
+        self.events += self.machine.apply(tuple(command), self.time_ns)
 
     def client(
         self,
@@ -174,4 +175,4 @@ class FakeClusterClient:
         ]
         self._next_event_seq = len(events) + 1
         self._answered = self._applied
-        self._on_batch(EventBatch(self._cluster.clock_ns(), len(events), self._answered, wanted))
+        self._on_batch(EventBatch(self._cluster.time_ns, len(events), self._answered, wanted))

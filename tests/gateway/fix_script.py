@@ -4,17 +4,24 @@
                               and 10 is added. The connection is made when it is not there.
     raw 8=FIX.4.4|9=5|...     CLIENT1 sends these bytes, | is SOH
     advance 12.5              seconds pass, tick by tick
+    sleep 86400               seconds pass while the gateway's process stands still
+    speak FIX.4.2             the BeginString(8) that is added from now on
     drop | 2drop              the TCP connection of CLIENT1 | CLIENT2 is lost
     hold / run [N] / auto     the cluster applies nothing / N commands, then tells / at once (usual)
     apply                     the cluster applies what it has and tells nobody
     lost                      the cluster has not heard of the gateway for too long
     forget CLIENT1            the cluster does not know this session
+    lose CLIENT1              as kill, and the store of this session is lost
     kill                      the gateway is killed and started again on its stores
+    stop                      the gateway is stopped in good order and started again
+    block                     CLIENT1 reads nothing any more
     set KEY VALUE             a field of the settings (FixGatewaySettings or FixSessionSettings)
+    set schedule START END [reset]   the hours of the sessions (UTC), and whether numbers are reset
     state HALTED [SYMBOL]     the operator changes the trading state
 
-The output repeats the input (but for set) and shows what the clients receive, without 8, 9, 49, 56,
-52, 60 and 10. Every message sent is held against the dictionary and read by simplefix, too.
+The output repeats the input (but for set) and shows what the clients receive, without 9, 49, 56,
+52, 60, 10, and without 8 when it is FIX.4.4. Every message sent is held against the dictionary of
+its version and read by simplefix, too.
 """
 
 from __future__ import annotations
@@ -23,6 +30,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import fields, replace
+from datetime import time
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +40,17 @@ from fake_cluster import START_NS, FakeCluster, FakeClusterClient
 from cluster.settings import Address
 from gateway.fix.connection import Connection
 from gateway.fix.order_entry import OrderEntry
+from gateway.fix.schedule import SessionSchedule
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
 from oms.commands import CommandKind, GatewayLost
 from oms.events import TradingState
 from protocols.fix import NS_PER_SECOND, FixDecoder, check_sum, format_utc_timestamp
-from protocols.fix_dictionary import FIX44
+from protocols.fix_dictionary import VERSIONS
 
 TICK_NS = NS_PER_SECOND // 10
-HIDDEN_TAGS = frozenset((8, 9, 49, 56, 52, 60, 10))
+HIDDEN_TAGS = frozenset((9, 49, 56, 52, 60, 10))
+DICTIONARIES = {dictionary.begin_string: dictionary for dictionary in VERSIONS.values()}
+USUAL = (8, "FIX.4.4")
 NOWHERE = Address("127.0.0.1", 0)
 
 
@@ -101,6 +112,7 @@ class ScriptPlayer:
             },
         )
         self.is_held = False
+        self.begin_string = "FIX.4.4"
         self.transports: dict[str, ScriptTransport] = {}
         self._soon: deque[Callable[[], None]] = deque()
         self._order_entry: OrderEntry | None = None
@@ -111,15 +123,23 @@ class ScriptPlayer:
         for line in lines:
             word, _, rest = line.partition(" ")
             if word == "set":
-                self._set(*rest.split())
+                key, *values = rest.split()
+                if key == "schedule":
+                    self._set_schedule(*values)
+                else:
+                    self._set(key, *values)
                 continue
             self.output.append(line)
             if word.endswith("->"):
                 self.send(word[:-2] or "1", self.message(word[:-2] or "1", rest))
+            elif word == "speak":
+                self.begin_string = rest
             elif word == "raw":
                 self.send("1", rest.replace("|", "\x01").encode("latin-1"))
             elif word == "advance":
                 self._advance(int(float(rest) * NS_PER_SECOND))
+            elif word == "sleep":
+                self.now_ns += int(float(rest) * NS_PER_SECOND)
             elif word.endswith("drop"):
                 self._drop(word[:-4] or "1")
             elif word == "state":
@@ -129,11 +149,22 @@ class ScriptPlayer:
                 self.cluster.apply(GatewayLost(int(CommandKind.GATEWAY_LOST), "fix-1"))
             elif word == "forget":
                 del self.cluster.machine.state.sessions[rest]
+            elif word == "lose":
+                self.kill()
+                (self.settings.data_dir / f"{rest}.store").unlink()
+                (self.settings.data_dir / "progress").unlink()
             elif word == "run":
                 self.cluster.run(int(rest) if rest else None)
             else:
-                steps = {"hold": self._hold, "auto": self._auto, "apply": self._apply}
-                (steps | {"kill": self.kill})[word]()
+                steps = {
+                    "hold": self._hold,
+                    "auto": self._auto,
+                    "apply": self._apply,
+                    "kill": self.kill,
+                    "stop": self._stop,
+                    "block": self._block,
+                }
+                steps[word]()
             self._settle()
         return self.output
 
@@ -167,6 +198,23 @@ class ScriptPlayer:
         self._soon.clear()
         self.transports.clear()
         self._order_entry = None
+
+    def _stop(self) -> None:
+        self.order_entry.log_out_all("The gateway is shutting down")
+        self._settle()
+        self.order_entry.close()
+        self.kill()
+
+    def _block(self) -> None:
+        protocol = self.transports["1"].protocol
+        assert protocol is not None
+        protocol.pause_writing()
+
+    def _set_schedule(self, start: str, end: str, reset: str = "") -> None:
+        schedule = SessionSchedule(
+            time.fromisoformat(start), time.fromisoformat(end), reset_daily=reset == "reset"
+        )
+        self.settings = replace(self.settings, schedule=schedule)
 
     def _set(self, key: str, value: str) -> None:
         kinds = {field.name: field.type for field in fields(FixGatewaySettings)}
@@ -245,7 +293,7 @@ class ScriptPlayer:
         """A message from `35=..|34=..|...`; what is not given of header and trailer is added."""
         given = [field.split("=", 1) for field in text.split("|")]
         header = {
-            "8": "FIX.4.4",
+            "8": self.begin_string,
             "9": "",
             "35": "",
             "49": f"CLIENT{name[0]}",
@@ -275,8 +323,13 @@ class ScriptPlayer:
         """Print what a client receives, after holding it against two other readers."""
         decoder = FixDecoder()
         for message in decoder.feed(data):
-            assert FIX44.validate(message) is None, f"{message}: {FIX44.validate(message)}"
-            shown = [f"{tag}={value}" for tag, value in message.fields if tag not in HIDDEN_TAGS]
+            wrong = DICTIONARIES[message.begin_string].validate(message)
+            assert wrong is None, f"{message}: {wrong}"
+            shown = [
+                f"{tag}={value}"
+                for tag, value in message.fields
+                if tag not in HIDDEN_TAGS and (tag, value) != USUAL
+            ]
             self._tell(name, f"<- {'|'.join(shown)}")
         assert decoder.garbled == 0
         assert decoder.buffered == 0

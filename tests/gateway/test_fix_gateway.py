@@ -91,11 +91,11 @@ class Trader:
 def kill(gateway):
     """What SIGKILL does: sockets are reset, nothing is logged out, written or told."""
     gateway._timer.cancel()
-    gateway._server.close()
+    gateway._listener.close()
     entry = gateway._order_entry
     gateway._cluster.kill()
     entry.on_batch = entry.on_time = lambda *_: None
-    for connection in list(entry._connections):
+    for connection in list(entry._lobby.connections):
         transport, connection._transport = connection._transport, None
         connection.session = None
         connection.closing_since_ns = 1
@@ -235,6 +235,7 @@ async def test_http_tells_health_readiness_sessions_and_metrics(tmp_path):
         assert sessions[0] | {"peer": ""} == {
             "comp_id": "CLIENT1",
             "account": "ACC1",
+            "version": "FIX.4.4",
             "state": "active",
             "next_in": 3,
             "next_out": 3,

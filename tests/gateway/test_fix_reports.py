@@ -1,4 +1,4 @@
-"""Codes and sentences of reports: one for every reason, all of them known to FIX 4.4."""
+"""Codes and sentences of reports: one for every reason, all of them known to their version."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.fix.reports import (
-    CANCEL_TEXTS,
-    REJECT_CODES,
-    REPORTED_KINDS,
-    Facts,
-    average_price,
-    reject_text,
-)
-from gateway.fix.translate import parse_quantity
+from gateway.fix.dialects import DIALECTS
+from gateway.fix.order_requests import parse_quantity
+from gateway.fix.outgoing import REPORTED_KINDS
+from gateway.fix.reports import average_price
+from gateway.fix.texts import CANCEL_TEXTS, Facts, reject_text
 from oms.events import CancelReason, EventKind, RejectReason
-from protocols.fix_dictionary import FIX44
+from protocols.fix_dictionary import VERSIONS
 
 FOUND = {
     RejectReason.TOO_LATE: 2,
@@ -32,9 +28,10 @@ TAGGED = ("(55)", "(1)", "(11)", "(54)", "(40)", "(59)", "(38)", "(44)", "(41)",
 
 @pytest.mark.parametrize("reason", RejectReason)
 def test_every_reason_has_codes_and_a_sentence_with_its_tag(reason):
-    codes = REJECT_CODES[reason]
-    assert str(codes.ord_rej_reason) in FIX44.enumerations[103]
-    assert str(codes.cxl_rej_reason) in FIX44.enumerations[102]
+    for name, dialect in DIALECTS.items():
+        known = VERSIONS[name].enumerations
+        assert str(dialect.ord_rej_reason(reason)) in known[103]
+        assert str(dialect.cxl_rej_reason(reason)) in known[102]
     limit = "900000-1100000" if reason == RejectReason.PRICE_OUT_OF_BAND else 100
     text = reject_text(reason, Facts(FOUND.get(reason, 7), limit, "AAPL", "a"))
     assert any(tag in text for tag in TAGGED), text
@@ -47,15 +44,22 @@ def test_every_cancel_reason_has_a_text_and_only_the_clients_own_none(reason):
     assert bool(CANCEL_TEXTS[reason]) == (reason != CancelReason.USER)
 
 
-def test_all_events_of_an_order_are_reported_and_no_others():
-    assert {kind.name for kind in EventKind if kind in REPORTED_KINDS} == {
-        "ORDER_ACCEPTED",
-        "ORDER_EXECUTED",
-        "ORDER_CANCELED",
-        "ORDER_REPLACED",
-        "ORDER_REJECTED",
-        "CANCEL_REJECTED",
-        "ORDER_STATUS_REPORTED",
+def test_a_client_is_told_of_everything_but_what_the_gateway_or_another_protocol_needs():
+    assert {kind.name for kind in EventKind if kind not in REPORTED_KINDS} == {
+        "SESSION_OPENED",
+        "SESSION_CLOSED",
+        "SESSION_REFUSED",
+        "NUMBER_REJECTED",
+        "MASS_CANCELED",
+        "ORDER_ENTRY_SET",
+        "NUMBERS_REPORTED",
+        "INSTRUMENT_ADDED",
+        "TRADING_ACTION",
+        "SYSTEM_EVENT",
+        "BOOK_ADDED",
+        "BOOK_REDUCED",
+        "BOOK_DELETED",
+        "BOOK_REPLACED",
     }
 
 

@@ -8,17 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.fix.store import ProgressFile, SessionStore, StoreError
+from gateway.fix import store as store_module
+from gateway.fix.store import Numbering, ProgressFile, SessionStore, StoreError
+
+HEADER_SIZE = 28
+RECEIVED_RECORD_SIZE = 8 + 9
+NUMBERING = Numbering("FIX.4.4", 1_704_187_800, is_reset_owed=True, is_version_open=False)
 
 
 def fill(store):
-    """Seven records: five messages, two marks."""
+    """Eight records: five messages, two marks, a change of the numbering."""
     store.append_sent(1, b"logon", event_seq=0, answered_seq=0, is_admin=True)
     store.append_sent(2, b"report", event_seq=17, answered_seq=0, is_admin=False)
     store.append_received(2)
     store.append_sent(3, b"refusal", event_seq=0, answered_seq=4, is_admin=False)
     store.append_sent(4, b"heartbeat", event_seq=0, answered_seq=0, is_admin=True)
     store.append_sent(5, b"report" * 100, event_seq=23, answered_seq=0, is_admin=False)
+    store.append_numbering(NUMBERING)
     store.append_received(3)
     store.flush()
 
@@ -32,6 +38,7 @@ def facts(store):
         sorted(store.answered),
         store.resets,
         sent,
+        store.numbering,
     )
 
 
@@ -43,6 +50,7 @@ def test_everything_comes_back_after_opening_again(tmp_path):
     assert facts(again) == before
     assert before[:5] == (6, 3, 23, [4], 0)
     assert before[5][4] == (5, False, b"report" * 100)
+    assert before[6] == NUMBERING
 
 
 def test_nothing_is_written_before_flush(tmp_path):
@@ -90,66 +98,97 @@ def test_a_header_cut_short_is_refused(tmp_path):
     path = tmp_path / "s.store"
     SessionStore(path).close()
     data = path.read_bytes()
-    for size in range(len(data)):
+    for size in range(HEADER_SIZE):
         path.write_bytes(data[:size])
         with pytest.raises(StoreError, match="not a FIX session store"):
             SessionStore(path)
 
 
-def test_each_changed_byte_is_noticed(tmp_path):
+@pytest.mark.parametrize("bit", range(8))
+def test_each_changed_bit_is_refused_wherever_it_is(tmp_path, bit):
     path = tmp_path / "s.store"
     store = SessionStore(path)
     fill(store)
-    whole = facts(store)
     data = path.read_bytes()
-    refused = 0
     for position in range(len(data)):
-        path.write_bytes(data[:position] + bytes([data[position] ^ 4]) + data[position + 1 :])
-        try:
-            opened = SessionStore(path)
-        except StoreError:
-            refused += 1
-        else:
-            # Taken for a torn tail: what comes back is a beginning of what was there.
-            found = facts(opened)
-            assert found != whole
-            assert found[5] == whole[5][: len(found[5])]
-            opened.close()
-    assert refused > 0
+        changed = bytes([data[position] ^ 1 << bit])
+        path.write_bytes(data[:position] + changed + data[position + 1 :])
+        with pytest.raises(StoreError):
+            SessionStore(path)
 
 
-def test_damage_in_the_middle_is_refused_and_says_what_to_do(tmp_path):
+@pytest.mark.parametrize("needle", [b"logon", b"report" * 100], ids=["middle", "last record"])
+def test_damage_is_refused_and_says_what_to_do(tmp_path, needle):
     path = tmp_path / "s.store"
     store = SessionStore(path)
     fill(store)
-    data = bytearray(path.read_bytes())
-    data[data.index(b"report")] ^= 1
+    data = bytearray(path.read_bytes()[:-RECEIVED_RECORD_SIZE])
+    data[data.index(needle)] ^= 1
     path.write_bytes(data)
-    with pytest.raises(StoreError, match=r"damaged.*move the file away.*141"):
+    with pytest.raises(StoreError, match=r"damaged; move the file away.*141"):
         SessionStore(path)
+
+
+def test_a_last_record_whose_sectors_never_reached_the_disk_is_cut_off(tmp_path):
+    path = tmp_path / "s.store"
+    store = SessionStore(path)
+    fill(store)
+    before = facts(store)
+    sound = path.stat().st_size
+    store.append_sent(6, b"x" * 3_000, event_seq=24, answered_seq=0, is_admin=False)
+    store.flush()
+    data = path.read_bytes()
+    first = sound + -sound % 512  # the first sector that begins in the record
+    for start in range(first, len(data), 512):
+        end = min(start + 512, len(data))
+        path.write_bytes(data[:start] + bytes(end - start) + data[end:])
+        assert facts(SessionStore(path)) == before, (start, end)
+    path.write_bytes(data[:sound] + bytes(len(data) - sound))
+    assert facts(SessionStore(path)) == before
+
+
+def test_a_file_of_format_version_1_is_read_as_fix_4_4_and_goes_on_as_version_2(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "s.store"
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "FORMAT_VERSION", 1)
+        patch.setattr(store_module, "_numbering_record", lambda numbering: b"")
+        store = SessionStore(path)
+        store.append_sent(1, b"report", event_seq=7, answered_seq=0, is_admin=False)
+        store.close()
+    assert path.read_bytes()[8] == 1
+    for _ in range(2):
+        store = SessionStore(path)
+        assert (store.next_out, store.last_event_seq) == (2, 7)
+        assert store.numbering == Numbering("FIX.4.4")
+        assert [message.frame for message in store.read_sent(1, 1)] == [b"report"]
+        store.close()
+    assert path.read_bytes()[8] == 2
 
 
 def test_a_newer_version_is_refused(tmp_path):
     path = tmp_path / "s.store"
     SessionStore(path).close()
     data = bytearray(path.read_bytes())
-    data[8] = 2
+    data[8] = 3
     path.write_bytes(data)
-    with pytest.raises(StoreError, match="format version 2"):
+    with pytest.raises(StoreError, match="format version 3, this program reads 1 to 2"):
         SessionStore(path)
 
 
 def test_reset_forgets_messages_and_keeps_events_and_counts(tmp_path):
     path = tmp_path / "s.store"
+    numbering = Numbering("FIX.4.2", 1_704_274_200, is_version_open=True)
     store = SessionStore(path)
     fill(store)
-    store.reset(40)
-    assert facts(store) == (1, 0, 40, [], 1, [])
+    store.reset(40, numbering)
+    assert facts(store) == (1, 0, 40, [], 1, [], numbering)
     store.append_sent(1, b"new", event_seq=41, answered_seq=0, is_admin=False)
     store.flush()
     again = SessionStore(path)
-    assert facts(again) == (2, 0, 41, [], 1, [(1, False, b"new")])
-    again.reset(30)  # an older event cannot take back what is known
+    assert facts(again) == (2, 0, 41, [], 1, [(1, False, b"new")], numbering)
+    again.reset(30, Numbering())  # an older event cannot take back what is known
     assert again.last_event_seq == 41
     assert SessionStore(path).resets == 2
 

@@ -261,7 +261,7 @@ class BusyDay:
         symbols = [symbol for symbol in self.symbols if symbol != QUIET]
         return [
             *(
-                Trader(name, addresses.fix, SEED, symbols, rate_per_s=RATE_PER_S)
+                Trader(name, addresses.fix[0], SEED, symbols, rate_per_s=RATE_PER_S)
                 for name in FIX_CLIENTS
             ),
             *(ReducingTrader(name, addresses.ouch, symbols) for name in OUCH_USERS),

@@ -1,9 +1,15 @@
-"""Golden scripts of the exchange: the language in which they ask and in which it answers.
+"""Golden scripts of the exchange: the language in which they ask (exchange_answers.py: in which it
+answers).
 
     CLIENT1 buy|sell|short 100 AAPL at 100.00|market as A1 [ioc|fok|gtc] [for ACC1]
     CLIENT1 replace A1 by A2: buy 50 AAPL at 100.10 [gtc]
     CLIENT1 cancel A1 by C1: buy AAPL
+    CLIENT1 cancel all by M1[: AAPL] [buy|sell|short]
     CLIENT1 query A1
+    CLIENT1 lists orders as R1[: AAPL] [buy|sell|short] [after 7]
+    CLIENT1 lists instruments as R1[: AAPL]
+    CLIENT1 status as R1: AAPL|market
+    CLIENT1 book as R1: AAPL [depth 3]
     CLIENT1 number 1 [in 3]: buy 100 AAPL at 100.00|market [ioc] [group 7] [refused WHY found]
     CLIENT1 replace number 1 by 2 [in 3]: 50 at 100.10|market [ioc] [refused WHY found]
     CLIENT1 reduce number 1 [in 3] to 50
@@ -33,9 +39,12 @@ from __future__ import annotations
 import ast
 import re
 
+from exchange_answers import SECOND_NS, SIDES, TIMES_IN_FORCE, describe
+
 from matching.types import PegType, SelfTradeAction
 from oms.commands import (
     CancelOrder,
+    CancelOrders,
     ClockTick,
     CloseSession,
     CommandKind,
@@ -46,25 +55,21 @@ from oms.commands import (
     MassCancel,
     ModifyNumberedOrder,
     OpenSession,
+    QueryBook,
+    QueryInstruments,
+    QueryInstrumentStatus,
+    QueryMarketStatus,
     QueryNumbers,
     QueryOrder,
+    QueryOrders,
     ReduceNumberedOrder,
     ReplaceNumberedOrder,
     ReplaceOrder,
     SetOrderEntry,
     SetTradingState,
 )
-from oms.events import (
-    CancelReason,
-    CancelRejectedResponseTo,
-    EventKind,
-    Liquidity,
-    OrdStatus,
-    RejectReason,
-    SystemEventCode,
-    TradingState,
-)
-from oms.price import format_price, parse_price
+from oms.events import RejectReason, TradingState
+from oms.price import parse_price
 from oms.state_machine import ExchangeStateMachine
 from oms.terms import Instruction, Terms
 
@@ -77,11 +82,6 @@ MARKET = LoadReferenceData(
     (("ACC1", "FIRM1", 10_000, 200_000_0000), ("ACC2", "FIRM2", 10_000, 200_000_0000)),
     (("CLIENT1", "ACC1"), ("CLIENT2", "ACC2")),
 )
-SECOND_NS = 1_000_000_000
-SIDES = {"buy": 1, "sell": 2, "short": 5, "exempt": 6}
-SIDE_WORDS = {value: word.upper() for word, value in SIDES.items()}
-TIMES_IN_FORCE = {"day": 0, "gtc": 1, "ioc": 3, "fok": 4, "gtd": 6}
-TIF_WORDS = {value: word.upper() for word, value in TIMES_IN_FORCE.items()}
 
 NAMES = r"(?P<session>\S+)"
 PEG = r"peg (?:primary|market|midpoint)(?: (?:plus|minus) [0-9.]+)?(?: limit [0-9.]+)?"
@@ -100,6 +100,8 @@ CHANNEL = r"(?: in (?P<channel>\d+))?"
 NUMBER = rf"(?P<number>\d+){CHANNEL}"
 PRICE = rf"{PRICED}{TIME}"
 GROUP = r"(?: group (?P<group>-?\d+))?"
+REQUEST = r" as (?P<request>[^\s:]+)"
+CHOICE = r"(?:: (?P<symbol>[A-Z]+))?(?: (?P<side>buy|sell|short))?"
 REFUSED = r"(?: refused (?P<why>[A-Z_]+) (?P<found>\S+))?(?: memo (?P<memo>\S+))?"
 COMMANDS = {
     "enter": re.compile(rf"{NAMES} {TERMS}"),
@@ -124,6 +126,11 @@ COMMANDS = {
     "order_entry": re.compile(rf"{NAMES} order entry (?P<switch>on|off) {NUMBER}{REFUSED}"),
     "numbers": re.compile(rf"{NAMES} numbers{CHANNEL}"),
     "query": re.compile(rf"{NAMES} query (?P<name>\S+)"),
+    "cancel_all": re.compile(rf"{NAMES} cancel all by (?P<new>\S+?){CHOICE}"),
+    "orders": re.compile(rf"{NAMES} lists orders{REQUEST}{CHOICE}(?: after (?P<after>\d+))?"),
+    "instruments": re.compile(rf"{NAMES} lists instruments{REQUEST}(?:: (?P<symbol>[A-Z]+))?"),
+    "status": re.compile(rf"{NAMES} status{REQUEST}: (?P<symbol>\S+)"),
+    "book": re.compile(rf"{NAMES} book{REQUEST}: (?P<symbol>\S+)(?: depth (?P<depth>\d+))?"),
     "open": re.compile(
         rf"open {NAMES} on (?P<gateway>\S+)(?P<cod> cancel-on-disconnect)?(?P<reset> reset)?"
     ),
@@ -219,6 +226,31 @@ class ScriptPlayer:
     def _query(self, session, name) -> QueryOrder:
         number = self._next_msg_seq_num(session)
         return QueryOrder(CommandKind.QUERY_ORDER, session, number, name, "AAPL", 1)
+
+    def _cancel_all(self, session, new, symbol, side) -> CancelOrders:
+        number, side = self._next_msg_seq_num(session), SIDES[side] if side else 0
+        kind = CommandKind.CANCEL_ORDERS
+        return CancelOrders(kind, session, number, new, symbol or "", side)
+
+    def _orders(self, session, request, symbol, side, after) -> QueryOrders:
+        number, side = self._next_msg_seq_num(session), SIDES[side] if side else 0
+        kind, after = CommandKind.QUERY_ORDERS, int(after or 0)
+        return QueryOrders(kind, session, number, request, symbol or "", side, after)
+
+    def _instruments(self, session, request, symbol) -> QueryInstruments:
+        number, kind = self._next_msg_seq_num(session), CommandKind.QUERY_INSTRUMENTS
+        return QueryInstruments(kind, session, number, request, symbol or "")
+
+    def _status(self, session, request, symbol) -> QueryInstrumentStatus | QueryMarketStatus:
+        number = self._next_msg_seq_num(session)
+        if symbol == "market":
+            return QueryMarketStatus(CommandKind.QUERY_MARKET_STATUS, session, number, request)
+        kind = CommandKind.QUERY_INSTRUMENT_STATUS
+        return QueryInstrumentStatus(kind, session, number, request, symbol)
+
+    def _book(self, session, request, symbol, depth) -> QueryBook:
+        number, kind = self._next_msg_seq_num(session), CommandKind.QUERY_BOOK
+        return QueryBook(kind, session, number, request, symbol, int(depth or 0))
 
     def _number(self, session, channel, number, group, why, found, memo, **terms):
         fields, end = self._terms(**terms)
@@ -355,192 +387,3 @@ def wanted(text: str) -> dict:
 def refused(why, found, memo) -> tuple:
     """The end of a numbered command: refusal, found, memo."""
     return (RejectReason[why] if why else 0, found or "", (memo or "").encode())
-
-
-def describe(event: tuple) -> str:
-    """One event in the words of a trader. Private events begin with the session, market data
-    with `feed`."""
-    kind = EventKind(event[0])
-    return DESCRIPTIONS[kind](*event[1:])
-
-
-def remembering(memo: tuple) -> str:
-    """The memo of a numbered request; that of another is not even empty."""
-    return f", memo {memo[0].decode()}" if memo and memo[0] else ""
-
-
-def number_of(channel: int, number: int) -> str:
-    """A number as a script says it."""
-    return f"number {number} in {channel}" if channel else f"number {number}"
-
-
-TYPE_WORDS = {1: "market", 3: "stop", 4: "stop", 75: "market-to-limit", 80: "pegged"}
-
-
-def order_state(name, order_id, account, symbol, side, order_type, tif, quantity, price, *rest):
-    """The terms of an order, then its state."""
-    cum, leaves, value, status, number = rest
-    words = [TYPE_WORDS[order_type]] if order_type in TYPE_WORDS else []
-    if price or order_type == 2:
-        words.append(f"at {format_price(price)}")
-    limit = " ".join(words)
-    traded = f" (average {format_price(value // cum)})" if cum else ""
-    return (
-        f"order {order_id} {account} {SIDE_WORDS[side]} {quantity} {symbol} {limit}"
-        f" {TIF_WORDS[tif]}: {OrdStatus(status).name}, cum {cum}{traded}, leaves {leaves},"
-        f" reference {number}"
-    )
-
-
-def ending(rest: tuple) -> str:
-    """The end of an event: memo, then what the order wants besides."""
-    memo, terms = rest[:1], rest[1:]
-    return remembering(memo) + (wanting(terms[0]) if terms else "")
-
-
-def wanting(values: tuple) -> str:
-    """The terms of an order, in the words of a script."""
-    terms = Terms(*values)
-    words = []
-    if terms.stop_price:
-        words.append(f"stop {format_price(terms.stop_price)}")
-    if terms.trail_amount:
-        words.append(f"trail {format_price(terms.trail_amount)}")
-    if terms.peg:
-        words.append(f"peg {PegType(terms.peg).name.lower()}")
-    if terms.peg_offset:
-        sign = "plus" if terms.peg_offset > 0 else "minus"
-        words.append(f"{sign} {format_price(abs(terms.peg_offset))}")
-    if terms.display_qty:
-        words.append(f"display {terms.display_qty}")
-    if terms.display_range:
-        words.append(f"give-or-take {terms.display_range}")
-    if terms.min_qty:
-        words.append(f"min {terms.min_qty}")
-    for instruction in Instruction:
-        if terms.instructions & instruction:
-            words.append(instruction.name.lower().replace("_", "-"))
-    if terms.self_trade_group:
-        action = SelfTradeAction(terms.self_trade_action).name.lower().replace("_", "-")
-        words.append(f"self-trade group {terms.self_trade_group} {action}")
-    if terms.expire_time_ns:
-        words.append(f"until second {terms.expire_time_ns // SECOND_NS}")
-    return f" [{', '.join(words)}]" if words else ""
-
-
-def because(reason, found, limit) -> str:
-    """A refusal with its facts."""
-    allowed = f", limit {limit}" if limit != "" else ""
-    return f"{RejectReason(reason).name}: found {found}{allowed}"
-
-
-def describe_executed(owner, name, *fields):
-    *order, quantity, price, match_number, liquidity = fields
-    return (
-        f"{owner} {name} executed {quantity} at {format_price(price)}, match {match_number}"
-        f" {Liquidity(liquidity).name}, {order_state(name, *order)}"
-    )
-
-
-def describe_canceled(owner, name, *fields):
-    *order, orig, quantity, reason = fields
-    asked = f"{name} canceled {orig}" if orig else f"{name} canceled by the exchange"
-    reason_name = CancelReason(reason).name
-    return f"{owner} {asked}: {quantity} taken out, {reason_name}, {order_state(name, *order)}"
-
-
-def describe_rejected(owner, name, *fields):
-    *order, reason, found, limit = fields[:16]
-    if reason == RejectReason.INVALID_EXPIRE_TIME:
-        found, limit = f"second {found // SECOND_NS}", f"second {limit // SECOND_NS}"
-    assert order[0] == order[-1] == 0, "a rejected order has a number"
-    assert order[-2] == OrdStatus.REJECTED
-    why = because(reason, found, limit)
-    return f"{owner} {name} rejected, {why}{remembering(fields[16:])}"
-
-
-def describe_cancel_rejected(
-    owner, name, orig, order_id, account, symbol, status, response_to, reason, found, limit
-):
-    word = CancelRejectedResponseTo(response_to).name.lower()
-    state = f"order {order_id} {account} {symbol} is {OrdStatus(status).name}"
-    if status == OrdStatus.REJECTED:
-        assert order_id == 0, "an order that is not there has a number"
-        state = "there is no such order"
-    return f"{owner} {name} may not {word} {orig}, {because(reason, found, limit)}; {state}"
-
-
-def describe_status(owner, name, order_id, *fields):
-    if order_id == 0:
-        return f"{owner} {name} is unknown"
-    end = ending((b"", *fields[12:]))
-    return f"{owner} {name} is {order_state(name, order_id, *fields[:12])}{end}"
-
-
-DESCRIPTIONS = {
-    EventKind.ORDER_ACCEPTED: lambda owner, name, *order: (
-        f"{owner} {name} accepted, {order_state(name, *order[:13])}{ending(order[13:])}"
-    ),
-    EventKind.ORDER_EXECUTED: describe_executed,
-    EventKind.ORDER_CANCELED: describe_canceled,
-    EventKind.ORDER_REPLACED: lambda owner, name, *order: (
-        f"{owner} {name} replaced {order[13]}, {order_state(name, *order[:13])}{ending(order[14:])}"
-    ),
-    EventKind.ORDER_REJECTED: describe_rejected,
-    EventKind.CANCEL_REJECTED: describe_cancel_rejected,
-    EventKind.ORDER_STATUS_REPORTED: describe_status,
-    EventKind.ORDER_REDUCED: lambda owner, name, *order: (
-        f"{owner} {name} reduced by {order[-1]}, {order_state(name, *order[:-1])}"
-    ),
-    EventKind.ORDER_MODIFIED: lambda owner, name, *order: (
-        f"{owner} {name} modified, {order[-1]} taken off, {order_state(name, *order[:-1])}"
-    ),
-    EventKind.ORDER_TRIGGERED: lambda owner, name, *order: (
-        f"{owner} {name} triggered, {order_state(name, *order)}"
-    ),
-    EventKind.ORDER_RESTATED: lambda owner, name, *order: (
-        f"{owner} {name} shows the next {order[-1]}, {order_state(name, *order[:-1])}"
-    ),
-    EventKind.NUMBER_REJECTED: lambda owner, channel, number, reason, found, memo: (
-        f"{owner} {number_of(channel, number)} rejected, {because(reason, found, '')}"
-        f"{remembering((memo,))}"
-    ),
-    EventKind.MASS_CANCELED: lambda owner, channel, number, symbol, canceled, memo: (
-        f"{owner} {number_of(channel, number)} cancels {canceled} orders in {symbol or 'all'}"
-        f"{remembering((memo,))}"
-    ),
-    EventKind.ORDER_ENTRY_SET: lambda owner, channel, number, enabled, memo: (
-        f"{owner} {number_of(channel, number)}: order entry {'on' if enabled else 'off'}"
-        f"{remembering((memo,))}"
-    ),
-    EventKind.NUMBERS_REPORTED: lambda owner, channel, number: (
-        f"{owner} may use {number_of(channel, number)} next"
-    ),
-    EventKind.SESSION_OPENED: lambda owner, gateway, last: (
-        f"{owner} opened on {gateway}, last message {last}"
-    ),
-    EventKind.SESSION_CLOSED: lambda owner, gateway, canceled: (
-        f"{owner} closed on {gateway}, {canceled} orders canceled"
-    ),
-    EventKind.SESSION_REFUSED: lambda owner, gateway, reason: (
-        f"{owner} refused on {gateway}, {RejectReason(reason).name}"
-    ),
-    EventKind.INSTRUMENT_ADDED: lambda _, symbol, locate, lot, tick, price: (
-        f"feed: instrument {locate} {symbol}, lot {lot}, tick {format_price(tick)},"
-        f" reference {format_price(price)}"
-    ),
-    EventKind.TRADING_ACTION: lambda _, symbol, locate, state, reason: (
-        f"feed: instrument {locate} {symbol} is {TradingState(state).name} {reason}".rstrip()
-    ),
-    EventKind.SYSTEM_EVENT: lambda _, code: f"feed: {SystemEventCode(code).name}",
-    EventKind.BOOK_ADDED: lambda _, locate, number, side, quantity, price: (
-        f"feed {locate}: add {number} {SIDE_WORDS[side]} {quantity} at {format_price(price)}"
-    ),
-    EventKind.BOOK_REDUCED: lambda _, locate, number, quantity: (
-        f"feed {locate}: reduce {number} by {quantity}"
-    ),
-    EventKind.BOOK_DELETED: lambda _, locate, number: f"feed {locate}: delete {number}",
-    EventKind.BOOK_REPLACED: lambda _, locate, old, new, quantity, price: (
-        f"feed {locate}: replace {old} by {new} with {quantity} at {format_price(price)}"
-    ),
-}

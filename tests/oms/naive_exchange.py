@@ -2,7 +2,7 @@
 
 It imports nothing of ours and shares no idea with it: orders are dictionaries in one list, matching
 sorts that list anew for each trade, checks are one chain of ifs, numbers are literal.
-(naive_numbers.py, naive_terms.py and naive_trading.py are parts of it.)
+(naive_numbers.py, naive_queries.py, naive_terms.py and naive_trading.py are parts of it.)
 """
 
 from __future__ import annotations
@@ -11,17 +11,22 @@ from fractions import Fraction
 from math import ceil, floor
 
 from naive_numbers import LIVE, NaiveNumbers
+from naive_queries import NaiveQueries
 from naive_terms import NaiveTerms
 from naive_trading import NaiveTrading, as_terms
 
 STATUS = {"NEW": 0, "PARTIALLY_FILLED": 1, "FILLED": 2, "CANCELED": 4, "REJECTED": 8}
 
 
-class NaiveExchange(NaiveNumbers, NaiveTerms, NaiveTrading):
-    """apply(command, now) returns the events that the exchange owes for it."""
+class NaiveExchange(NaiveNumbers, NaiveQueries, NaiveTerms, NaiveTrading):
+    """apply(command, now) returns the events that the exchange owes for it. It keeps so many closed
+    orders, and an answer has so many orders, rows in an event, and levels of a side at most."""
 
-    def __init__(self, closed_kept: int) -> None:
+    def __init__(self, closed_kept: int, page: int = 500, rows: int = 50, levels: int = 500):
         self.closed_kept = closed_kept
+        self.page = page
+        self.rows = rows
+        self.levels = levels
         self.loaded = False
         self.market_hours = False
         self.instruments: dict = {}
@@ -50,7 +55,13 @@ class NaiveExchange(NaiveNumbers, NaiveTerms, NaiveTrading):
             12: self.lost,
             13: self.set_order_entry,
             14: self.query_numbers,
+            15: self.cancel_many,
+            16: self.query_many,
+            17: self.query_instruments,
+            18: self.query_instrument,
+            19: self.query_market,
             20: lambda: self.expire(self.now),
+            21: self.query_book,
             30: self.load,
             31: self.trading,
         }
@@ -232,16 +243,6 @@ class NaiveExchange(NaiveNumbers, NaiveTerms, NaiveTrading):
         events = self.take_out(order, name, orig, 1)
         self.settle(symbol, events)
         return events
-
-    def query(self, owner, seq, name, symbol, side):
-        if owner in self.sessions:
-            session = self.sessions[owner]
-            session["seq"] = max(seq, session["seq"])
-            for order in self.orders:
-                if order["owner"] == owner and order["name"] == name and self.remembered(order):
-                    terms = (self.terms_now(order),) if order["terms"] else ()
-                    return [(7, *self.fields(order), *terms)]
-        return [(7, owner, name, 0, "", symbol, side, 0, 0, 0, 0, 0, 0, 0, 8, 0)]
 
     def find(self, owner, seq, name, orig):
         if owner not in self.sessions:

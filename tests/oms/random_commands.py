@@ -18,6 +18,15 @@ GATEWAY_REFUSALS = (*range(21, 29), 30, 31)
 LOAD = (30, INSTRUMENTS, ACCOUNTS, SESSIONS)
 OPEN_MARKET = (31, "", 2, "")
 
+WEIGHTS = {
+    **{1: 100, 2: 80, 3: 25, 4: 10},
+    **{5: 70, 6: 40, 7: 12, 8: 15, 9: 1},
+    **{10: 4, 11: 0.7, 12: 0.4, 13: 2, 14: 2},
+    **{15: 1, 16: 6, 17: 2, 18: 3, 19: 2, 21: 6},
+    **{20: 2, 30: 0.3, 31: 2.5},
+}
+"""How often each kind of command comes, against each other."""
+
 HOSTILE_INTEGERS = (-(2**63), -1, 0, 1, 3, 2**31, 2**32, 199_999_9901, 2**63 - 1, 2**64 - 1)
 HOSTILE_BYTES = (b"", b"\x00\xff", b"m" * 300)
 HOSTILE_STRINGS = (
@@ -57,8 +66,8 @@ class RandomCommands:
         random = self._random
         self._count += 1
         kind = random.choices(
-            (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 20, 30, 31),
-            (100, 80, 25, 10, 70, 40, 12, 15, 1, 4, 0.7, 0.4, 2, 2, 2, 0.3, 2.5),
+            tuple(WEIGHTS),
+            tuple(WEIGHTS.values()),
         )[0]
         command = getattr(self, f"_command_{kind}")()
         if kind == 30:
@@ -191,6 +200,39 @@ class RandomCommands:
     def _command_4(self) -> tuple:
         session, name, symbol, side, *_ = self._order()
         return (4, session, self._msg_seq_num(), name, symbol, side)
+
+    def _request(self) -> tuple[str, int, str]:
+        """Session, message number and request_id of a query."""
+        session = self._random.choices(("S1", "S2", "S3", "S9"), (32, 32, 32, 4))[0]
+        return session, self._msg_seq_num(), self._random.choice(("R", "Q1"))
+
+    def _symbol(self, *others: str) -> str:
+        return self._random.choice(("AAPL", "AAPL", "INTC", "ZVZZT", "aapl", *others))
+
+    def _command_15(self) -> tuple:
+        random = self._random
+        session, number, _ = self._request()
+        side = random.choice((0, 0, 0, 1, 2, 5))
+        return (15, session, number, self._name(), self._symbol("", ""), side)
+
+    def _command_16(self) -> tuple:
+        random = self._random
+        side, after = random.choice((0, 0, 1, 2, 5)), random.choice((0, 0, 1, 3))
+        if after == 3:
+            after = random.randint(0, self._next_name)  # about as many as there are orders
+        return (16, *self._request(), self._symbol("", "", ""), side, after)
+
+    def _command_17(self) -> tuple:
+        return (17, *self._request(), self._symbol("", ""))
+
+    def _command_18(self) -> tuple:
+        return (18, *self._request(), self._symbol())
+
+    def _command_19(self) -> tuple:
+        return (19, *self._request())
+
+    def _command_21(self) -> tuple:
+        return (21, *self._request(), self._symbol(), self._random.choice((0, 1, 2, 3, 9)))
 
     def _port(self) -> tuple[str, int]:
         random = self._random

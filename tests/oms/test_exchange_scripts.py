@@ -1,4 +1,5 @@
-"""Golden scripts of the exchange: tests/oms/*.txt, in the language of exchange_script.py."""
+"""Golden scripts of the exchange: tests/oms/*.txt, in the languages of exchange_script.py and
+exchange_answers.py."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from exchange_script import DESCRIPTIONS, ScriptPlayer
+from exchange_answers import DESCRIPTIONS
+from exchange_script import ScriptPlayer
 
 from oms.events import EventKind, RejectReason
 

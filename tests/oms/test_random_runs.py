@@ -10,7 +10,7 @@ from collections import Counter
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import get_type_hints
+from typing import get_origin, get_type_hints
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +20,7 @@ from random_commands import INSTRUMENTS, commands
 
 from matching.types import OrderType
 from oms import events as event_module
-from oms import sessions
+from oms import query_commands, sessions
 from oms.commands import CommandKind
 from oms.events import (
     CancelReason,
@@ -34,6 +34,7 @@ from oms.state_machine import ExchangeStateMachine
 
 ROOT = Path(__file__).resolve().parents[2]
 CLOSED_KEPT = 20
+PAGE, ROWS, LEVELS = 3, 2, 4
 WORDS = [response_to.name for response_to in CancelRejectedResponseTo]
 # What becomes of a numbered request besides events of its own.
 NUMBERED_OUTCOMES = {
@@ -68,6 +69,7 @@ NUMBERED_OUTCOMES = {
     "SET_ORDER_ENTRY": ("ignored", "ORDER_ENTRY_SET", "NUMBER_REJECTED UNKNOWN_SESSION"),
     "QUERY_NUMBERS": ("NUMBERS_REPORTED", "NUMBER_REJECTED UNKNOWN_SESSION"),
 }
+CANCEL_ALL_REASONS = ("UNKNOWN_SESSION", "DUPLICATE_CL_ORD_ID", "UNKNOWN_SYMBOL", "INVALID_SIDE")
 CHANGE_REASONS = (
     "UNKNOWN_SESSION",
     "DUPLICATE_CL_ORD_ID",
@@ -92,9 +94,17 @@ REPLACE_REASONS = (
 
 
 @pytest.fixture(autouse=True)
-def small_memory(monkeypatch):
-    """Closed orders are forgotten early, so that runs get to see it."""
+def small_bounds(monkeypatch):
+    """Closed orders are forgotten early and answers are cut short, so that runs get to see it."""
     monkeypatch.setattr(sessions, "CLOSED_ORDERS_KEPT", CLOSED_KEPT)
+    monkeypatch.setattr(query_commands, "ORDERS_PER_PAGE", PAGE)
+    monkeypatch.setattr(query_commands, "INSTRUMENTS_PER_EVENT", ROWS)
+    monkeypatch.setattr(query_commands, "BOOK_LEVELS_MAX", LEVELS)
+
+
+def small_oracle() -> NaiveExchange:
+    """The oracle with the same bounds."""
+    return NaiveExchange(CLOSED_KEPT, PAGE, ROWS, LEVELS)
 
 
 @cache
@@ -103,7 +113,8 @@ def event_class(kind: int) -> tuple[type, tuple]:
     name = EventKind(kind).name.title().replace("_", "")
     cls = getattr(event_module, name)
     hints = get_type_hints(cls)
-    return cls, tuple(hints[field] for field in cls._fields)
+    types = (hints[field] for field in cls._fields)
+    return cls, tuple(tuple if get_origin(each) is tuple else each for each in types)
 
 
 def check_shape(event: tuple) -> None:
@@ -215,7 +226,7 @@ class Ledger:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_the_exchange_does_what_the_oracle_says(seed):
-    machine, oracle = ExchangeStateMachine(), NaiveExchange(CLOSED_KEPT)
+    machine, oracle = ExchangeStateMachine(), small_oracle()
     hostile = (0, 0.01, 0.05)[seed % 3]
     for now_ns, command in enumerate(commands(seed, 2_000, hostile)):
         assert machine.apply(command, now_ns) == oracle.apply(command, now_ns), (now_ns, command)
@@ -227,7 +238,7 @@ def test_the_exchange_does_what_the_oracle_says(seed):
 @settings(max_examples=40)
 @given(seed=st.integers(0, 2**32), hostile=st.sampled_from((0, 0.01, 0.1, 0.5)))
 def test_any_run_keeps_the_invariants_and_agrees_with_the_oracle(seed, hostile):
-    machine, oracle = ExchangeStateMachine(), NaiveExchange(sessions.CLOSED_ORDERS_KEPT)
+    machine, oracle = ExchangeStateMachine(), small_oracle()
     for now_ns, command in enumerate(commands(seed, 60, hostile)):
         assert machine.apply(command, now_ns) == oracle.apply(command, now_ns)
         machine.check_invariants()
@@ -265,7 +276,7 @@ def outcome_of(events: list[tuple]) -> str:
 
 def test_runs_meet_every_outcome_of_a_numbered_request():
     met = set()
-    for seed in range(12):
+    for seed in range(24):
         machine = ExchangeStateMachine()
         for now_ns, command in enumerate(commands(seed, 3_000, 0.02)):
             met.add((CommandKind(command[0]).name, outcome_of(machine.apply(command, now_ns))))
@@ -276,7 +287,7 @@ def test_runs_meet_every_outcome_of_a_numbered_request():
 def test_runs_meet_every_event_and_every_reason():
     """The runs above prove nothing about what they never meet."""
     met: set[str] = set()
-    for seed in range(12):
+    for seed in range(24):
         machine = ExchangeStateMachine()
         for now_ns, command in enumerate(commands(seed, 3_000, 0.02)):
             for event in machine.apply(command, now_ns):
@@ -288,11 +299,19 @@ def test_runs_meet_every_event_and_every_reason():
                     met.add(f"{response_to} rejected {RejectReason(event[9]).name}")
                 elif event[0] == EventKind.ORDER_CANCELED:
                     met.add("canceled " + CancelReason(event[18]).name)
+                elif event[0] == EventKind.ORDERS_CANCELED and event[6]:
+                    met.add("CANCEL_ALL rejected " + RejectReason(event[6]).name)
+                elif event[0] == EventKind.ORDER_LISTED:
+                    met.add(
+                        "listed " + ("none" if not event[3] else "more" if event[18] else "all")
+                    )
     expected = {kind.name for kind in EventKind}
     expected |= {f"canceled {reason.name}" for reason in CancelReason}
     expected |= {f"rejected {reason.name}" for reason in RejectReason}
     expected |= {f"{word} rejected {reason}" for word, reason in product(WORDS, CHANGE_REASONS)}
     expected |= {f"REPLACE rejected {reason}" for reason in REPLACE_REASONS}
+    expected |= {f"CANCEL_ALL rejected {reason}" for reason in CANCEL_ALL_REASONS}
+    expected |= {"listed none", "listed more", "listed all"}
     never = {"canceled SYSTEM"} | {
         f"rejected {reason}"
         for reason in ("UNKNOWN_ORDER", "TOO_LATE", "ORDER_MISMATCH", "QUANTITY_ALREADY_EXECUTED")

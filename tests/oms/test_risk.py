@@ -225,7 +225,7 @@ def test_a_replace_that_only_reduces_is_not_held_up_by_price_or_size():
     left_out = [check for check in REPLACE_CHECKS if check not in REDUCE_CHECKS]
     assert left_out == [
         risk.check_max_quantity,
-        risk.check_price,
+        risk.check_new_price,
         risk.check_price_grid,
         risk.check_price_band,
         risk.check_order_value,
@@ -234,7 +234,7 @@ def test_a_replace_that_only_reduces_is_not_held_up_by_price_or_size():
 
 def test_a_new_order_passes_every_check_that_a_replace_passes():
     only_for_replaces = set(REPLACE_CHECKS) - set(CHECKS)
-    assert only_for_replaces == {risk.check_already_executed}
+    assert only_for_replaces == {risk.check_already_executed, risk.check_new_price}
 
 
 @settings(max_examples=300)
