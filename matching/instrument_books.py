@@ -81,7 +81,7 @@ class InstrumentBooks(Generic[O]):
                 yield self._prevent(order, resting)
                 continue
             quantity = min(order.leaves_qty, resting.shown_qty or resting.leaves_qty)
-            self._take_from(resting, quantity)
+            self.take_from(resting, quantity)
             order.leaves_qty -= quantity
             match_number = self._match_numbers.next()
             yield Executed(
@@ -203,8 +203,8 @@ class InstrumentBooks(Generic[O]):
             return hidden or displayed
         return max(hidden, displayed) if side == _BUY else min(hidden, displayed)
 
-    def _take_from(self, resting: O, quantity: int) -> None:
-        """Lower a resting order by a trade; without leaves it is out."""
+    def take_from(self, resting: O, quantity: int) -> None:
+        """Lower a resting order by a trade, first what it shows; without leaves it is out."""
         if quantity == resting.leaves_qty:
             self._remove_all(resting)
         elif resting.is_hidden:

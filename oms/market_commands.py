@@ -5,6 +5,14 @@ from __future__ import annotations
 from heapq import heappop
 from typing import Final
 
+from oms.auctions import (
+    INDICATION_INTERVAL_NS,
+    cancel_for_close,
+    indicate,
+    is_over,
+    join_the_close,
+    uncross,
+)
 from oms.commands import Command
 from oms.events import CancelReason, Event, EventKind, SystemEventCode, TradingState
 from oms.order_commands import cancel_open_orders
@@ -13,7 +21,7 @@ from oms.reference_data import Account, Instrument, SessionDefinition, reference
 from oms.sessions import Session
 from oms.special_trading import SpecialTrading
 from oms.state import ExchangeState
-from oms.trading_state import Listing
+from oms.trading_state import AUCTIONS, Listing
 
 _EXPIRED: Final = int(CancelReason.EXPIRED)
 _INSTRUMENT_ADDED: Final = int(EventKind.INSTRUMENT_ADDED)
@@ -23,8 +31,8 @@ _TRADING_STATES: Final = frozenset(int(trading_state) for trading_state in Tradi
 
 
 def clock_tick(state: ExchangeState, command: Command) -> list[Event]:
-    """Carry out ClockTick: apply has already moved the time; orders expire by it, by the time that
-    they said and then in the order of entry."""
+    """Carry out ClockTick: apply has already moved the time. Orders expire by it, by the time that
+    they said and then in the order of entry; and everyone is told what the auctions would do."""
     (_,) = command
     now_ns = state.last_time_ns
     due: dict[tuple[int, int], SpecialOrder] = {}
@@ -33,7 +41,14 @@ def clock_tick(state: ExchangeState, command: Command) -> list[Event]:
         # A replace may have given it another time meanwhile.
         if order.level is not None and order.terms.expire_time_ns == expire_time_ns:
             due[expire_time_ns, order.order_id] = order
-    return cancel_open_orders(state, [due[key] for key in sorted(due)], _EXPIRED)
+    events = cancel_open_orders(state, [due[key] for key in sorted(due)], _EXPIRED)
+    for listing in state.listings.values():
+        if listing.trading_state not in AUCTIONS:
+            continue
+        if now_ns - listing.indicated_ns >= INDICATION_INTERVAL_NS:
+            listing.indicated_ns = now_ns
+            events.append(indicate(listing))
+    return events
 
 
 def load_reference_data(state: ExchangeState, command: Command) -> list[Event]:
@@ -75,7 +90,8 @@ def load_reference_data(state: ExchangeState, command: Command) -> list[Event]:
 
 
 def set_trading_state(state: ExchangeState, command: Command) -> list[Event]:
-    """Carry out SetTradingState: TradingAction for each instrument whose state or reason changes.
+    """Carry out SetTradingState: TradingAction for each instrument whose state or reason changes,
+    after what trades in an auction that is over by it, before the turns of those who have waited.
 
     No event for an unknown symbol or trading state: an operator's slip must not stop the nodes.
     """
@@ -93,9 +109,17 @@ def set_trading_state(state: ExchangeState, command: Command) -> list[Event]:
     for listing in listings:
         if (trading_state, reason) == (listing.trading_state, listing.trading_reason):
             continue
+        trading = SpecialTrading(state, listing)
+        if is_over(listing, trading_state):
+            uncross(trading)
+        if trading_state == TradingState.CLOSED:
+            cancel_for_close(trading)
+        elif trading_state == TradingState.CLOSING_AUCTION:
+            join_the_close(listing)
         listing.trading_state = int(trading_state)
         listing.trading_reason = reason
-        events.append(
+        listing.indicated_ns = 0
+        trading.events.append(
             (
                 _TRADING_ACTION,
                 "",
@@ -105,8 +129,6 @@ def set_trading_state(state: ExchangeState, command: Command) -> list[Event]:
                 reason,
             )
         )
-        if not listing.is_plain:
-            trading = SpecialTrading(state, listing)
-            trading.settle()
-            events += trading.events
+        trading.settle()
+        events += trading.events
     return events

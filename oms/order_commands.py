@@ -37,7 +37,7 @@ from oms.sessions import NAMES_NO_ORDER, Session
 from oms.special_trading import SpecialTrading
 from oms.state import ExchangeState
 from oms.terms import Instruction, as_terms
-from oms.terms_checks import refusal_of_terms
+from oms.terms_checks import refusal_of_state, refusal_of_terms
 from oms.trading_state import Listing
 
 # Plain integers: events carry them, and looking a member up costs more than what it is for.
@@ -134,7 +134,7 @@ def refusal_of_entry(
     refusal = first_refusal(CHECKS, order, listing, account)
     if refusal is None and isinstance(order, SpecialOrder):
         refusal = refusal_of_terms(order, listing, state.last_time_ns)
-    return refusal or _refusal_of_trade(order, listing)
+    return refusal or refusal_of_state(order, listing) or _refusal_of_trade(order, listing)
 
 
 def _refusal_of_trade(order: Order, listing: Listing) -> Refusal | None:
@@ -252,7 +252,9 @@ def refusal_of_replace(
     refusal = first_refusal(checks, changed, listing, account)
     if refusal is None and fields is not None:
         refusal = refusal_of_terms(cast(SpecialOrder, changed), listing, state.last_time_ns)
-    return refusal or (None if only_reduces else _refusal_of_trade(changed, listing))
+    if refusal is not None or only_reduces:
+        return refusal
+    return refusal_of_state(changed, listing) or _refusal_of_trade(changed, listing)
 
 
 def replace_open_order(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import Any, Final
 
-from matching.types import BookOrder, OrderType
+from matching.types import BookOrder, OrderType, TimeInForce
 from oms.events import OrdStatus
 from oms.terms import NO_TERMS, Instruction, Terms, as_terms
 
@@ -216,7 +216,8 @@ class SpecialOrder(Order):
     @property
     def is_plain_at_rest(self) -> bool:
         """Whether the order, once it rests, trades like any other."""
-        return not (self.display_qty or self.is_hidden or self.is_waiting_stop)
+        waits = self.is_waiting_stop or self.time_in_force == TimeInForce.AT_THE_CLOSE
+        return not (self.display_qty or self.is_hidden or waits)
 
     @property
     def trail_amount(self) -> int:

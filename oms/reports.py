@@ -35,6 +35,7 @@ _BOOK_ADDED: Final = int(EventKind.BOOK_ADDED)
 _BOOK_REDUCED: Final = int(EventKind.BOOK_REDUCED)
 _BOOK_DELETED: Final = int(EventKind.BOOK_DELETED)
 _BOOK_REPLACED: Final = int(EventKind.BOOK_REPLACED)
+_BOOK_EXECUTED: Final = int(EventKind.BOOK_EXECUTED)
 _STATUS_REJECTED: Final = int(OrdStatus.REJECTED)
 _BUY: Final = int(Side.BUY)
 _SELL: Final = int(Side.SELL)
@@ -293,6 +294,14 @@ def book_added(order: Order, stock_locate: int) -> Event:
         order.shown_qty or order.leaves_qty,
         order.price,
     )
+
+
+def book_executed(
+    order: Order, stock_locate: int, quantity: int, price: int, match_number: int
+) -> Event:
+    """BookExecuted: displayed shares have traded in an auction."""
+    reference = order.order_reference_number
+    return (_BOOK_EXECUTED, "", stock_locate, reference, quantity, price, match_number)
 
 
 def book_reduced(order: Order, stock_locate: int, canceled_qty: int) -> Event:

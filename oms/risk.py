@@ -26,11 +26,7 @@ Check: TypeAlias = Callable[[Order, Listing, Account], Refusal | None]
 
 _SIDES: Final = frozenset(int(side) for side in Side)
 _ORDER_TYPES: Final = frozenset(int(order_type) for order_type in OrderType)
-_TIMES_IN_FORCE: Final = frozenset(
-    int(time_in_force)
-    for time_in_force in TimeInForce
-    if time_in_force not in (TimeInForce.AT_THE_OPEN, TimeInForce.AT_THE_CLOSE)
-)
+_TIMES_IN_FORCE: Final = frozenset(int(time_in_force) for time_in_force in TimeInForce)
 _LIMIT: Final = int(OrderType.LIMIT)
 _LIMITED: Final = (_LIMIT, int(OrderType.STOP_LIMIT))
 _MARKET_TO_LIMIT: Final = int(OrderType.MARKET_TO_LIMIT)

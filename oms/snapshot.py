@@ -7,7 +7,8 @@ of tuples, int, str, bool and bytes, so any codec can carry it (tuples may come 
     columns of orders                                   of each listing: those that are displayed,
                                                         the hidden ones, stop orders that wait,
                                                         those that are triggered, pegged orders
-                                                        that have nothing to follow
+                                                        that have nothing to follow, collected
+                                                        ones, those that wait for the close
     columns of orders                                   of each session: the closed, oldest first,
     (names, meanings, order_ids)                        and all names in the order of first use
 
@@ -173,6 +174,8 @@ def _places_of(listing: Listing) -> tuple[Orders, ...]:
         listing.stops,
         listing.triggered,
         tuple(listing.parked_pegs()),
+        listing.collected,
+        tuple(listing.for_close.values()),
     )
 
 
@@ -196,12 +199,13 @@ def _account_rows(state: ExchangeState) -> tuple[tuple[Any, ...], ...]:
 
 
 def _listing_head(listing: Listing) -> tuple[Any, ...]:
-    """(instrument, trading state, reason, last price)."""
+    """(instrument, trading state, reason, last price, when the auction was indicated)."""
     return (
         tuple(listing.instrument),
         int(listing.trading_state),
         listing.trading_reason,
         listing.last_price,
+        listing.indicated_ns,
     )
 
 
@@ -291,14 +295,14 @@ def _as_without_special_orders(
     return [
         (*counters, 0),
         accounts,
-        tuple((*head, (count, 0, 0, 0, 0)) for *head, count in listings),
+        tuple((*head, 0, (count, *[0] * 6)) for *head, count in listings),
         sessions,
     ]
 
 
 def _restore_places(listing: Listing, places: list[Iterator[Order]]) -> None:
     """Put the orders of an instrument where they stood; these come as in _places_of."""
-    displayed, hidden, stops, triggered, parked = places
+    displayed, hidden, stops, triggered, parked, collected, for_close = places
     pegs: list[SpecialOrder] = []
 
     def as_special(orders: Iterable[Order]) -> Iterator[SpecialOrder]:
@@ -325,6 +329,13 @@ def _restore_places(listing: Listing, places: list[Iterator[Order]]) -> None:
         listing.triggered.append(special)
     for special in as_special(parked):
         special.level = listing.pegs
+    for order in collected:
+        listing.collected.add(order)
+        if isinstance(order, SpecialOrder) and not order.is_plain_at_rest:
+            listing.special[order.order_id] = order
+    for special in as_special(for_close):
+        special.level = listing.for_close
+        listing.for_close[special.order_id] = special
     for special in sorted(pegs, key=lambda order: order.order_reference_number):
         listing.pegs[special.order_id] = special
     listing.decide_whether_it_is_plain()
@@ -347,7 +358,7 @@ def _restore_head(
     for fields in accounts:
         account = Account(*fields)
         state.accounts[account.account] = account
-    for instrument_fields, trading_state, trading_reason, last_price, _ in listings:
+    for instrument_fields, trading_state, trading_reason, last_price, indicated_ns, _ in listings:
         instrument = Instrument(*instrument_fields)
         listing = Listing(
             instrument, state.match_numbers, state.take_order_number, state.next_display
@@ -355,6 +366,7 @@ def _restore_head(
         listing.trading_state = trading_state
         listing.trading_reason = trading_reason
         listing.record_last_price(last_price)
+        listing.indicated_ns = indicated_ns
         state.listings[instrument.symbol] = listing
     for name, account_name, *fields, _, _ in sessions:
         session = Session(name, state.accounts[account_name])

@@ -20,7 +20,7 @@ from oms.order_state import Order, SpecialOrder, limit_of
 from oms.sessions import NAMES_NO_ORDER
 from oms.state import ExchangeState
 from oms.terms import Terms
-from oms.trading_state import Listing
+from oms.trading_state import COLLECTING, Listing
 
 _BUY: Final = int(Side.BUY)
 _ADDED: Final = int(Liquidity.ADDED)
@@ -77,7 +77,7 @@ class SpecialTrading:
         if only_reduces:
             unshown_qty = self._reduce_in_place(order, canceled_qty)
         else:
-            self._take_out(order)
+            self.take_out(order)
             order.order_reference_number = state.take_order_number()
             order.leaves_qty = quantity - order.cum_qty
             order.price = price
@@ -118,10 +118,10 @@ class SpecialTrading:
         """Take a live order out; the names are those of the OrderCanceled event. `settle` must
         follow."""
         number = order.order_reference_number if self._is_displayed(order) else None
-        self._take_out(order)
+        self.take_out(order)
         canceled_qty = order.leaves_qty
         order.record_cancel()
-        self._close(order)
+        self.close(order)
         self.events.append(
             reports.order_canceled(order, cl_ord_id, orig_cl_ord_id, canceled_qty, reason)
         )
@@ -136,7 +136,7 @@ class SpecialTrading:
                 continue
             waiting = self.books.find_waiting()
             if waiting is not None:
-                self._take_out(waiting)
+                self.take_out(waiting)
                 self._trade_and_rest(waiting)
             elif listing.triggered:
                 self._enter_triggered(listing.triggered.popleft())
@@ -155,11 +155,28 @@ class SpecialTrading:
             if order.is_waiting_stop:
                 self._wait_for_trigger(order)
                 return
-            if order.is_pegged:
-                self.listing.pegs[order.order_id] = order
-                self._price_peg(order, self.listing.best_displayed())
+            if order.time_in_force == TimeInForce.AT_THE_CLOSE and not self._is_closing():
+                order.level = self.listing.for_close
+                self.listing.for_close[order.order_id] = order
                 return
+        if self.listing.trading_state in COLLECTING:
+            self._collect(order, replaced_number)
+            return
+        if isinstance(order, SpecialOrder) and order.is_pegged:
+            self.listing.pegs[order.order_id] = order
+            self._price_peg(order, self.listing.best_displayed())
+            return
         self._trade_and_rest(order, replaced_number)
+
+    def _is_closing(self) -> bool:
+        return self.listing.trading_state == TradingState.CLOSING_AUCTION
+
+    def _collect(self, order: Order, replaced_number: int | None) -> None:
+        """Keep an order for the auction; it is displayed no more, if it was."""
+        if replaced_number is not None:
+            deleted = reports.book_deleted(self.listing.stock_locate, replaced_number)
+            self.events.append(deleted)
+        self.listing.collected.add(order)
 
     def _trade_and_rest(self, order: Order, replaced_number: int | None = None) -> None:
         """The turn of an order: it trades with what it meets, then rests or ends."""
@@ -176,27 +193,27 @@ class SpecialTrading:
                 self.events.insert(place, deleted)
                 replaced_number = None
         if rests:
-            self._rest(order, replaced_number)
+            self.rest(order, replaced_number)
         elif order.leaves_qty > 0:
             canceled_qty = order.leaves_qty
             order.record_cancel()
-            self._close(order)
+            self.close(order)
             reason = _residual_reason(order)
             canceled = reports.order_canceled(order, order.cl_ord_id, "", canceled_qty, reason)
             self.events.append(canceled)
         elif order.ord_status == OrdStatus.FILLED:
-            self._close(order)
+            self.close(order)
 
     def _sweep(self, order: Order, limit: int | None) -> None:
         for event in self.books.sweep(order, limit):
             if isinstance(event, Executed):
                 self._report_execution(event)
             elif isinstance(event, Refreshed):
-                self._report_refresh(cast(SpecialOrder, event.order))
+                self.report_refresh(cast(SpecialOrder, event.order))
             else:
                 self._report_prevention(event)
 
-    def _rest(self, order: Order, replaced_number: int | None) -> None:
+    def rest(self, order: Order, replaced_number: int | None = None) -> None:
         """Let an order rest in the book, and show what it displays."""
         self.books.rest(order)
         if order.is_hidden:
@@ -211,11 +228,12 @@ class SpecialTrading:
         """Let a stop order wait, unless the last trade triggers it already."""
         last_price = self.listing.last_price
         if last_price and is_within(order.stop_price, order.side, last_price):
-            self._trigger(order)
+            self.trigger(order)
         else:
             self.listing.stops.add(order)
 
-    def _trigger(self, order: SpecialOrder) -> None:
+    def trigger(self, order: SpecialOrder) -> None:
+        """Let a stop order wait for its turn."""
         order.level = self.listing.triggered
         self.listing.triggered.append(order)
 
@@ -231,7 +249,7 @@ class SpecialTrading:
         if is_limited and not listing.band_low <= order.price <= listing.band_high:
             canceled_qty = order.leaves_qty
             order.record_cancel()
-            self._close(order)
+            self.close(order)
             reason = int(CancelReason.PRICE_OUT_OF_BAND)
             canceled = reports.order_canceled(order, order.cl_ord_id, "", canceled_qty, reason)
             self.events.append(canceled)
@@ -249,7 +267,7 @@ class SpecialTrading:
         for order in list(listing.pegs.values()):
             # One that is gone has traded with another in this very round.
             if order.level is not None and (self._peg_price(order, best) or 0) != order.price:
-                self._take_out(order)
+                self.take_out(order)
                 self._price_peg(order, best)
         return True
 
@@ -281,12 +299,13 @@ class SpecialTrading:
             report(incoming, incoming_leaves_qty, quantity, price, match_number, _REMOVED),
         )
         if resting_leaves_qty == 0:
-            self._close(resting)
+            self.close(resting)
         self.listing.record_last_price(price)
         for order in self.listing.stops.on_trade(price):
-            self._trigger(order)
+            self.trigger(order)
 
-    def _report_refresh(self, order: SpecialOrder) -> None:
+    def report_refresh(self, order: SpecialOrder) -> None:
+        """Tell what an order displays next."""
         self.events += (
             reports.order_restated(order),
             reports.book_added(order, self.listing.stock_locate),
@@ -313,7 +332,7 @@ class SpecialTrading:
             self.events.append(reports.order_reduced(order, quantity))
             return
         order.record_cancel()
-        self._close(order)
+        self.close(order)
         canceled = reports.order_canceled(order, order.cl_ord_id, "", quantity, _SELF_TRADE)
         self.events.append(canceled)
 
@@ -322,7 +341,7 @@ class SpecialTrading:
     def _is_displayed(self, order: Order) -> bool:
         return self.listing.book.find(order.order_reference_number) is order
 
-    def _take_out(self, order: Order) -> None:
+    def take_out(self, order: Order) -> None:
         """Take a live order from where it stands."""
         listing = self.listing
         if order.level is listing.stops:
@@ -332,19 +351,27 @@ class SpecialTrading:
             listing.triggered.remove(cast(SpecialOrder, order))
         elif order.level is listing.pegs:
             order.level = None
+        elif order.level is listing.for_close:
+            order.level = None
+            del listing.for_close[order.order_id]
+        elif order in listing.collected:
+            listing.collected.remove(order)
         else:
             self.books.remove(order)
 
     def _reduce_in_place(self, order: Order, quantity: int) -> int:
         """Take shares off a live order where it stands. Return how many fewer are displayed."""
         listing = self.listing
-        level = order.level
-        if level is listing.stops or level is listing.triggered or level is listing.pegs:
+        outside = (listing.stops, listing.triggered, listing.pegs, listing.for_close)
+        if any(order.level is place for place in outside):
             order.leaves_qty -= quantity
+            return 0
+        if order in listing.collected:
+            listing.collected.reduce(order, quantity)
             return 0
         return self.books.reduce(order, quantity)
 
-    def _close(self, order: Order) -> None:
+    def close(self, order: Order) -> None:
         """Forget an order that lives no more, but for the session's memory."""
         self.listing.special.pop(order.order_id, None)
         self.listing.pegs.pop(order.order_id, None)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Final
 
 from matching.types import OrderType, PegType, SelfTradeAction, TimeInForce
-from oms.events import RejectReason
-from oms.order_state import SpecialOrder
+from oms.events import RejectReason, TradingState
+from oms.order_state import Order, SpecialOrder, terms_of
 from oms.price import HIGHEST_PRICE
 from oms.risk import Refusal
 from oms.terms import Instruction
-from oms.trading_state import Listing
+from oms.trading_state import COLLECTING, Listing
 
 HIGHEST_GROUP: Final = 2**16 - 1
 
@@ -31,7 +31,8 @@ _TIMES_OF_TYPES: Final[dict[int, tuple[int, ...]]] = {
     OrderType.MARKET_TO_LIMIT: (*_WAITING, int(TimeInForce.IOC)),
     OrderType.PEGGED: _WAITING,
 }
-_AUCTIONS: Final = (int(TimeInForce.AT_THE_OPEN), int(TimeInForce.AT_THE_CLOSE))
+_BEFORE_THE_OPENING: Final = (int(TradingState.PRE_OPEN), int(TradingState.OPENING_AUCTION))
+_ONLY_WHILE_TRADING: Final = Instruction.POST_ONLY | Instruction.ALL_OR_NONE
 
 
 def refusal_of_terms(order: SpecialOrder, listing: Listing, now_ns: int) -> Refusal | None:
@@ -46,6 +47,24 @@ def refusal_of_terms(order: SpecialOrder, listing: Listing, now_ns: int) -> Refu
         or _refusal_of_peg(order, listing)
         or _refusal_of_self_trade(order)
     )
+
+
+def refusal_of_state(order: Order, listing: Listing) -> Refusal | None:
+    """Refuse what has no meaning while orders are collected for an auction, and orders for an
+    auction that is over or not near."""
+    state = listing.trading_state
+    found = ""
+    if order.time_in_force == TimeInForce.AT_THE_OPEN and state not in _BEFORE_THE_OPENING:
+        found = f"time_in_force {order.time_in_force}"
+    if state in COLLECTING:
+        terms = terms_of(order)
+        if order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
+            found = f"time_in_force {order.time_in_force}"
+        elif order.order_type in (OrderType.MARKET_TO_LIMIT, OrderType.PEGGED):
+            found = f"order_type {order.order_type}"
+        elif terms.min_qty or terms.instructions & _ONLY_WHILE_TRADING:
+            found = f"min_qty {terms.min_qty}, instructions {terms.instructions}"
+    return (RejectReason.NOT_IN_THIS_STATE, found, state) if found else None
 
 
 def _refusal_of_times(order: SpecialOrder, now_ns: int) -> Refusal | None:
@@ -145,6 +164,4 @@ def _refusal_of_self_trade(order: SpecialOrder) -> Refusal | None:
     actions = tuple(SelfTradeAction) if group else (0,)
     if action not in actions:
         return RejectReason.INVALID_SELF_TRADE, f"self_trade_action {action}", ""
-    if group and order.time_in_force in _AUCTIONS:
-        return RejectReason.INVALID_SELF_TRADE, f"time_in_force {order.time_in_force}", ""
     return None

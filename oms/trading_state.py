@@ -9,8 +9,9 @@ from typing import Final
 
 from matching.instrument_books import InstrumentBooks
 from matching.order_book import MatchNumbers, OrderBook
+from matching.order_pool import OrderPool
 from matching.stop_orders import StopOrders
-from matching.types import BookOrder
+from matching.types import BookOrder, Side
 from oms.events import RejectReason, TradingState
 from oms.order_state import Order, SpecialOrder
 from oms.price import HIGHEST_PRICE
@@ -20,9 +21,27 @@ ENTRY_REFUSED: Final[dict[int, RejectReason | None]] = {
     TradingState.CLOSED: RejectReason.MARKET_CLOSED,
     TradingState.HALTED: RejectReason.HALTED,
     TradingState.TRADING: None,
+    TradingState.PRE_OPEN: None,
+    TradingState.OPENING_AUCTION: None,
+    TradingState.CLOSING_AUCTION: None,
+    TradingState.AUCTION_CALL: None,
 }
 """Why a state refuses to enter or replace an order; None: it does not. Cancels and queries are
 allowed in every state: whoever wants to get out can."""
+
+COLLECTING: Final = frozenset(
+    int(state)
+    for state in (
+        TradingState.PRE_OPEN,
+        TradingState.OPENING_AUCTION,
+        TradingState.CLOSING_AUCTION,
+        TradingState.AUCTION_CALL,
+    )
+)
+"""States in which orders are collected for an auction and none trades."""
+
+AUCTIONS: Final = COLLECTING - {int(TradingState.PRE_OPEN)}
+"""Those of them in which everyone is told what the auction would do."""
 
 _BASIS_POINTS: Final = 10_000
 
@@ -46,9 +65,11 @@ class Listing:
 
     `book` are the displayed orders, `books` these and the hidden ones. `stops` wait for a trade,
     `triggered` have had theirs and wait for their turn, `pegs` are all pegged orders by order_id
-    in the order of their reference numbers, priced for the best prices `pegged_to`. `special` are
-    the open orders that do not trade like any other; `is_plain` says that there are none: then
-    `book` alone decides.
+    in the order of their reference numbers, priced for the best prices `pegged_to`. `collected` are
+    the orders that came for an auction and are not displayed yet, `for_close` wait for the closing
+    one. `special` are the open orders that do not trade like any other; `is_plain` says that there
+    are none, nor an auction: then `book` alone decides. `indicated_ns` is when everyone was last
+    told what the auction would do.
     """
 
     __slots__ = (
@@ -56,6 +77,9 @@ class Listing:
         "band_low",
         "book",
         "books",
+        "collected",
+        "for_close",
+        "indicated_ns",
         "instrument",
         "is_plain",
         "last_price",
@@ -98,12 +122,17 @@ class Listing:
         self.triggered: deque[SpecialOrder] = deque()
         self.pegs: dict[int, SpecialOrder] = {}
         self.pegged_to: tuple[int | None, int | None] = (None, None)
+        self.collected: OrderPool[Order] = OrderPool()
+        self.for_close: dict[int, SpecialOrder] = {}
+        self.indicated_ns = 0
         self.special: dict[int, SpecialOrder] = {}
         self.is_plain = True
 
     def decide_whether_it_is_plain(self) -> None:
         """Set `is_plain`; to be called after a change of what it follows from."""
-        self.is_plain = not self.special
+        self.is_plain = not (
+            self.special or self.trading_state in COLLECTING or len(self.collected)
+        )
 
     def depth(self, side: int, levels: int) -> list[tuple[int, int, int]]:
         """(price, quantity, number of orders) of the best displayed levels, with the shares that
@@ -113,7 +142,8 @@ class Listing:
             return depth
         undisplayed: dict[int, int] = {}
         for order in self.special.values():
-            if order.display_qty and not order.is_waiting_stop and (order.side == 1) == (side == 1):
+            is_displayed = self.book.find(order.order_reference_number) is order
+            if is_displayed and (order.side == Side.BUY) == (side == Side.BUY):
                 reserve = order.leaves_qty - order.shown_qty
                 undisplayed[order.price] = undisplayed.get(order.price, 0) + reserve
         return [
@@ -128,6 +158,8 @@ class Listing:
         yield from self.stops
         yield from self.triggered
         yield from self.parked_pegs()
+        yield from self.collected
+        yield from self.for_close.values()
 
     def parked_pegs(self) -> Iterator[SpecialOrder]:
         """The pegged orders that have nothing to follow, in the order of their numbers."""
@@ -138,6 +170,8 @@ class Listing:
         if self.trading_state == TradingState.TRADING:
             self.books.check_invariants()
             assert not self.triggered, "triggered orders have not had their turn"
+            assert not len(self.collected), "orders are collected while others trade"
+        self.collected.check_invariants()
         self.stops.check_invariants()
         special = {
             order.order_id
@@ -145,7 +179,8 @@ class Listing:
             if isinstance(order, SpecialOrder) and not order.is_plain_at_rest
         }
         assert special == set(self.special), f"special are {special}, known {list(self.special)}"
-        assert self.is_plain == (not special), "is_plain is stale"
+        is_auction = self.trading_state in COLLECTING or len(self.collected)
+        assert self.is_plain == (not special and not is_auction), "is_plain is stale"
         numbers = [order.order_reference_number for order in self.pegs.values()]
         assert numbers == sorted(numbers), f"pegged orders out of order: {numbers}"
         for order_id, order in self.pegs.items():

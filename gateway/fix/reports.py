@@ -116,7 +116,7 @@ def _executed(event: Event, exec_id: int, transact_time: str, dialect: Dialect) 
         exec_type = "1" if event[12] else "2"
         return _order_report(event, exec_id, exec_type, transact_time, "", _NEW_MESSAGE + more)
     # What added liquidity unseen has added it: FIX knows no more than that.
-    last_liquidity = 2 if liquidity == Liquidity.REMOVED else 1
+    last_liquidity = 1 if liquidity == Liquidity.ADDED_HIDDEN else liquidity
     more += f"{dialect.match_number_tag}={match_number}\x01851={last_liquidity}\x01"
     return _order_report(event, exec_id, "F", transact_time, "", more)
 

@@ -44,6 +44,7 @@ _HIGHEST_NUMBER: Final = 0xFFFF_FFFF
 _LIQUIDITY_FLAGS: Final = {
     int(Liquidity.ADDED): ouch50_codes.LiquidityFlag.ADDED.encode(),
     int(Liquidity.REMOVED): ouch50_codes.LiquidityFlag.REMOVED.encode(),
+    int(Liquidity.AUCTION): ouch50_codes.LiquidityFlag.HALT_CROSS.encode(),
     int(Liquidity.ADDED_HIDDEN): ouch50_codes.LiquidityFlag.NON_DISPLAYED_ADDED.encode(),
 }
 _NO_CL_ORD_ID: Final = b" " * 14
@@ -58,6 +59,7 @@ CANCEL_REASONS: Final[dict[CancelReason, str]] = {
     CancelReason.REPLACE_INVALID: ouch50_codes.CancelReason.SYSTEM,
     CancelReason.MASS_CANCEL: ouch50_codes.CancelReason.USER,
     CancelReason.SELF_TRADE: ouch50_codes.CancelReason.SELF_MATCH_PREVENTION,
+    CancelReason.AUCTION_OVER: ouch50_codes.CancelReason.TIMEOUT,
     CancelReason.EXPIRED: ouch50_codes.CancelReason.TIMEOUT,
     CancelReason.PRICE_OUT_OF_BAND: ouch50_codes.CancelReason.MARKET_COLLAR,
 }
@@ -97,6 +99,7 @@ REJECT_REASONS: Final[dict[RejectReason, int]] = {
     RejectReason.POST_ONLY_WOULD_TRADE: ouch50_codes.RejectReason.OTHER,
     RejectReason.INVALID_STOP_PRICE: ouch50_codes.RejectReason.INVALID_PRICE,
     RejectReason.INVALID_EXPIRE_TIME: ouch50_codes.RejectReason.OTHER,
+    RejectReason.NOT_IN_THIS_STATE: ouch50_codes.RejectReason.HALTED,
     RejectReason.INVALID_SELF_TRADE: ouch50_codes.RejectReason.OTHER,
 }
 """OUCH 5.0, Appendix C."""

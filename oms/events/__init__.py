@@ -42,8 +42,11 @@ from oms.events.codes import (
     TradingState,
 )
 from oms.events.market import (
+    AuctionExecuted,
+    AuctionIndicated,
     BookAdded,
     BookDeleted,
+    BookExecuted,
     BookReduced,
     BookReplaced,
     InstrumentAdded,
@@ -75,8 +78,11 @@ from oms.events.sessions import (
 
 __all__ = [
     "ORDER_FIELDS",
+    "AuctionExecuted",
+    "AuctionIndicated",
     "BookAdded",
     "BookDeleted",
+    "BookExecuted",
     "BookReduced",
     "BookReplaced",
     "BookReported",
@@ -153,5 +159,8 @@ class EventKind(IntEnum):
     BOOK_REDUCED = 31
     BOOK_DELETED = 32
     BOOK_REPLACED = 33
+    BOOK_EXECUTED = 34
+    AUCTION_EXECUTED = 35
+    AUCTION_INDICATED = 36
     ORDER_TRIGGERED = 40
     ORDER_RESTATED = 41

@@ -20,6 +20,7 @@ class Liquidity(IntEnum):
 
     ADDED = 1
     REMOVED = 2
+    AUCTION = 4  # neither: both sides of a trade in an auction
     ADDED_HIDDEN = 5  # added by an order that is not displayed
 
 
@@ -36,6 +37,7 @@ class CancelReason(IntEnum):
     MASS_CANCEL = 8
     SELF_TRADE = 20  # it would have traded with an order of its own group
     EXPIRED = 21
+    AUCTION_OVER = 23  # an order for an auction, or without a limit, has traded what it could in it
     PRICE_OUT_OF_BAND = 22  # a stop order was triggered, and its limit lies outside of the band
 
 
@@ -75,6 +77,7 @@ class RejectReason(IntEnum):
     POST_ONLY_WOULD_TRADE = 31  # found: price
     INVALID_STOP_PRICE = 40  # found: stop price, or "trail_amount 5"; limit: tick size
     INVALID_EXPIRE_TIME = 41  # found: time of expiry; limit: the time now
+    NOT_IN_THIS_STATE = 43  # found: what is said; limit: trading state
     INVALID_SELF_TRADE = 42  # found: what is said, "self_trade_action 9"
 
 
@@ -91,6 +94,10 @@ class TradingState(IntEnum):
     CLOSED = 0
     HALTED = 1
     TRADING = 2
+    PRE_OPEN = 3  # orders are collected
+    OPENING_AUCTION = 4  # they are collected, and what they would trade is told
+    CLOSING_AUCTION = 5
+    AUCTION_CALL = 6  # after a halt, or at any time of the day
 
 
 class SystemEventCode(IntEnum):

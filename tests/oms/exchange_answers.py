@@ -19,7 +19,7 @@ from oms.terms import Instruction, Terms
 SECOND_NS = 1_000_000_000
 SIDES = {"buy": 1, "sell": 2, "short": 5, "exempt": 6}
 SIDE_WORDS = {value: word.upper() for word, value in SIDES.items()}
-TIMES_IN_FORCE = {"day": 0, "gtc": 1, "ioc": 3, "fok": 4, "gtd": 6}
+TIMES_IN_FORCE = {"day": 0, "gtc": 1, "ioc": 3, "fok": 4, "gtd": 6, "opg": 2, "cls": 7}
 TIF_WORDS = {value: word.upper() for word, value in TIMES_IN_FORCE.items()}
 
 
@@ -134,6 +134,16 @@ def describe_cancel_rejected(
         assert order_id == 0, "an order that is not there has a number"
         state = "there is no such order"
     return f"{owner} {name} may not {word} {orig}, {because(reason, found, limit)}; {state}"
+
+
+def describe_indicated(symbol, paired, imbalance, price, reference, auction):
+    what = f"{paired} at {format_price(price)}" if paired else "nothing"
+    over = ""
+    if imbalance:
+        side = "buyers" if imbalance > 0 else "sellers"
+        over = f", {abs(imbalance)} left of {side}"
+    name = TradingState(auction).name
+    return f"{name} of {symbol} would trade {what}{over}, reference {format_price(reference)}"
 
 
 def describe_status(owner, name, order_id, *fields):
@@ -262,6 +272,16 @@ DESCRIPTIONS = {
     EventKind.SYSTEM_EVENT: lambda _, code: f"feed: {SystemEventCode(code).name}",
     EventKind.BOOK_ADDED: lambda _, locate, number, side, quantity, price: (
         f"feed {locate}: add {number} {SIDE_WORDS[side]} {quantity} at {format_price(price)}"
+    ),
+    EventKind.BOOK_EXECUTED: lambda _, locate, number, quantity, price, match: (
+        f"feed {locate}: {quantity} of {number} executed at {format_price(price)}, match {match}"
+    ),
+    EventKind.AUCTION_EXECUTED: lambda _, locate, symbol, quantity, price, match, auction: (
+        f"feed {locate}: {TradingState(auction).name} of {symbol} is over:"
+        + (f" {quantity} at {format_price(price)}, match {match}" if quantity else " no trade")
+    ),
+    EventKind.AUCTION_INDICATED: lambda _, locate, symbol, *indicated: (
+        f"feed {locate}: {describe_indicated(symbol, *indicated)}"
     ),
     EventKind.BOOK_REDUCED: lambda _, locate, number, quantity: (
         f"feed {locate}: reduce {number} by {quantity}"

@@ -22,10 +22,10 @@ answers).
 
 An order may want more. Its price is also `market-to-limit`, `stop 99.00`, `stop 99.00 at 98.50`,
 `trail 0.50 [from 99.00]`, or `peg primary|market|midpoint [plus|minus 0.10] [limit 100.00]`; its
-time in force also `gtd 30`, until second 30. At the end of the line, in any order: `display 20`,
-`give-or-take 5`, `min 50`, `hidden`, `post-only`, `all-or-none`, and `self-trade group 1
-cancel-newest` (or cancel-oldest, cancel-both, decrement). A script begins in second 0; `wait 5`
-makes it five seconds later.
+time in force also `gtd 30`, until second 30, `opg` or `cls`: at the open, at the close. At the end
+of the line, in any order: `display 20`, `give-or-take 5`, `min 50`, `hidden`, `post-only`,
+`all-or-none`, and `self-trade group 1 cancel-newest` (or cancel-oldest, cancel-both, decrement). A
+script begins in second 0; `wait 5` makes it five seconds later.
 
 `in 3` names the channel, 0 if not said; a command with `refused` may end with `memo text`.
 
@@ -87,7 +87,7 @@ NAMES = r"(?P<session>\S+)"
 PEG = r"peg (?:primary|market|midpoint)(?: (?:plus|minus) [0-9.]+)?(?: limit [0-9.]+)?"
 STOP = r"stop [0-9.]+(?: at [0-9.]+)?|trail [0-9.]+(?: from [0-9.]+)?"
 PRICED = rf"(?P<price>market-to-limit|market|at \S+|{STOP}|{PEG})"
-TIME = r"(?: (?P<tif>day|gtc|ioc|fok|gtd \d+))?"
+TIME = r"(?: (?P<tif>day|gtc|ioc|fok|gtd \d+|opg|cls))?"
 WANTS = (
     r"(?P<wants>(?: display \d+| give-or-take \d+| min \d+| hidden| post-only| all-or-none"
     r"| self-trade group \d+ [a-z-]+)*)"
@@ -136,7 +136,7 @@ COMMANDS = {
     ),
     "close": re.compile(rf"close {NAMES} on (?P<gateway>\S+)"),
     "lost": re.compile(r"lost (?P<gateway>\S+)"),
-    "trading": re.compile(r"trading (?P<symbol>\S+) (?P<state>[A-Z]+) ?(?P<why>.*)"),
+    "trading": re.compile(r"trading (?P<symbol>\S+) (?P<state>[A-Z_]+) ?(?P<why>.*)"),
     "load": re.compile("load"),
     "restart": re.compile("restart"),
     "wait": re.compile(r"wait (?P<seconds>\d+)"),

@@ -2,7 +2,7 @@
 
 It imports nothing of ours and shares no idea with it: orders are dictionaries in one list, matching
 sorts that list anew for each trade, checks are one chain of ifs, numbers are literal.
-(naive_numbers.py, naive_queries.py, naive_terms.py and naive_trading.py are parts of it.)
+(The other files naive_*.py are parts of it.)
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from fractions import Fraction
 from math import ceil, floor
 
+from naive_auctions import NaiveAuctions
 from naive_numbers import LIVE, NaiveNumbers
 from naive_queries import NaiveQueries
 from naive_terms import NaiveTerms
@@ -18,12 +19,15 @@ from naive_trading import NaiveTrading, as_terms
 STATUS = {"NEW": 0, "PARTIALLY_FILLED": 1, "FILLED": 2, "CANCELED": 4, "REJECTED": 8}
 
 
-class NaiveExchange(NaiveNumbers, NaiveQueries, NaiveTerms, NaiveTrading):
+class NaiveExchange(NaiveAuctions, NaiveNumbers, NaiveQueries, NaiveTerms, NaiveTrading):
     """apply(command, now) returns the events that the exchange owes for it. It keeps so many closed
     orders, and an answer has so many orders, rows in an event, and levels of a side at most."""
 
-    def __init__(self, closed_kept: int, page: int = 500, rows: int = 50, levels: int = 500):
+    def __init__(
+        self, closed_kept: int, page: int = 500, rows: int = 50, levels: int = 500, interval=10**9
+    ):
         self.closed_kept = closed_kept
+        self.interval = interval
         self.page = page
         self.rows = rows
         self.levels = levels
@@ -60,7 +64,7 @@ class NaiveExchange(NaiveNumbers, NaiveQueries, NaiveTerms, NaiveTrading):
             17: self.query_instruments,
             18: self.query_instrument,
             19: self.query_market,
-            20: lambda: self.expire(self.now),
+            20: self.tick,
             21: self.query_book,
             30: self.load,
             31: self.trading,
@@ -103,19 +107,20 @@ class NaiveExchange(NaiveNumbers, NaiveQueries, NaiveTerms, NaiveTrading):
             return (1, symbol, "")
         instrument = self.instruments[symbol]
         account = self.sessions[owner]["account"]
-        if instrument["state"] != 2:
+        if instrument["state"] < 2:
             return ({0: 14, 1: 15}[instrument["state"]], instrument["state"], "")
         if side not in (1, 2, 5, 6):
             return (4, side, "")
         if kind not in (1, 2, 3, 4, 75, 80):
             return (5, kind, "")
-        if tif not in (0, 1, 3, 4, 6):
+        if tif not in (0, 1, 2, 3, 4, 6, 7):
             return (6, tif, "")
         order = self.new_order(owner, "", symbol, side, kind, tif, quantity, price, 0, terms)
         return (
             self.quantity_refusal(instrument, account, quantity)
             or self.price_refusal(instrument, account, order, kind in (2, 4))
             or self.terms_refusal(order)
+            or self.state_refusal(order)
             or self.post_only_refusal(order)
         )
 
@@ -176,7 +181,7 @@ class NaiveExchange(NaiveNumbers, NaiveQueries, NaiveTerms, NaiveTrading):
         done = sum(q for q, _ in order["fills"])
         if terms is not None and order["terms"] is None:
             return (18, "terms", "none")
-        if instrument["state"] != 2:
+        if instrument["state"] < 2:
             return ({0: 14, 1: 15}[instrument["state"]], instrument["state"], "")
         if quantity <= 0:
             return (7, quantity, "")
@@ -201,6 +206,7 @@ class NaiveExchange(NaiveNumbers, NaiveQueries, NaiveTerms, NaiveTrading):
                 instrument, order["account"], changed, order["kind"] in (2, 4, 75)
             )
             or (None if terms is None else self.terms_refusal(changed))
+            or self.state_refusal(changed)
             or self.post_only_refusal(changed)
         )
 
@@ -396,6 +402,7 @@ class NaiveExchange(NaiveNumbers, NaiveQueries, NaiveTerms, NaiveTrading):
                 "state": 0,
                 "why": "",
                 "last": 0,
+                "told": 0,
             }
             events.append((20, "", symbol, locate, lot, tick, reference))
         for account, firm, quantity, value in accounts:
@@ -416,7 +423,7 @@ class NaiveExchange(NaiveNumbers, NaiveQueries, NaiveTerms, NaiveTrading):
     def trading(self, symbol, trading_state, why):
         chosen = [symbol] if symbol else list(self.instruments)
         chosen = [name for name in chosen if name in self.instruments]
-        if trading_state not in (0, 1, 2) or not chosen:
+        if trading_state not in range(7) or not chosen:
             return []
         events = []
         if trading_state == 2 and not self.market_hours:
@@ -425,7 +432,5 @@ class NaiveExchange(NaiveNumbers, NaiveQueries, NaiveTerms, NaiveTrading):
         for name in chosen:
             instrument = self.instruments[name]
             if (instrument["state"], instrument["why"]) != (trading_state, why):
-                instrument.update(state=trading_state, why=why)
-                events.append((21, "", name, instrument["locate"], trading_state, why))
-                self.settle(name, events)
+                events += self.change_state(name, trading_state, why)
         return events

@@ -99,7 +99,8 @@ class NaiveQueries:
             return []
         counts = [0, 0, 0]
         for instrument in self.instruments.values():
-            counts[instrument["state"]] += 1
+            if instrument["state"] < 3:
+                counts[instrument["state"]] += 1
         return [(25, owner, request, *counts)]
 
     def query_book(self, owner, seq, request, symbol, depth):

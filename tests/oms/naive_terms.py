@@ -72,6 +72,21 @@ class NaiveTerms:
         actions = (1, 2, 3, 4) if group else (0,)
         yield action not in actions, (42, f"self_trade_action {action}", "")
 
+    def state_refusal(self, order):
+        state = self.instruments[order["symbol"]]["state"]
+        found = None
+        if state in (3, 4, 5, 6):
+            bits, least = self.term(order, "bits"), self.term(order, "min")
+            if bits & (POST_ONLY | ALL_OR_NONE) or least:
+                found = f"min_qty {least}, instructions {bits}"
+            if order["kind"] in (75, 80):
+                found = f"order_type {order['kind']}"
+            if order["tif"] in (3, 4):
+                found = f"time_in_force {order['tif']}"
+        if order["tif"] == 2 and state not in (3, 4):
+            found = "time_in_force 2"
+        return (43, found, state) if found else None
+
     def post_only_refusal(self, order):
         if not self.term(order, "bits") & POST_ONLY:
             return None

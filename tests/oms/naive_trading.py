@@ -8,6 +8,7 @@ found by asking everybody again after each turn.
 from __future__ import annotations
 
 LIVE = ("NEW", "PARTIALLY_FILLED")
+COLLECTING = (3, 4, 5, 6)
 TERMS = (
     "stop",
     "trail",
@@ -102,16 +103,31 @@ class NaiveTrading:
             order["stop"] = start + (trail if order["side"] == 1 else -trail)
 
     def place(self, order, events, old=None):
+        state = self.instruments[order["symbol"]]["state"]
         if self.waits_for_trigger(order):
             last = self.instruments[order["symbol"]]["last"]
             if last and self.is_reached(order, last):
                 self.trigger(order)
             else:
                 order["where"] = "stop"
+        elif order["tif"] == 7 and state != 5:
+            order["where"] = "close"
+            self.time += 1
+            order["time"] = self.time
+        elif state in COLLECTING:
+            if old is not None:
+                locate = self.instruments[order["symbol"]]["locate"]
+                events.append((32, "", locate, old))
+            self.collect(order)
         elif order["kind"] == 80:
             self.price_peg(order, self.displayed(order["symbol"]), events)
         else:
             self.turn(order, events, old)
+
+    def collect(self, order):
+        order["where"] = "collected"
+        self.time += 1
+        order["time"] = self.time
 
     def turn(self, order, events, old=None):
         """An order trades with what it meets, then rests or ends."""

@@ -146,7 +146,9 @@ class RandomCommands:
         tick = {"AAPL": 100, "INTC": 500, "ZVZZT": 1}[symbol]
         lot = 10 if symbol == "INTC" else 1
         kind = random.choices((2, 1, 3, 4, 75, 80), (60, 4, 14, 10, 7, 20))[0]
-        tif = random.choice((0, 0, 1, 6)) if random.random() < 0.9 else random.choice((3, 4, 6))
+        tif = random.choice((0, 0, 1, 6))
+        if random.random() < 0.15:
+            tif = random.choice((2, 2, 3, 4, 7, 7))
         terms = [0] * 11
         if kind in (3, 4):
             terms[0] = self._price(symbol)
@@ -351,7 +353,7 @@ class RandomCommands:
         return (
             31,
             symbol,
-            random.choice((0, 1, 2, 2, 2, 2, 2, 2, 2, 2)),
+            random.choice((0, 1, 3, 4, 5, 6, 2, 2, 2, 2, 2, 2)),
             random.choice(("", "T1")),
         )
 

@@ -20,7 +20,7 @@ from random_commands import INSTRUMENTS, commands
 
 from matching.types import OrderType
 from oms import events as event_module
-from oms import query_commands, sessions
+from oms import market_commands, query_commands, sessions
 from oms.commands import CommandKind
 from oms.events import (
     CancelReason,
@@ -35,6 +35,7 @@ from oms.state_machine import ExchangeStateMachine
 ROOT = Path(__file__).resolve().parents[2]
 CLOSED_KEPT = 20
 PAGE, ROWS, LEVELS = 3, 2, 4
+INTERVAL = 20
 WORDS = [response_to.name for response_to in CancelRejectedResponseTo]
 # What becomes of a numbered request besides events of its own.
 NUMBERED_OUTCOMES = {
@@ -100,11 +101,13 @@ def small_bounds(monkeypatch):
     monkeypatch.setattr(query_commands, "ORDERS_PER_PAGE", PAGE)
     monkeypatch.setattr(query_commands, "INSTRUMENTS_PER_EVENT", ROWS)
     monkeypatch.setattr(query_commands, "BOOK_LEVELS_MAX", LEVELS)
+    # A command is a nanosecond after the one before.
+    monkeypatch.setattr(market_commands, "INDICATION_INTERVAL_NS", INTERVAL)
 
 
 def small_oracle() -> NaiveExchange:
     """The oracle with the same bounds."""
-    return NaiveExchange(CLOSED_KEPT, PAGE, ROWS, LEVELS)
+    return NaiveExchange(CLOSED_KEPT, PAGE, ROWS, LEVELS, INTERVAL)
 
 
 @cache
@@ -153,6 +156,17 @@ class FeedBook:
             _, _, locate, old, new, quantity, price = event
             side = self.orders.pop(old)[1]
             self.orders[new] = [locate, side, quantity, price]
+        elif kind == EventKind.BOOK_EXECUTED:
+            _, _, _, number, quantity, _, match_number = event
+            assert match_number == self.last_match_number
+            self._take_off(number, quantity)
+        elif kind == EventKind.AUCTION_EXECUTED and event[4]:
+            assert event[6] == self.last_match_number + 1
+            self.last_match_number += 1
+        elif kind == EventKind.ORDER_EXECUTED and event[19] == Liquidity.AUCTION:
+            # The buyer's report comes first, the seller's has the same number.
+            assert event[18] - self.last_match_number == (event[6] == 1)
+            self.last_match_number = event[18]
         elif kind == EventKind.ORDER_EXECUTED and event[19] != Liquidity.REMOVED:
             number, quantity, price, match_number = event[15:19]
             assert match_number == self.last_match_number + 1
@@ -161,9 +175,13 @@ class FeedBook:
                 assert number not in self.orders, "a hidden order is displayed"
                 return
             assert self.orders[number][3] == price, "a trade is at the price of the resting order"
-            self.orders[number][2] -= quantity
-            if self.orders[number][2] == 0:
-                del self.orders[number]
+            self._take_off(number, quantity)
+
+    def _take_off(self, number: int, quantity: int) -> None:
+        self.orders[number][2] -= quantity
+        assert self.orders[number][2] >= 0
+        if self.orders[number][2] == 0:
+            del self.orders[number]
 
     def levels(self) -> Counter:
         levels: Counter = Counter()

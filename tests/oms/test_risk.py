@@ -47,10 +47,9 @@ def test_every_trading_state_says_whether_orders_enter(state):
     assert check(risk.check_trading_state, order_with(), listing_with(state)) == expected
 
 
-def test_only_trading_lets_orders_enter():
-    assert [state for state in TradingState if ENTRY_REFUSED[state] is None] == [
-        TradingState.TRADING
-    ]
+def test_only_trading_and_auctions_let_orders_enter():
+    refused = [state for state in TradingState if ENTRY_REFUSED[state] is not None]
+    assert refused == [TradingState.CLOSED, TradingState.HALTED]
 
 
 @pytest.mark.parametrize("side", [1, 2, 5])
@@ -74,12 +73,12 @@ def test_another_order_type_is_refused(order_type):
     assert check(risk.check_order_type, order_with(order_type=order_type)) == expected
 
 
-@pytest.mark.parametrize("tif", [0, 1, 3, 4, 6])
+@pytest.mark.parametrize("tif", [0, 1, 2, 3, 4, 6, 7])
 def test_a_time_in_force_of_ours_passes(tif):
     assert check(risk.check_time_in_force, order_with(tif=tif)) is None
 
 
-@pytest.mark.parametrize("tif", [-1, 2, 5, 7, HUGE])
+@pytest.mark.parametrize("tif", [-1, 5, 8, HUGE])
 def test_another_time_in_force_is_refused(tif):
     expected = (RejectReason.INVALID_TIME_IN_FORCE, tif, "")
     assert check(risk.check_time_in_force, order_with(tif=tif)) == expected
@@ -255,7 +254,9 @@ def test_a_plain_order_is_exactly_a_limit_order_that_passes_every_check(
     listing = listing_with(state, price_band_bps=band_bps)
     order = order_with(side, order_type, tif, quantity, price)
     passes = first_refusal(CHECKS, order, listing, ACCOUNT) is None
-    assert is_plain_order(order, listing, ACCOUNT) == (passes and order_type == 2)
+    assert is_plain_order(order, listing, ACCOUNT) == (
+        passes and order_type == 2 and tif in (0, 1, 3, 4)
+    )
 
 
 def test_an_order_with_a_single_fault_is_not_plain():
