@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -206,6 +207,7 @@ class GatewayProcess(ABC):
         order entry raises for its files.
         """
         settings = self._process_settings
+        _allow_open_files()
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_exception)
         self._stopped = loop.create_future()
@@ -338,3 +340,10 @@ class GatewayProcess(ABC):
     async def _sessions(self, request: web.Request) -> web.Response:
         assert self._order_entry is not None, "start() comes first"
         return web.json_response(self._order_entry.session_facts())
+
+
+def _allow_open_files() -> None:
+    """Open as many files as the system lets us. The usual 1,024 are fewer than the connections that
+    strangers may hold open, and a store that cannot be opened stops the gateway."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

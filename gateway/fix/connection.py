@@ -16,6 +16,13 @@ from protocols.fix import FixDecoder, FixMessage, format_utc_timestamp, possible
 _MESSAGES_PER_STEP = 500
 _MAX_RESEND_REQUESTS = 16
 CLOSE_TIMEOUT_S = 2
+_KEEPALIVE = (
+    (socket.TCP_KEEPIDLE, 30),
+    (socket.TCP_KEEPINTVL, 10),
+    (socket.TCP_KEEPCNT, 3),
+)
+"""A client whose machine died is gone after a minute (s, s, probes). With a HeartBtInt(108) of an
+hour its session would take until then to notice, and nobody else may log on as this client."""
 
 
 class Gateway(Protocol):
@@ -66,6 +73,9 @@ class Connection(asyncio.Protocol):
         connected: socket.socket | None = transport.get_extra_info("socket")
         if connected is not None:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in _KEEPALIVE:
+                connected.setsockopt(socket.IPPROTO_TCP, option, value)
         stream.set_write_buffer_limits(high=self._gateway.settings.write_buffer_bytes)
         self.opened_ns = self._gateway.connection_opened(self)
 

@@ -24,12 +24,16 @@ from protocols.fix_validation import printable
 logger = logging.getLogger(__name__)
 
 
+def _host(peer: str) -> str:
+    return peer.rpartition(":")[0]
+
+
 def _may_come_from(allowed: tuple[Network, ...], peer: str) -> bool:
     """Whether a client may connect from `peer` (host:port); no network allows every address."""
     if not allowed:
         return True
     try:
-        address = ipaddress.ip_address(peer.rpartition(":")[0])
+        address = ipaddress.ip_address(_host(peer))
     except ValueError:
         return False  # it has gone already
     # A socket for both families shows IPv4 peers as ::ffff:10.0.0.1.
@@ -117,7 +121,11 @@ class Lobby:
         if stored is None or self._passwords.knows(comp_id, password):
             return True
         if not self._passwords.start(
-            comp_id, stored, password, lambda is_right: self._checked(connection, comp_id, is_right)
+            comp_id,
+            _host(connection.peer),
+            stored,
+            password,
+            lambda is_right: self._checked(connection, comp_id, is_right),
         ):
             self.refuse(connection, f"passwords of {comp_id} come too fast", now_ns)
             return False

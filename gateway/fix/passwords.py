@@ -18,7 +18,7 @@ from protocols.fix import NS_PER_SECOND
 
 MAX_PASSWORD_LENGTH: Final = 128
 MAX_CHECKS: Final = 256
-MAX_CHECKS_PER_CLIENT: Final = 4
+MAX_CHECKS_PER_CLIENT: Final = 2
 MEMORY_S: Final = 3_600
 
 _SCHEME: Final = "scrypt"
@@ -91,8 +91,9 @@ def hash_password(password: str) -> PasswordHash:
 class PasswordChecks:
     """The checks that are under way, and the passwords that were right in the last hour.
 
-    At most MAX_CHECKS at a time, and MAX_CHECKS_PER_CLIENT of one CompID: who guesses at one client
-    does not keep out the others. Remembered is a keyed digest, whose key ends with the process.
+    At most MAX_CHECKS at a time, and MAX_CHECKS_PER_CLIENT of one CompID from one address: who
+    guesses at a client keeps out neither the others nor, from elsewhere, that client itself.
+    Remembered is a keyed digest, whose key ends with the process.
     """
 
     def __init__(self, clock_ns: Callable[[], int], run_aside: RunAside) -> None:
@@ -100,7 +101,7 @@ class PasswordChecks:
         self._run_aside = run_aside
         self._key = secrets.token_bytes(hashlib.blake2b.MAX_KEY_SIZE)
         self._right: dict[str, tuple[bytes, int]] = {}  # CompID -> digest, remembered until
-        self._under_way: Counter[str] = Counter()
+        self._under_way: Counter[tuple[str, str]] = Counter()
 
     @property
     def under_way(self) -> int:
@@ -114,20 +115,28 @@ class PasswordChecks:
         return is_known and self._clock_ns() < until_ns
 
     def start(
-        self, comp_id: str, stored: PasswordHash, password: str, done: Callable[[bool], None]
+        self,
+        comp_id: str,
+        address: str,
+        stored: PasswordHash,
+        password: str,
+        done: Callable[[bool], None],
     ) -> bool:
-        """Begin to check a password; `done` gets the verdict. False: too many are under way, and
-        `done` is never called."""
+        """Begin to check a password that came from `address`, a host; `done` gets the verdict.
+        False: too many are under way, and `done` is never called."""
+        who = comp_id, address
         if (
             self.under_way >= MAX_CHECKS
-            or self._under_way[comp_id] >= MAX_CHECKS_PER_CLIENT
+            or self._under_way[who] >= MAX_CHECKS_PER_CLIENT
             or len(password) > MAX_PASSWORD_LENGTH
         ):
             return False
-        self._under_way[comp_id] += 1
+        self._under_way[who] += 1
 
         def finish(is_right: bool) -> None:
-            self._under_way[comp_id] -= 1
+            self._under_way[who] -= 1
+            if not self._under_way[who]:
+                del self._under_way[who]
             if is_right:
                 until_ns = self._clock_ns() + MEMORY_S * NS_PER_SECOND
                 self._right[comp_id] = (self._digest(password), until_ns)

@@ -210,10 +210,10 @@ class SessionStore:
         takes the place of the old one in one step.
         """
         self._pending.clear()
-        os.close(self._file)
         self.numbering = numbering
         self._create(self.resets + 1, max(event_seq, self.last_event_seq))
-        self._file = os.open(self._path, os.O_RDWR | os.O_APPEND)
+        replaced, self._file = self._file, os.open(self._path, os.O_RDWR | os.O_APPEND)
+        os.close(replaced)
         self._offsets = array("Q")
         self.answered.clear()
         self.next_out = 1

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import ipaddress
+import resource
+import socket
 
 import pytest
 from fake_cluster import FakeCluster
-from test_fix_gateway import settings_for
+from test_fix_gateway import settings_for, until
 from test_fix_passwords import answer_to_logon
 
 from gateway.fix.lobby import _may_come_from
@@ -56,4 +59,34 @@ async def test_who_comes_from_elsewhere_hears_nothing_and_costs_no_check(tmp_pat
         assert await answer_to_logon(gateway.address, "CLIENT2", "secret") == b""
         assert "CLIENT2 does not come from there" in caplog.text
     finally:
+        await gateway.close()
+
+
+async def test_a_gateway_may_open_as_many_files_as_the_system_lets_it(tmp_path) -> None:
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, allowed[1]))
+    gateway = FixGateway(settings_for(tmp_path), cluster=FakeCluster(is_automatic=True).client)
+    try:
+        await gateway.start()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (allowed[1], allowed[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, allowed)
+        await gateway.close()
+
+
+async def test_a_client_whose_machine_died_does_not_keep_its_place_for_an_hour(tmp_path) -> None:
+    gateway = FixGateway(settings_for(tmp_path), cluster=FakeCluster(is_automatic=True).client)
+    await gateway.start()
+    _, writer = await asyncio.open_connection(*gateway.address)
+    try:
+        await until(lambda: gateway._fix._lobby.connections, "the connection is made")
+        (connection,) = gateway._fix._lobby.connections
+        accepted = connection._transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        idle_s = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+        probes = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT)
+        every_s = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL)
+        assert idle_s + probes * every_s == 60
+    finally:
+        writer.close()
         await gateway.close()

@@ -80,9 +80,9 @@ class Checks:
             lambda: self.now_ns, lambda work, done: self.waiting.append((work, done))
         )
 
-    def start(self, comp_id: str, password: str) -> bool:
+    def start(self, comp_id: str, password: str, address: str = "192.0.2.1") -> bool:
         stored = PasswordHash.parse(CHEAP)
-        return self.checks.start(comp_id, stored, password, self.verdicts.append)
+        return self.checks.start(comp_id, address, stored, password, self.verdicts.append)
 
     def finish(self, verdict: bool) -> None:
         _, done = self.waiting.pop(0)
@@ -118,6 +118,7 @@ def test_checks_under_way_have_a_bound_of_a_client_and_of_all() -> None:
     for _ in range(MAX_CHECKS_PER_CLIENT):
         assert one.start("A", "guess")
     assert not one.start("A", "guess")
+    assert one.start("A", "right", "192.0.2.2")  # who guesses does not keep out the client
     assert one.start("B", "right")
     for number in range(MAX_CHECKS - one.checks.under_way):
         assert one.start(f"C{number}", "right")
@@ -128,6 +129,7 @@ def test_checks_under_way_have_a_bound_of_a_client_and_of_all() -> None:
     while one.waiting:
         one.finish(False)
     assert one.checks.under_way == 0
+    assert not one.checks._under_way, "addresses are not remembered"
 
 
 # ---- over sockets ----

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -191,6 +193,19 @@ def test_reset_forgets_messages_and_keeps_events_and_counts(tmp_path):
     again.reset(30, Numbering())  # an older event cannot take back what is known
     assert again.last_event_seq == 41
     assert SessionStore(path).resets == 2
+
+
+def test_a_reset_that_finds_the_disk_full_leaves_the_old_file_to_be_closed(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store = SessionStore(tmp_path / "a.store")
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(OSError, match="No space"):
+        store.reset(7, NUMBERING)
+    store.abandon()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        store.abandon()
 
 
 def test_a_crash_during_reset_leaves_the_old_or_the_new_file(tmp_path):

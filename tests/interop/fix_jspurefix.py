@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import sys
 from datetime import UTC, datetime
@@ -20,7 +21,8 @@ from exchange.local import wait_for
 PREFIX = Path(sys.prefix, "npm")
 PACKAGES = PREFIX / "node_modules"
 PROGRAM = Path(__file__).with_name("fix_jspurefix_client.js")
-LONGEST_S = 20.0
+LONGEST_S = 60.0
+"""It reads a repository of XML before it connects."""
 
 VERSIONS = {
     "FIX.4.2": ("FIX.4.2", "repo42", {}),
@@ -28,6 +30,20 @@ VERSIONS = {
     "FIX.5.0SP2": ("FIXT.1.1", "repo50sp2", {"DefaultApplVerID": "9"}),
 }
 """BeginString, dictionary, and what the Logon says besides the usual."""
+
+
+def tls_options(folder: Path, authority: str, name: str, server: str) -> dict[str, Any]:
+    """TLS with NAME.pem and NAME.key of a folder, to a server that the authority calls `server`."""
+
+    def path(file: str) -> str:  # the package looks for it in its own folder
+        return os.path.relpath(folder / file, PACKAGES / "jspurefix")
+
+    return {
+        "key": path(f"{name}.key"),
+        "cert": path(f"{name}.pem"),
+        "ca": [path(authority)],
+        "nodeTlsConnectionOptions": {"servername": server},
+    }
 
 
 def missing() -> str | None:
@@ -42,14 +58,23 @@ def missing() -> str | None:
 class JsPureFix:
     """One session; an async context manager that logs on and out."""
 
-    def __init__(self, version: str, comp_id: str, remote: Address, folder: Path) -> None:
+    def __init__(
+        self,
+        version: str,
+        comp_id: str,
+        remote: Address,
+        folder: Path,
+        tls: dict[str, Any] | None = None,
+    ) -> None:
+        """`tls`: the options of that name of the package."""
+        folder.mkdir(parents=True, exist_ok=True)
         self.comp_id = comp_id
         self.messages: list[dict[str, Any]] = []
         """Application messages, by the names of their fields."""
         self.events: list[dict[str, Any]] = []
         self._log = folder / "jspurefix.log"
         begin_string, dictionary, logon = VERSIONS[version]
-        tcp = {"host": remote.host, "port": remote.port}
+        tcp = {"host": remote.host, "port": remote.port, "tls": tls}
         self._told = {
             "packages": str(PACKAGES),
             "log": str(self._log),
@@ -103,6 +128,8 @@ class JsPureFix:
         """Return when it has logged on so many times."""
 
         def is_ready() -> bool:
+            assert self._process is not None
+            assert self._process.returncode is None, f"{self.comp_id} has ended: {self.events}"
             return sum(event["event"] == "ready" for event in self.events) >= count
 
         await wait_for(is_ready, f"{self.comp_id} logs on; {self.complaints()}", LONGEST_S)

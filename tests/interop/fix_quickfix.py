@@ -24,7 +24,8 @@ from exchange.local import wait_for
 SPEC = Path(sys.prefix, "share", "quickfix")
 """Where the wheel puts the stock dictionaries."""
 TARGET = "EXCH"
-LONGEST_S = 20.0
+LOGON = "A"
+LONGEST_S = 40.0
 
 Groups: TypeAlias = Sequence[Sequence[tuple[int, object]]]
 Fields: TypeAlias = Iterable[tuple[int, object | Groups]]
@@ -104,6 +105,7 @@ class QuickFix(quickfix.Application):  # type: ignore[misc]
         remote: Address,
         folder: Path,
         *settings: str,
+        logon: Sequence[tuple[int, str]] = (),
     ) -> None:
         super().__init__()
         self.version = version
@@ -114,7 +116,10 @@ class QuickFix(quickfix.Application):  # type: ignore[misc]
         """Session messages that were taken, in order."""
         self.blotter = Blotter()
         """Its orders."""
-        self.logons = self.logouts = 0
+        self.logons = 0
+        self.is_logged_on = False
+        """True between the answer to its Logon and the end of the connection."""
+        self._logon = logon
         self._prefix = f"{version.begin_string}-{comp_id}-{TARGET}"
         self._folder = folder
         self._id = quickfix.SessionID(version.begin_string, comp_id, TARGET)
@@ -144,12 +149,15 @@ class QuickFix(quickfix.Application):  # type: ignore[misc]
 
     def onLogon(self, session_id: Any) -> None:
         self.logons += 1
+        self.is_logged_on = True
 
     def onLogout(self, session_id: Any) -> None:
-        self.logouts += 1
+        self.is_logged_on = False
 
     def toAdmin(self, message: Any, session_id: Any) -> None:
-        pass
+        if message.getHeader().getField(35) == LOGON:
+            for tag, value in self._logon:
+                message.setField(quickfix.StringField(tag, value))
 
     def toApp(self, message: Any, session_id: Any) -> None:
         pass
@@ -162,11 +170,6 @@ class QuickFix(quickfix.Application):  # type: ignore[misc]
         self.blotter.take(self.heard[-1])
 
     # ---- what a test calls
-
-    @property
-    def is_logged_on(self) -> bool:
-        """True between the answer to its Logon and the end of the connection."""
-        return self.logons > self.logouts
 
     @property
     def next_numbers(self) -> tuple[int, int]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 from fix_quickfix import VERSIONS, QuickFix
-from fix_venue import Venue
+from fix_venue import PLAIN, Venue
 from fix_wire import Wire
 
 
@@ -31,16 +31,19 @@ class Trial:
         self,
         version: str,
         *settings: str,
+        kind: str = PLAIN,
+        logon: Sequence[tuple[int, str]] = (),
         again: QuickFix | None = None,
         has_forgotten: bool = False,
     ) -> QuickFix:
-        """An engine that is not started yet. `again`: it goes on where that one, stopped by now,
-        has left off, unless it has forgotten what it had heard."""
-        comp_id = self.venue.next_comp_id() if again is None else again.comp_id
+        """An engine that is not started yet. `logon`: what its Logon says besides the usual.
+        `again`: it goes on where that one, stopped by now, has left off, unless it has forgotten
+        what it had heard."""
+        comp_id = self.venue.next_comp_id(kind) if again is None else again.comp_id
         if again is None:
-            self.wires[comp_id] = await self._stack.enter_async_context(self.venue.wire())
+            self.wires[comp_id] = await self._stack.enter_async_context(self.venue.wire(kind))
         address, folder = self.wires[comp_id].address, self._folder / comp_id
-        engine = QuickFix(VERSIONS[version], comp_id, address, folder, *settings)
+        engine = QuickFix(VERSIONS[version], comp_id, address, folder, *settings, logon=logon)
         if again is not None and not has_forgotten:
             engine.go_on_from(again)
         self._engines[comp_id] = engine

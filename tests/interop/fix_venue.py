@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+import sys
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -15,8 +16,27 @@ from exchange import config as configuration
 from exchange.config_text import write_exchange_folder
 from exchange.local import LocalExchange, free_base_port
 
-SESSIONS = 60
+USERNAME, PASSWORD = "trader1", "open sesame"
+MESSAGES_PER_S = 5
+PLAIN, LOCKED, LIMITED, FLEETING, COPY = "ENGINE", "LOCKED", "LIMITED", "FLEETING", "COPY"
+"""Kinds of sessions: usual ones, with a password, with a rate limit, with cancel on disconnect, and
+drop copies of all the others."""
+_SESSIONS = {
+    PLAIN: (60, "fix_sessions", ""),
+    LOCKED: (6, "fix_sessions", f'username = "{USERNAME}"\npassword = "{PASSWORD}"\n'),
+    LIMITED: (6, "fix_sessions", f"max_messages_per_s = {MESSAGES_PER_S}\n"),
+    FLEETING: (6, "fix_sessions", "cancel_on_disconnect = true\n"),
+    COPY: (6, "drop_copy_sessions", ""),
+}
+"""Kind -> how many, the table of exchange.toml, what else is said in it."""
 Result = TypeVar("Result")
+
+
+def _tables() -> Iterator[str]:
+    for kind, (count, table, more) in _SESSIONS.items():
+        for number in range(1, count + 1):
+            account = f'account = "ACC{1 + number % 9}"\n' if kind != COPY else ""
+            yield f'\n[[{table}]]\ncomp_id = "{kind}{number}"\n{account}{more}'
 
 
 class Venue:
@@ -24,14 +44,13 @@ class Venue:
 
     def __init__(self, folder: Path, changes: dict[str, str] | None = None) -> None:
         path = write_exchange_folder(folder, free_base_port(), changes)
-        sessions = [
-            f'\n[[fix_sessions]]\ncomp_id = "ENGINE{n}"\naccount = "ACC{1 + n % 9}"\n'
-            for n in range(1, SESSIONS + 1)
-        ]
         with path.open("a") as file:
-            file.writelines(sessions)
+            file.writelines(_tables())
         self.exchange = LocalExchange(configuration.load(path))
-        self._comp_ids = (f"ENGINE{n}" for n in range(1, SESSIONS + 1))
+        self._comp_ids = {
+            kind: iter([f"{kind}{number}" for number in range(1, count + 1)])
+            for kind, (count, *_) in _SESSIONS.items()
+        }
         self._runner = asyncio.Runner()
 
     def __enter__(self) -> Venue:
@@ -55,16 +74,25 @@ class Venue:
         """Run to its end."""
         return self._runner.run(coroutine)
 
-    def next_comp_id(self) -> str:
-        """A CompID that nobody has used yet."""
-        return next(self._comp_ids)
+    def next_comp_id(self, kind: str = PLAIN) -> str:
+        """A CompID of that kind that nobody has used yet."""
+        return next(self._comp_ids[kind])
 
     @asynccontextmanager
-    async def wire(self) -> AsyncIterator[Wire]:
+    async def wire(self, kind: str = PLAIN) -> AsyncIterator[Wire]:
         """A recorded way to the gateway."""
-        wire = Wire(self.exchange.config.addresses.fix[0])
+        addresses = self.exchange.config.addresses
+        wire = Wire(addresses.drop_copy if kind == COPY else addresses.fix[0])
         await wire.start()
         try:
             yield wire
         finally:
             await wire.close()
+
+    async def market(self, verb: str, symbol: str) -> None:
+        """`exchange market halt AAPL`."""
+        line = [sys.executable, "-m", "exchange", "market", verb, symbol]
+        child = await asyncio.create_subprocess_exec(
+            *line, "--config", str(self.exchange.config.source), stdout=asyncio.subprocess.DEVNULL
+        )
+        assert await child.wait() == 0, f"exchange market {verb} {symbol}"

@@ -7,12 +7,14 @@ from typing import Any
 
 import fix_jspurefix
 import pytest
-from fix_jspurefix import JsPureFix
+from fix_jspurefix import JsPureFix, tls_options
 from fix_requests import BUY, IOC, LIMIT, SELL, VERSIONS
 from fix_venue import Venue
 from fix_wire import with_field
 
+from exchange.certificates import make_certificates
 from exchange.local import wait_for
+from exchange.settings import AUTHORITY
 
 pytestmark = pytest.mark.interop
 
@@ -20,11 +22,16 @@ SYMBOL = "AMZN"
 
 
 @pytest.fixture
-def jspurefix_venue(request: pytest.FixtureRequest) -> Venue:
-    """The exchange, if there is somebody to try it."""
+def jspurefix() -> None:
+    """Skips the test if there is none."""
     problem = fix_jspurefix.missing()
     if problem is not None:
         pytest.skip(problem)
+
+
+@pytest.fixture
+def jspurefix_venue(jspurefix: None, request: pytest.FixtureRequest) -> Venue:
+    """The exchange, which starts only if somebody can try it."""
     venue: Venue = request.getfixturevalue("venue")
     return venue
 
@@ -95,3 +102,29 @@ def test_it_rejects_a_report_with_a_tag_that_does_not_belong_there(
             assert engine.messages == []
 
     venue.run(test())
+
+
+@pytest.mark.usefixtures("jspurefix")
+def test_it_trades_over_tls_with_a_certificate_of_its_own(tmp_path: Path) -> None:
+    folder, server, client = tmp_path / "certificates", "node-fix", "client-engine"
+    make_certificates(folder, [server, client])
+    files = {
+        "fix.tls_certificate": f"{server}.pem",
+        "fix.tls_key": f"{server}.key",
+        "fix.tls_client_authority": AUTHORITY,
+    }
+    changes = {key: f'"{folder / file}"' for key, file in files.items()}
+    tls = tls_options(folder, AUTHORITY, client, server)
+
+    async def test(venue: Venue) -> None:
+        remote = venue.exchange.config.addresses.fix[0]
+        engine = JsPureFix("FIX.4.4", venue.next_comp_id(), remote, tmp_path / "engine", tls)
+        async with engine:
+            engine.send("D", **order("FIX.4.4", "rest", BUY, 300))
+            await engine.answer(ClOrdID="rest", ExecType="0")
+            engine.send("F", **order("FIX.4.4", "out", BUY, 300), OrigClOrdID="rest")
+            await engine.answer(ClOrdID="out", OrdStatus="4")
+        assert not [line for line in engine.complaints() if "reject" in line]
+
+    with Venue(tmp_path / "venue", changes) as venue:
+        venue.run(test(venue))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.interop
 
-SYMBOL = "NVDA"
+SYMBOL, HALTED, QUIET = "NVDA", "GOOG", "TSLA"
 SNAPSHOT = "0"
 BID, OFFER = "0", "1"
 ALL_ORDERS, ORDERS_OF_A_SYMBOL = "7", "1"
@@ -105,5 +105,62 @@ def test_instruments_and_states_are_told_on_request(trial: Trial, version: str) 
         assert (await engine.answer("f", _324="unknown")).get(326) != "17"
         engine.send("g", [(335, "session"), (263, SNAPSHOT)])
         assert (await engine.answer("h", _335="session")).get(340) == "2"
+
+    trial.run(test())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_halt_is_told_to_who_asks_and_to_who_trades(trial: Trial, version: str) -> None:
+    async def test() -> None:
+        engine = await trial.log_on(version)
+        engine.send("D", new_order("rest", HALTED, BUY, 10, "95.00"))
+        await engine.answer("8", _11="rest", _150="0")
+        await trial.venue.market("halt", HALTED)
+        try:
+            engine.send("e", [(324, "halted"), (55, HALTED), (263, SNAPSHOT)])
+            assert (await engine.answer("f", _324="halted")).get(326) == "2"
+            engine.send("D", new_order("late", HALTED, BUY, 10, "95.00"))
+            assert (await engine.answer("8", _11="late", _39="8")).get(103) == "2"
+            replaced = [*new_order("more", HALTED, BUY, 20, "95.00"), (41, "rest")]
+            engine.send("G", replaced)
+            assert (await engine.answer("9", _11="more")).get(434) == "2"
+        finally:
+            await trial.venue.market("resume", HALTED)
+        out = [(41, "rest"), (11, "out"), (55, HALTED), (54, BUY), (60, utc_now()), (38, 10)]
+        engine.send("F", out)
+        await engine.answer("8", _11="out", _39="4")
+
+    trial.run(test())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_questions_that_are_not_answered_are_refused_in_their_own_words(
+    trial: Trial, version: str
+) -> None:
+    def book(name: str, kind: str, depth: str, entries: str) -> list[tuple[int, object]]:
+        head = [(262, name), (263, kind), (264, depth)]
+        return [*head, (267, [[(269, entries)]]), (146, [[(55, QUIET)]])]
+
+    async def test() -> None:
+        engine = await trial.log_on(version)
+        engine.send("V", book("empty", SNAPSHOT, "1", BID))
+        assert (await engine.answer("W", _262="empty")).get(268) == "0"
+        engine.send("V", book("subscribe", "1", "1", BID))
+        assert (await engine.answer("Y", _262="subscribe")).get(281) == "4"
+        engine.send("V", book("index", SNAPSHOT, "1", "3"))
+        assert (await engine.answer("Y", _262="index")).get(281) == "8"
+        engine.send("e", [(324, "subscribe"), (55, QUIET), (263, "1")])
+        assert (await engine.answer("j", _372="e")).get(380) == "0"
+        if version in COMPONENTS:
+            engine.send("q", [(11, "market"), (530, "6"), (60, utc_now())])
+            assert (await engine.answer("r", _11="market")).get(531) == "0"
+            engine.send("AF", [(584, "market"), (585, "3")])
+            assert (await engine.answer("j", _372="AF")).get(58)
+            engine.send("AF", [(584, "none"), (585, ALL_ORDERS)])
+            assert (await engine.answer("8", _584="none")).get(39)
+            engine.send("x", [(320, "product"), (559, "2")])
+            assert (await engine.answer("y", _320="product")).get(560) == "1"
+            engine.send("x", [(320, "nope"), (559, "0"), (55, "NOPE")])
+            assert (await engine.answer("y", _320="nope")).get(560)
 
     trial.run(test())

@@ -89,7 +89,7 @@ def test_orders_entered_while_the_line_is_down_arrive_once(trial: Trial, version
         await engine.answer("8", _11="before", _150="0")
         wire = trial.wire(engine)
         wire.take_down()
-        await wait_for(lambda: engine.logouts, "it has noticed", 5)
+        await wait_for(lambda: not engine.is_logged_on, "it has noticed", 5)
         names = [f"down-{n}" for n in range(20)]
         for name in names:
             engine.send("D", new_order(name, SYMBOL, BUY, 1, "95.00"))
@@ -185,7 +185,7 @@ def test_with_next_expected_msg_seq_num_nobody_asks_for_a_resend(
         await engine.answer("8", _11="rest", _150="0")
         wire = trial.wire(engine)
         wire.take_down()
-        await wait_for(lambda: engine.logouts, "it has noticed", 5)
+        await wait_for(lambda: not engine.is_logged_on, "it has noticed", 5)
         engine.send("D", new_order("more", SYMBOL, BUY, 50, "100.00"))
         other.send("D", new_order("hit", SYMBOL, SELL, 150, "100.00"))
         await other.answer("8", _11="hit", _39="1")
