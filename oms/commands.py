@@ -57,6 +57,7 @@ class CommandKind(IntEnum):
     QUERY_BOOK = 21
     LOAD_REFERENCE_DATA = 30
     SET_TRADING_STATE = 31
+    END_DAY = 32
 
 
 class EnterOrder(NamedTuple):
@@ -351,3 +352,9 @@ class SetTradingState(NamedTuple):
     symbol: str
     trading_state: int
     reason: str
+
+
+class EndDay(NamedTuple):
+    """Operator command: close every instrument, and cancel what lives for the day."""
+
+    kind: int

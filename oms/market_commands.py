@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from heapq import heappop
+from operator import attrgetter
 from typing import Final
 
+from matching.types import TimeInForce
 from oms.auctions import (
     INDICATION_INTERVAL_NS,
     cancel_for_close,
@@ -23,6 +25,11 @@ from oms.special_trading import SpecialTrading
 from oms.state import ExchangeState
 from oms.trading_state import AUCTIONS, Listing
 
+_FOR_THE_DAY: Final = tuple(
+    int(time_in_force)
+    for time_in_force in TimeInForce
+    if time_in_force not in (TimeInForce.GTC, TimeInForce.GTD)
+)
 _EXPIRED: Final = int(CancelReason.EXPIRED)
 _INSTRUMENT_ADDED: Final = int(EventKind.INSTRUMENT_ADDED)
 _TRADING_ACTION: Final = int(EventKind.TRADING_ACTION)
@@ -107,28 +114,50 @@ def set_trading_state(state: ExchangeState, command: Command) -> list[Event]:
         state.market_hours_started = True
         events.append((_SYSTEM_EVENT, "", int(SystemEventCode.START_OF_MARKET_HOURS)))
     for listing in listings:
-        if (trading_state, reason) == (listing.trading_state, listing.trading_reason):
-            continue
-        trading = SpecialTrading(state, listing)
-        if is_over(listing, trading_state):
-            uncross(trading)
-        if trading_state == TradingState.CLOSED:
-            cancel_for_close(trading)
-        elif trading_state == TradingState.CLOSING_AUCTION:
-            join_the_close(listing)
-        listing.trading_state = int(trading_state)
-        listing.trading_reason = reason
-        listing.indicated_ns = 0
-        trading.events.append(
-            (
-                _TRADING_ACTION,
-                "",
-                listing.instrument.symbol,
-                listing.stock_locate,
-                listing.trading_state,
-                reason,
-            )
-        )
-        trading.settle()
-        events += trading.events
+        if (trading_state, reason) != (listing.trading_state, listing.trading_reason):
+            events += _change_state(state, listing, int(trading_state), reason)
+    return events
+
+
+def _change_state(
+    state: ExchangeState, listing: Listing, trading_state: int, reason: str
+) -> list[Event]:
+    """Put an instrument into another state: what an auction trades that is over by it, then
+    TradingAction, then the turns of those who have waited."""
+    trading = SpecialTrading(state, listing)
+    if is_over(listing, trading_state):
+        uncross(trading)
+    if trading_state == TradingState.CLOSED:
+        cancel_for_close(trading)
+    elif trading_state == TradingState.CLOSING_AUCTION:
+        join_the_close(listing)
+    listing.trading_state = trading_state
+    listing.trading_reason = reason
+    listing.indicated_ns = 0
+    symbol, stock_locate = listing.instrument.symbol, listing.stock_locate
+    trading.events.append((_TRADING_ACTION, "", symbol, stock_locate, trading_state, reason))
+    trading.settle()
+    return trading.events
+
+
+def end_day(state: ExchangeState, command: Command) -> list[Event]:
+    """Carry out EndDay: what closing an instrument makes happen, for each that is not closed; then
+    OrderCanceled (EXPIRED) and BookDeleted for each order that lives for the day, in the order of
+    entry; then SystemEvent END_OF_MARKET_HOURS, if they had started."""
+    (_,) = command
+    events: list[Event] = []
+    for listing in state.listings.values():
+        if listing.trading_state != TradingState.CLOSED:
+            events += _change_state(state, listing, int(TradingState.CLOSED), "")
+    orders = [
+        order
+        for session in state.sessions.values()
+        for order in session.open_orders.values()
+        if order.time_in_force in _FOR_THE_DAY
+    ]
+    orders.sort(key=attrgetter("order_id"))
+    events += cancel_open_orders(state, orders, _EXPIRED)
+    if state.market_hours_started:
+        state.market_hours_started = False
+        events.append((_SYSTEM_EVENT, "", int(SystemEventCode.END_OF_MARKET_HOURS)))
     return events

@@ -27,11 +27,10 @@ from oms.order_commands import (
     match_new_order,
     refusal_of_choice,
     refusal_of_entry,
-    refusal_of_replace,
     refusal_of_session,
-    replace_open_order,
 )
 from oms.order_state import Order, make_special
+from oms.replace_commands import refusal_of_replace, replace_open_order
 from oms.risk import Refusal, is_plain_order, is_special
 from oms.sessions import NAMES_NO_ORDER, Session
 from oms.special_trading import SpecialTrading

@@ -8,8 +8,8 @@ also when that is refused, so that a name means one thing, and has one outcome, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, cast
+from collections.abc import Iterable
+from typing import Final, cast
 
 from matching.types import Executed, OrderType, Side, TimeInForce
 from oms import reports
@@ -22,12 +22,10 @@ from oms.events import (
     OrdStatus,
     RejectReason,
 )
-from oms.order_state import Order, SpecialOrder, limit_of, make_special, terms_of
+from oms.order_state import Order, SpecialOrder, make_special, terms_of
 from oms.reference_data import Account
 from oms.risk import (
     CHECKS,
-    REDUCE_CHECKS,
-    REPLACE_CHECKS,
     Refusal,
     first_refusal,
     is_plain_order,
@@ -36,7 +34,7 @@ from oms.risk import (
 from oms.sessions import NAMES_NO_ORDER, Session
 from oms.special_trading import SpecialTrading
 from oms.state import ExchangeState
-from oms.terms import Instruction, as_terms
+from oms.terms import Instruction
 from oms.terms_checks import refusal_of_state, refusal_of_terms
 from oms.trading_state import Listing
 
@@ -134,10 +132,10 @@ def refusal_of_entry(
     refusal = first_refusal(CHECKS, order, listing, account)
     if refusal is None and isinstance(order, SpecialOrder):
         refusal = refusal_of_terms(order, listing, state.last_time_ns)
-    return refusal or refusal_of_state(order, listing) or _refusal_of_trade(order, listing)
+    return refusal or refusal_of_state(order, listing) or refusal_of_trade(order, listing)
 
 
-def _refusal_of_trade(order: Order, listing: Listing) -> Refusal | None:
+def refusal_of_trade(order: Order, listing: Listing) -> Refusal | None:
     """Refuse a post-only order that would trade at once, hidden orders included."""
     if not terms_of(order).instructions & Instruction.POST_ONLY:
         return None
@@ -172,7 +170,7 @@ def match_new_order(
         collar_price = listing.band_high if order.side == _BUY else listing.band_low
     executions = listing.book.enter(order, order.order_type, order.time_in_force, collar_price)
     if executions:
-        _report_executions(state, executions, listing, events)
+        report_executions(state, executions, listing, events)
     if order.level is not None:  # it rests; asking the property costs five times as much
         session.open_orders[order.order_id] = order
         events.append(reports.book_added(order, listing.stock_locate))
@@ -186,146 +184,19 @@ def match_new_order(
     return events
 
 
-def replace_order(state: ExchangeState, command: Command) -> list[Event]:
-    """Carry out ReplaceOrder: OrderReplaced and what follows from it, or CancelRejected."""
-    terms = None
-    if len(command) > _PLAIN_FIELDS:
-        *command, terms = command  # type: ignore[assignment]
-    _, _, _, cl_ord_id, _, symbol, side, order_type, time_in_force, quantity, price = command
-    order = _find_order_to_change(state, command)
-    if isinstance(order, Order):
-        refusal = (
-            _order_entry_disabled(state, order)
-            or _mismatch(
-                ("symbol", symbol, order.symbol),
-                ("side", side, order.side),
-                ("order_type", order_type, order.order_type),
-                ("time_in_force", time_in_force, order.time_in_force),
-            )
-            or refusal_of_replace(state, order, quantity, price, terms)
-        )
-        if refusal is None:
-            return replace_open_order(state, order, cl_ord_id, quantity, price, terms)
-    else:
-        refusal = order
-    return [_change_refused(state, command, CancelRejectedResponseTo.REPLACE, refusal)]
-
-
-def _order_entry_disabled(state: ExchangeState, order: Order) -> Refusal | None:
-    session = state.sessions[order.owner]
-    return None if session.takes_orders else refusal_of_session(session)
-
-
-def refusal_of_replace(
-    state: ExchangeState,
-    order: Order,
-    quantity: int,
-    price: int,
-    fields: Sequence[Any] | None = None,
-) -> Refusal | None:
-    """Run the checks of a replace on the order as it would be. `fields` are its new terms, None
-    when it keeps those that it has."""
-    changed = Order(
-        order.order_reference_number,
-        order.owner,
-        order.cl_ord_id,
-        order.account,
-        order.symbol,
-        order.side,
-        order.order_type,
-        order.time_in_force,
-        quantity,
-        price,
-    )
-    listing, account = state.listings[order.symbol], state.accounts[order.account]
-    if isinstance(order, SpecialOrder):
-        terms = order.current_terms() if fields is None else fields
-        changed = make_special(changed, terms, account.firm)
-    elif fields is not None:
-        return RejectReason.ORDER_MISMATCH, "terms", "none"
-    changed.cum_qty = order.cum_qty
-    is_plain = changed.terms is None
-    if is_plain and quantity > order.cum_qty and is_plain_order(changed, listing, account):
-        return None
-    only_reduces = price == limit_of(order) and quantity < order.quantity and fields is None
-    checks = REDUCE_CHECKS if only_reduces else REPLACE_CHECKS
-    refusal = first_refusal(checks, changed, listing, account)
-    if refusal is None and fields is not None:
-        refusal = refusal_of_terms(cast(SpecialOrder, changed), listing, state.last_time_ns)
-    if refusal is not None or only_reduces:
-        return refusal
-    return refusal_of_state(changed, listing) or _refusal_of_trade(changed, listing)
-
-
-def replace_open_order(
-    state: ExchangeState,
-    order: Order,
-    cl_ord_id: str,
-    quantity: int,
-    price: int,
-    fields: Sequence[Any] | None = None,
-    memo: bytes | None = None,
-) -> list[Event]:
-    """Give a live order another name, total quantity and price, and other terms unless `fields` is
-    None; it may trade and even fill. The first event is OrderReplaced, with `memo` at its end
-    unless that is None."""
-    if not state.listings[order.symbol].is_plain or order.terms is not None:
-        trading = SpecialTrading(state, state.listings[order.symbol])
-        terms = None if fields is None else as_terms(fields)
-        return trading.replace(order, cl_ord_id, quantity, price, terms, memo)
-    events = _replace_plain_order(state, order, cl_ord_id, quantity, price)
-    if memo is not None:
-        events[0] = (*events[0], memo)
-    return events
-
-
-def _replace_plain_order(
-    state: ExchangeState, order: Order, cl_ord_id: str, quantity: int, price: int
-) -> list[Event]:
-    session = state.sessions[order.owner]
-    listing = state.listings[order.symbol]
-    stock_locate = listing.stock_locate
-    orig_cl_ord_id = order.cl_ord_id
-    original_number = order.order_reference_number
-    original_leaves_qty = order.leaves_qty
-    leaves_qty = quantity - order.cum_qty
-    new_number = state.last_order_reference_number + 1
-
-    kept_priority, executions = listing.book.replace(order, new_number, price, leaves_qty)
-    order.record_replace(cl_ord_id, quantity)
-    session.names[orig_cl_ord_id] = NAMES_NO_ORDER
-    session.names[cl_ord_id] = order
-    events = [reports.order_replaced(order, leaves_qty, orig_cl_ord_id)]
-    if kept_priority:
-        canceled_qty = original_leaves_qty - leaves_qty
-        events.append(reports.book_reduced(order, stock_locate, canceled_qty))
-        return events
-    state.last_order_reference_number = new_number
-    if not executions:
-        events.append(reports.book_replaced(order, stock_locate, original_number))
-        return events
-    events.append(reports.book_deleted(stock_locate, original_number))
-    _report_executions(state, executions, listing, events)
-    if order.is_resting:
-        events.append(reports.book_added(order, stock_locate))
-    else:
-        session.close(order)
-    return events
-
-
 def cancel_order(state: ExchangeState, command: Command) -> list[Event]:
     """Carry out CancelOrder: OrderCanceled and BookDeleted, or CancelRejected."""
     _, _, _, cl_ord_id, orig_cl_ord_id, symbol, side = command
-    order = _find_order_to_change(state, command)
+    order = find_order_to_change(state, command)
     if isinstance(order, Order):
         refusal = None
         if symbol != order.symbol or side != order.side:
-            refusal = _mismatch(("symbol", symbol, order.symbol), ("side", side, order.side))
+            refusal = mismatch(("symbol", symbol, order.symbol), ("side", side, order.side))
         if refusal is None:
             return cancel_open_order(state, order, cl_ord_id, orig_cl_ord_id, _USER)
     else:
         refusal = order
-    return [_change_refused(state, command, CancelRejectedResponseTo.CANCEL, refusal)]
+    return [change_refused(state, command, CancelRejectedResponseTo.CANCEL, refusal)]
 
 
 def cancel_open_order(
@@ -408,7 +279,7 @@ def refusal_of_choice(state: ExchangeState, symbol: str, side: int) -> Refusal |
     return None
 
 
-def _find_order_to_change(state: ExchangeState, command: Command) -> Order | Refusal:
+def find_order_to_change(state: ExchangeState, command: Command) -> Order | Refusal:
     """Find the live order that a cancel or replace names, and use up the name of the request.
 
     Only the current name of an order finds it. One that an accepted replace has superseded does
@@ -432,7 +303,7 @@ def _find_order_to_change(state: ExchangeState, command: Command) -> Order | Ref
     return RejectReason.TOO_LATE, order, ""
 
 
-def _change_refused(
+def change_refused(
     state: ExchangeState, command: Command, response_to: CancelRejectedResponseTo, refusal: Refusal
 ) -> Event:
     """CancelRejected with what is known of the order that the request names."""
@@ -442,11 +313,11 @@ def _change_refused(
     return reports.cancel_rejected(command, order or _NO_ORDER, response_to, refusal)
 
 
-def _report_executions(
+def report_executions(
     state: ExchangeState, executions: list[Executed], listing: Listing, events: list[Event]
 ) -> None:
-    """Count the trades on both sides and report them; an order that is filled by resting
-    leaves its session's open orders, the incoming one is for the caller to close."""
+    """Count the trades of a plain order on both sides and report them; one that is filled by
+    resting leaves its session's open orders, the incoming one is for the caller to close."""
     # The book's own type of trade knows its orders only as BookOrder; ours are all Orders.
     trades = cast(list[tuple[Order, Order, int, int, int, int, int]], executions)
     report = reports.order_executed
@@ -482,7 +353,7 @@ def _residual_reason(order: Order) -> int:
     return int(CancelReason.IMMEDIATE_OR_CANCEL)
 
 
-def _mismatch(*fields: tuple[str, int | str, int | str]) -> Refusal | None:
+def mismatch(*fields: tuple[str, int | str, int | str]) -> Refusal | None:
     """Refuse a request that describes another order than the one it names. Each field is (name,
     what the request says, what the order says); the first that differs is reported."""
     for name, said, actual in fields:

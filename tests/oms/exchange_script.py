@@ -18,7 +18,7 @@ answers).
     CLIENT1 order entry on|off 4 [in 3] [refused WHY found]
     CLIENT1 numbers [in 3]
     open CLIENT1 on GW1 [cancel-on-disconnect] [reset]      close CLIENT1 on GW1      lost GW1
-    trading AAPL HALTED T1        trading all TRADING       load       restart       wait 5
+    trading AAPL HALTED T1        trading all TRADING       load    restart    wait 5    end of day
 
 An order may want more. Its price is also `market-to-limit`, `stop 99.00`, `stop 99.00 at 98.50`,
 `trail 0.50 [from 99.00]`, or `peg primary|market|midpoint [plus|minus 0.10] [limit 100.00]`; its
@@ -48,6 +48,7 @@ from oms.commands import (
     ClockTick,
     CloseSession,
     CommandKind,
+    EndDay,
     EnterNumberedOrder,
     EnterOrder,
     GatewayLost,
@@ -139,6 +140,7 @@ COMMANDS = {
     "trading": re.compile(r"trading (?P<symbol>\S+) (?P<state>[A-Z_]+) ?(?P<why>.*)"),
     "load": re.compile("load"),
     "restart": re.compile("restart"),
+    "end_day": re.compile("end of day"),
     "wait": re.compile(r"wait (?P<seconds>\d+)"),
 }
 
@@ -331,6 +333,9 @@ class ScriptPlayer:
         symbol = "" if symbol == "all" else symbol
         kind = CommandKind.SET_TRADING_STATE
         return SetTradingState(kind, symbol, TradingState[state], why)
+
+    def _end_day(self) -> EndDay:
+        return EndDay(CommandKind.END_DAY)
 
     def _load(self) -> LoadReferenceData:
         return MARKET

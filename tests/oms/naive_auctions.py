@@ -79,6 +79,18 @@ class NaiveAuctions:
                 events.append(self.indicate(symbol))
         return events
 
+    def end_day(self):
+        events = []
+        for symbol, instrument in self.instruments.items():
+            if instrument["state"] != 0:
+                events += self.change_state(symbol, 0, "")
+        over = [order for order in self.live if order["tif"] not in (1, 6)]
+        events += self.take_out_all(sorted(over, key=lambda o: o["id"]), 21)
+        if self.market_hours:
+            self.market_hours = False
+            events.append((22, "", 4))
+        return events
+
     def change_state(self, symbol, new, why):
         instrument = self.instruments[symbol]
         events = []

@@ -68,6 +68,7 @@ class NaiveExchange(NaiveAuctions, NaiveNumbers, NaiveQueries, NaiveTerms, Naive
             21: self.query_book,
             30: self.load,
             31: self.trading,
+            32: self.end_day,
         }
         return kinds[command[0]](*command[1:])
 

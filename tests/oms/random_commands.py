@@ -23,7 +23,7 @@ WEIGHTS = {
     **{5: 70, 6: 40, 7: 12, 8: 15, 9: 1},
     **{10: 4, 11: 0.7, 12: 0.4, 13: 2, 14: 2},
     **{15: 1, 16: 6, 17: 2, 18: 3, 19: 2, 21: 6},
-    **{20: 2, 30: 0.3, 31: 2.5},
+    **{20: 2, 30: 0.3, 31: 2.5, 32: 0.3},
 }
 """How often each kind of command comes, against each other."""
 
@@ -346,6 +346,9 @@ class RandomCommands:
 
     def _command_30(self) -> tuple:
         return LOAD
+
+    def _command_32(self) -> tuple:
+        return (32,)
 
     def _command_31(self) -> tuple:
         random = self._random

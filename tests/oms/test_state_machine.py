@@ -39,6 +39,7 @@ SAMPLES = {
     21: (21, "S1", 1, "R1", "AAPL", 3),
     30: LOAD,
     31: OPEN_MARKET,
+    32: (32,),
 }
 
 
