@@ -7,9 +7,13 @@ which is what lets line B go on when the leader dies and lets any node fill any 
 |--------------------------------|------------------------------------------------------------|
 | SystemEvent                    | S                                                          |
 | InstrumentAdded                | R, then H with state H: halted until a TradingAction says T |
-| TradingAction                  | H: TRADING is T; HALTED and CLOSED are H                   |
+| TradingAction                  | H: TRADING is T; HALTED and CLOSED are H; auctions are Q   |
 | BookAdded                      | A                                                          |
 | OrderExecuted, Liquidity.ADDED | E; at 0 shares left the order is gone, no D follows        |
+| the same, ADDED_HIDDEN         | P: of an order that was never displayed                    |
+| BookExecuted                   | C, not printable: Q prints the whole auction               |
+| AuctionExecuted                | Q                                                          |
+| AuctionIndicated               | I                                                          |
 | BookReduced                    | X                                                          |
 | BookDeleted                    | D                                                          |
 | BookReplaced                   | U                                                          |
@@ -31,7 +35,10 @@ from oms.events import Event, EventKind, Liquidity, SystemEventCode, TradingStat
 from protocols import itch50
 from protocols.itch50_messages import (
     HALT_REASONS,
+    CrossTrade,
     EventCode,
+    NetOrderImbalance,
+    OrderExecutedWithPrice,
     StockDirectory,
     StockTradingAction,
     SystemEvent,
@@ -51,13 +58,28 @@ TRADING_STATES = {
     TradingState.CLOSED: TradingStateCode.HALTED,
     TradingState.HALTED: TradingStateCode.HALTED,
     TradingState.TRADING: TradingStateCode.TRADING,
+    TradingState.PRE_OPEN: TradingStateCode.QUOTATION_ONLY,
+    TradingState.OPENING_AUCTION: TradingStateCode.QUOTATION_ONLY,
+    TradingState.CLOSING_AUCTION: TradingStateCode.QUOTATION_ONLY,
+    TradingState.AUCTION_CALL: TradingStateCode.QUOTATION_ONLY,
+}
+CROSS_TYPES = {
+    # Orders that were collected before a halt trade when it is over, as those of a call do.
+    TradingState.HALTED: "H",
+    TradingState.CLOSED: "H",
+    TradingState.PRE_OPEN: "O",
+    TradingState.OPENING_AUCTION: "O",
+    TradingState.CLOSING_AUCTION: "C",
+    TradingState.AUCTION_CALL: "H",
 }
 SIDES = {Side.BUY: b"B", Side.SELL: b"S", Side.SELL_SHORT: b"S", Side.SELL_SHORT_EXEMPT: b"S"}
 
 # Plain integers: events carry those, and looking them up costs less than members of an enumeration.
 _SIDES = {int(side): code for side, code in SIDES.items()}
 _ADDED = int(Liquidity.ADDED)
+_RESTING = (_ADDED, int(Liquidity.ADDED_HIDDEN))
 _LAST_QTY = e.OrderExecuted._fields.index("last_qty")
+_LAST_PRICE = e.OrderExecuted._fields.index("last_price")
 _MATCH_NUMBER = e.OrderExecuted._fields.index("match_number")
 _LIQUIDITY = e.OrderExecuted._fields.index("liquidity")
 _SYMBOL = e.OrderExecuted._fields.index("symbol")
@@ -82,6 +104,9 @@ class ItchFeed:
             int(EventKind.BOOK_DELETED): self._book_deleted,
             int(EventKind.BOOK_REPLACED): self._book_replaced,
             int(EventKind.BOOK_REDUCED): self._book_reduced,
+            int(EventKind.BOOK_EXECUTED): self._book_executed,
+            int(EventKind.AUCTION_EXECUTED): self._auction_executed,
+            int(EventKind.AUCTION_INDICATED): self._auction_indicated,
             int(EventKind.INSTRUMENT_ADDED): self._instrument_added,
             int(EventKind.TRADING_ACTION): self._trading_action,
             int(EventKind.SYSTEM_EVENT): self._system_event,
@@ -135,10 +160,18 @@ class ItchFeed:
         )
 
     def _order_executed(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
-        if event[_LIQUIDITY] != _ADDED:
+        liquidity = event[_LIQUIDITY]
+        if liquidity not in _RESTING:
             return
         locate = self._locates[event[_SYMBOL]]
         reference, quantity, match = event[_REFERENCE], event[_LAST_QTY], event[_MATCH_NUMBER]
+        if liquidity != _ADDED:
+            # P tells neither the side nor the number of the hidden order (since 2014).
+            stock, price = self._stocks[locate], event[_LAST_PRICE]
+            messages.append(
+                itch50.encode_trade(locate, timestamp, b"B", quantity, stock, price, match)
+            )
+            return
         messages.append(itch50.encode_order_executed(locate, timestamp, reference, quantity, match))
 
     def _book_deleted(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
@@ -148,6 +181,38 @@ class ItchFeed:
     def _book_reduced(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
         _, _, locate, reference, canceled = event
         messages.append(itch50.encode_order_cancel(locate, timestamp, reference, canceled))
+
+    def _book_executed(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+        _, _, locate, reference, quantity, price, match = event
+        executed = OrderExecutedWithPrice(
+            locate, 0, timestamp, reference, quantity, match, "N", price
+        )
+        messages.append(itch50.encode(executed))
+
+    def _auction_executed(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+        _, _, locate, symbol, quantity, price, match, auction = event
+        cross = CROSS_TYPES[TradingState(auction)]
+        traded = CrossTrade(locate, 0, timestamp, quantity, symbol, price, match, cross)
+        messages.append(itch50.encode(traded))
+
+    def _auction_indicated(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+        _, _, locate, symbol, paired, imbalance, price, reference, auction = event
+        direction = "B" if imbalance > 0 else "S" if imbalance < 0 else "N" if paired else "O"
+        indicated = NetOrderImbalance(
+            stock_locate=locate,
+            tracking_number=0,
+            timestamp=timestamp,
+            paired_shares=paired,
+            imbalance_shares=abs(imbalance),
+            imbalance_direction=direction,
+            stock=symbol,
+            far_price=price,
+            near_price=price,
+            current_reference_price=reference,
+            cross_type=CROSS_TYPES[TradingState(auction)],
+            price_variation_indicator=_price_variation(price, reference),
+        )
+        messages.append(itch50.encode(indicated))
 
     def _book_replaced(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
         _, _, locate, original, new, quantity, price = event
@@ -183,6 +248,15 @@ class ItchFeed:
     def _system_event(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
         code = EVENT_CODES[SystemEventCode(e.SystemEvent(*event).code)]
         messages.append(itch50.encode(SystemEvent(0, 0, timestamp, code)))
+
+
+def _price_variation(price: int, reference: int) -> str:
+    """How far the price is from the reference price: L below 1 %, then 1 to 9 by the percent, A
+    from 10, B from 20, C from 30; blank without a price."""
+    if not price:
+        return ""
+    percent = abs(price - reference) * 100 // reference
+    return "L123456789"[percent] if percent < 10 else "ABC"[min(percent // 10, 3) - 1]
 
 
 def _directory(added: e.InstrumentAdded, timestamp: int) -> StockDirectory:

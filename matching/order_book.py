@@ -29,7 +29,7 @@ _LIMIT: Final = int(OrderType.LIMIT)
 _DAY: Final = int(TimeInForce.DAY)
 _FOK: Final = int(TimeInForce.FOK)
 _RESTING_TIMES_IN_FORCE: Final = (int(TimeInForce.DAY), int(TimeInForce.GTC))
-_TIMES_IN_FORCE: Final = tuple(int(member) for member in TimeInForce)
+_TIMES_IN_FORCE: Final = (*_RESTING_TIMES_IN_FORCE, int(TimeInForce.IOC), _FOK)
 
 _EVERY_KEY: Final = 1 << 64
 """Limit key of an order that accepts any price: above the key of every level."""

@@ -20,10 +20,14 @@ class Side(IntEnum):
 
 
 class OrderType(IntEnum):
-    """Order type (FIX 40)."""
+    """Order type (FIX 40; those that FIX says with a letter have its ASCII code)."""
 
     MARKET = 1
     LIMIT = 2
+    STOP = 3
+    STOP_LIMIT = 4
+    MARKET_TO_LIMIT = ord("K")
+    PEGGED = ord("P")
 
 
 class TimeInForce(IntEnum):
@@ -31,8 +35,28 @@ class TimeInForce(IntEnum):
 
     DAY = 0
     GTC = 1
+    AT_THE_OPEN = 2
     IOC = 3
     FOK = 4
+    GTD = 6
+    AT_THE_CLOSE = 7
+
+
+class PegType(IntEnum):
+    """What the price of a pegged order follows."""
+
+    PRIMARY = 1  # the best displayed price of its own side
+    MARKET = 2  # the best displayed price of the other side
+    MIDPOINT = 3  # the middle of the two
+
+
+class SelfTradeAction(IntEnum):
+    """What is done instead of a trade between two orders of one group; the incoming one says it."""
+
+    CANCEL_NEWEST = 1
+    CANCEL_OLDEST = 2
+    CANCEL_BOTH = 3
+    DECREMENT = 4
 
 
 class BookOrder:
@@ -41,6 +65,12 @@ class BookOrder:
     `price` is the limit in 1/10,000. `leaves_qty` is what is still open; the book lowers it with
     each execution. An order rests while the book has set `level`, the price level that it stands
     in; the private links are the book's own.
+
+    A class of orders that want more than a limit has its own values of the attributes below:
+    `display_qty` is how much of it is shown at a time (0: all) and `shown_qty` what is left of
+    that; `is_hidden` says that nothing is; `least_qty` is the fewest shares that it trades at once;
+    two orders with the same `self_trade_group` do not trade with each other, but what
+    `self_trade_action` of the incoming one says is done.
     """
 
     __slots__ = (
@@ -53,6 +83,12 @@ class BookOrder:
         "side",
     )
 
+    display_qty: int = 0
+    shown_qty: int = 0
+    is_hidden: bool = False
+    self_trade_group: tuple[str, int] | None = None
+    self_trade_action: int = 0
+
     def __init__(self, order_reference_number: int, side: int, price: int, leaves_qty: int) -> None:
         self.order_reference_number = order_reference_number
         self.side = side
@@ -61,6 +97,11 @@ class BookOrder:
         self.level: object | None = None
         self._prev: BookOrder | None = None
         self._next: BookOrder | None = None
+
+    @property
+    def least_qty(self) -> int:
+        """The fewest shares that the order trades at once."""
+        return 1
 
     @property
     def is_resting(self) -> bool:
@@ -78,3 +119,24 @@ class Executed(NamedTuple):
     match_number: int
     resting_leaves_qty: int
     incoming_leaves_qty: int
+
+
+class Refreshed(NamedTuple):
+    """The part of an order that is shown has traded, and the next part stands last in its level
+    under a new order reference number."""
+
+    order: BookOrder
+
+
+class Prevented(NamedTuple):
+    """What was done instead of a trade between two orders of one group.
+
+    `resting_qty` and `incoming_qty` are the shares that were taken off each; an order with none
+    left is out. `shown_qty` is how many fewer of the resting order are shown.
+    """
+
+    resting: BookOrder
+    incoming: BookOrder
+    resting_qty: int
+    incoming_qty: int
+    shown_qty: int

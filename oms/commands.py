@@ -14,6 +14,9 @@ ignored without an event (oms/numbered_commands.py). `refusal` is 0, or the Reje
 the gateway wants a request refused that it cannot express, and `found` the fact that goes with it.
 `memo` is anything that the gateway wants back in the answer.
 
+A command to enter or replace an order, numbered or not, may have one field more than its tuple
+here: its terms (oms.terms), themselves a tuple. Plain orders have none, and travel without.
+
 A query goes through the log, so its answer is never stale. `request_id` is the gateway's name for
 it, which the answer repeats; it is not a ClOrdID and uses up none. A session that nobody defined
 gets no answer to a query other than QueryOrder.
@@ -54,10 +57,12 @@ class CommandKind(IntEnum):
     QUERY_BOOK = 21
     LOAD_REFERENCE_DATA = 30
     SET_TRADING_STATE = 31
+    END_DAY = 32
 
 
 class EnterOrder(NamedTuple):
-    """Enter an order. Answered by OrderAccepted (and what follows from it) or OrderRejected."""
+    """Enter an order. Answered by OrderAccepted (and what follows from it) or OrderRejected.
+    May end with terms."""
 
     kind: int
     session: str
@@ -74,7 +79,8 @@ class EnterOrder(NamedTuple):
 
 class ReplaceOrder(NamedTuple):
     """Change price or quantity of an open order. `quantity` is the new total, executed shares
-    included. A pure quantity decrease keeps priority, anything else loses it.
+    included. A pure quantity decrease keeps priority, anything else loses it. May end with
+    terms, which take the place of those that the order has.
     Answered by OrderReplaced (and what follows) or CancelRejected."""
 
     kind: int
@@ -346,3 +352,9 @@ class SetTradingState(NamedTuple):
     symbol: str
     trading_state: int
     reason: str
+
+
+class EndDay(NamedTuple):
+    """Operator command: close every instrument, and cancel what lives for the day."""
+
+    kind: int

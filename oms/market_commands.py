@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from heapq import heappop
+from operator import attrgetter
 from typing import Final
 
+from matching.types import TimeInForce
+from oms.auctions import (
+    INDICATION_INTERVAL_NS,
+    cancel_for_close,
+    indicate,
+    is_over,
+    join_the_close,
+    uncross,
+)
 from oms.commands import Command
-from oms.events import Event, EventKind, SystemEventCode, TradingState
+from oms.events import CancelReason, Event, EventKind, SystemEventCode, TradingState
+from oms.order_commands import cancel_open_orders
+from oms.order_state import SpecialOrder
 from oms.reference_data import Account, Instrument, SessionDefinition, reference_data_problems
 from oms.sessions import Session
+from oms.special_trading import SpecialTrading
 from oms.state import ExchangeState
-from oms.trading_state import Listing
+from oms.trading_state import AUCTIONS, Listing
 
+_FOR_THE_DAY: Final = tuple(
+    int(time_in_force)
+    for time_in_force in TimeInForce
+    if time_in_force not in (TimeInForce.GTC, TimeInForce.GTD)
+)
+_EXPIRED: Final = int(CancelReason.EXPIRED)
 _INSTRUMENT_ADDED: Final = int(EventKind.INSTRUMENT_ADDED)
 _TRADING_ACTION: Final = int(EventKind.TRADING_ACTION)
 _SYSTEM_EVENT: Final = int(EventKind.SYSTEM_EVENT)
@@ -18,9 +38,24 @@ _TRADING_STATES: Final = frozenset(int(trading_state) for trading_state in Tradi
 
 
 def clock_tick(state: ExchangeState, command: Command) -> list[Event]:
-    """Carry out ClockTick: apply has already moved the time, and nothing else depends on it."""
+    """Carry out ClockTick: apply has already moved the time. Orders expire by it, by the time that
+    they said and then in the order of entry; and everyone is told what the auctions would do."""
     (_,) = command
-    return []
+    now_ns = state.last_time_ns
+    due: dict[tuple[int, int], SpecialOrder] = {}
+    while state.expiries and state.expiries[0][0] <= now_ns:
+        expire_time_ns, _, order = heappop(state.expiries)
+        # A replace may have given it another time meanwhile.
+        if order.level is not None and order.terms.expire_time_ns == expire_time_ns:
+            due[expire_time_ns, order.order_id] = order
+    events = cancel_open_orders(state, [due[key] for key in sorted(due)], _EXPIRED)
+    for listing in state.listings.values():
+        if listing.trading_state not in AUCTIONS:
+            continue
+        if now_ns - listing.indicated_ns >= INDICATION_INTERVAL_NS:
+            listing.indicated_ns = now_ns
+            events.append(indicate(listing))
+    return events
 
 
 def load_reference_data(state: ExchangeState, command: Command) -> list[Event]:
@@ -44,7 +79,9 @@ def load_reference_data(state: ExchangeState, command: Command) -> list[Event]:
         state.sessions[definition.session] = Session(definition.session, account)
     for fields in instruments:
         instrument = Instrument(*fields)
-        state.listings[instrument.symbol] = Listing(instrument, state.match_numbers)
+        state.listings[instrument.symbol] = Listing(
+            instrument, state.match_numbers, state.take_order_number, state.next_display
+        )
         events.append(
             (
                 _INSTRUMENT_ADDED,
@@ -60,7 +97,8 @@ def load_reference_data(state: ExchangeState, command: Command) -> list[Event]:
 
 
 def set_trading_state(state: ExchangeState, command: Command) -> list[Event]:
-    """Carry out SetTradingState: TradingAction for each instrument whose state or reason changes.
+    """Carry out SetTradingState: TradingAction for each instrument whose state or reason changes,
+    after what trades in an auction that is over by it, before the turns of those who have waited.
 
     No event for an unknown symbol or trading state: an operator's slip must not stop the nodes.
     """
@@ -76,18 +114,50 @@ def set_trading_state(state: ExchangeState, command: Command) -> list[Event]:
         state.market_hours_started = True
         events.append((_SYSTEM_EVENT, "", int(SystemEventCode.START_OF_MARKET_HOURS)))
     for listing in listings:
-        if (trading_state, reason) == (listing.trading_state, listing.trading_reason):
-            continue
-        listing.trading_state = int(trading_state)
-        listing.trading_reason = reason
-        events.append(
-            (
-                _TRADING_ACTION,
-                "",
-                listing.instrument.symbol,
-                listing.stock_locate,
-                listing.trading_state,
-                reason,
-            )
-        )
+        if (trading_state, reason) != (listing.trading_state, listing.trading_reason):
+            events += _change_state(state, listing, int(trading_state), reason)
+    return events
+
+
+def _change_state(
+    state: ExchangeState, listing: Listing, trading_state: int, reason: str
+) -> list[Event]:
+    """Put an instrument into another state: what an auction trades that is over by it, then
+    TradingAction, then the turns of those who have waited."""
+    trading = SpecialTrading(state, listing)
+    if is_over(listing, trading_state):
+        uncross(trading)
+    if trading_state == TradingState.CLOSED:
+        cancel_for_close(trading)
+    elif trading_state == TradingState.CLOSING_AUCTION:
+        join_the_close(listing)
+    listing.trading_state = trading_state
+    listing.trading_reason = reason
+    listing.indicated_ns = 0
+    symbol, stock_locate = listing.instrument.symbol, listing.stock_locate
+    trading.events.append((_TRADING_ACTION, "", symbol, stock_locate, trading_state, reason))
+    trading.settle()
+    return trading.events
+
+
+def end_day(state: ExchangeState, command: Command) -> list[Event]:
+    """Carry out EndDay: what closing an instrument makes happen, for each that is not closed; then
+    OrderCanceled (EXPIRED) and BookDeleted for each order that lives for the day, in the order of
+    entry; then SystemEvent END_OF_MARKET_HOURS, if they had started."""
+    (_,) = command
+    events: list[Event] = []
+    for listing in state.listings.values():
+        if listing.trading_state != TradingState.CLOSED:
+            events += _change_state(state, listing, int(TradingState.CLOSED), "")
+    orders = [
+        order
+        for session in state.sessions.values()
+        for order in session.open_orders.values()
+        if order.time_in_force in _FOR_THE_DAY
+    ]
+    orders.sort(key=attrgetter("order_id"))
+    events += cancel_open_orders(state, orders, _EXPIRED)
+    if state.market_hours_started:
+        state.market_hours_started = False
+        events.append((_SYSTEM_EVENT, "", int(SystemEventCode.END_OF_MARKET_HOURS)))
     return events

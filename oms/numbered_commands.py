@@ -14,31 +14,37 @@ in the order that oms/README.md tells.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from matching.types import Side
 from oms import reports
-from oms.commands import Command
+from oms.commands import Command, EnterNumberedOrder, ReplaceNumberedOrder
 from oms.events import CancelReason, Event, EventKind, RejectReason
 from oms.order_commands import (
-    cancel_all,
     cancel_open_order,
+    cancel_open_orders,
     match_new_order,
     refusal_of_choice,
-    refusal_of_replace,
+    refusal_of_entry,
     refusal_of_session,
-    replace_open_order,
 )
-from oms.order_state import Order
-from oms.risk import CHECKS, Refusal, first_refusal, is_plain_order
+from oms.order_state import Order, make_special
+from oms.replace_commands import refusal_of_replace, replace_open_order
+from oms.risk import Refusal, is_plain_order, is_special
 from oms.sessions import NAMES_NO_ORDER, Session
+from oms.special_trading import SpecialTrading
 from oms.state import ExchangeState
 
 HIGHEST_GROUP_ID: Final = 2**16 - 1
+_ENTER_FIELDS: Final = len(EnterNumberedOrder._fields)
+_REPLACE_FIELDS: Final = len(ReplaceNumberedOrder._fields)
+"""So many fields have the commands; terms would follow."""
 
 _SALES: Final = (int(Side.SELL), int(Side.SELL_SHORT), int(Side.SELL_SHORT_EXEMPT))
 _USER: Final = int(CancelReason.USER)
 _REPLACE_INVALID: Final = int(CancelReason.REPLACE_INVALID)
+_MASS_CANCEL: Final = int(CancelReason.MASS_CANCEL)
 _MASS_CANCELED: Final = int(EventKind.MASS_CANCELED)
 _ORDER_ENTRY_SET: Final = int(EventKind.ORDER_ENTRY_SET)
 _NUMBERS_REPORTED: Final = int(EventKind.NUMBERS_REPORTED)
@@ -55,6 +61,9 @@ def order_name(channel: int, number: int) -> str:
 
 def enter_numbered_order(state: ExchangeState, command: Command) -> list[Event]:
     """Carry out EnterNumberedOrder: OrderAccepted and what follows from it, or OrderRejected."""
+    fields = None
+    if len(command) > _ENTER_FIELDS:
+        *command, fields = command  # type: ignore[assignment]  # a list of fields is as good
     (
         _,
         session_name,
@@ -84,12 +93,16 @@ def enter_numbered_order(state: ExchangeState, command: Command) -> list[Event]:
     order_id = state.last_order_reference_number + 1
     order = Order(order_id, session.name, cl_ord_id, account, *terms)
     order.group_id = group_id
+    if fields is not None or is_special(order):
+        order = make_special(order, () if fields is None else fields, session.account.firm)
     refused = _refusal_of_entry(state, session, order, refusal, found)
     if refused is not None:
         asked = (_ENTRY, session_name, _ENTRY, account, cl_ord_id, *terms)
         return [(*reports.order_rejected(asked, refused), memo)]
     state.last_order_reference_number = order_id
     session.names[cl_ord_id] = order
+    if order.terms is not None:
+        return SpecialTrading(state, state.listings[symbol]).accept(order, memo)
     events = match_new_order(state, order, session, state.listings[symbol])
     events[0] = (*events[0], memo)
     return events
@@ -113,9 +126,9 @@ def _refusal_of_entry(
     listing = state.listings.get(order.symbol)
     if listing is None:
         return RejectReason.UNKNOWN_SYMBOL, order.symbol, ""
-    if is_plain_order(order, listing, session.account):
+    if order.terms is None and is_plain_order(order, listing, session.account):
         return None
-    return first_refusal(CHECKS, order, listing, session.account)
+    return refusal_of_entry(state, order, listing, session.account)
 
 
 def replace_numbered_order(state: ExchangeState, command: Command) -> list[Event]:
@@ -124,6 +137,9 @@ def replace_numbered_order(state: ExchangeState, command: Command) -> list[Event
 
     The new number is used up by OrderReplaced and NumberRejected only (OUCH 5.0, 2.2).
     """
+    fields = None
+    if len(command) > _REPLACE_FIELDS:
+        *command, fields = command  # type: ignore[assignment]
     (
         _,
         session_name,
@@ -155,12 +171,10 @@ def replace_numbered_order(state: ExchangeState, command: Command) -> list[Event
         return _cancel(state, order, _REPLACE_INVALID)
     if quantity <= order.cum_qty:
         return _cancel(state, order, _USER)
-    if refusal_of_replace(state, order, quantity, price) is not None:
+    if refusal_of_replace(state, order, quantity, price, fields) is not None:
         return _cancel(state, order, _REPLACE_INVALID)
     session.last_numbers[channel] = number
-    events = replace_open_order(state, order, cl_ord_id, quantity, price)
-    events[0] = (*events[0], memo)
-    return events
+    return replace_open_order(state, order, cl_ord_id, quantity, price, fields, memo)
 
 
 def reduce_numbered_order(state: ExchangeState, command: Command) -> list[Event]:
@@ -176,12 +190,7 @@ def reduce_numbered_order(state: ExchangeState, command: Command) -> list[Event]
         return []
     if quantity <= order.cum_qty:
         return _cancel(state, order, _USER)
-    canceled_qty = _take_off(state, order, quantity)
-    stock_locate = state.listings[order.symbol].stock_locate
-    return [
-        reports.order_reduced(order, canceled_qty),
-        reports.book_reduced(order, stock_locate, canceled_qty),
-    ]
+    return _take_off(state, order, quantity, reports.order_reduced)
 
 
 def modify_numbered_order(state: ExchangeState, command: Command) -> list[Event]:
@@ -201,12 +210,7 @@ def modify_numbered_order(state: ExchangeState, command: Command) -> list[Event]
     order.side = int(side)  # the book keeps all sales on one side
     if quantity == order.quantity:
         return [reports.order_modified(order, 0)]
-    canceled_qty = _take_off(state, order, quantity)
-    stock_locate = state.listings[order.symbol].stock_locate
-    return [
-        reports.order_modified(order, canceled_qty),
-        reports.book_reduced(order, stock_locate, canceled_qty),
-    ]
+    return _take_off(state, order, quantity, reports.order_modified)
 
 
 def mass_cancel(state: ExchangeState, command: Command) -> list[Event]:
@@ -242,7 +246,7 @@ def mass_cancel(state: ExchangeState, command: Command) -> list[Event]:
         and (only_channel == -1 or _is_of_channel(order, only_channel))
     ]
     head = (_MASS_CANCELED, session_name, channel, number, symbol, len(orders), memo)
-    return [head, *cancel_all(state, orders)]
+    return [head, *cancel_open_orders(state, orders, _MASS_CANCEL)]
 
 
 def set_order_entry(state: ExchangeState, command: Command) -> list[Event]:
@@ -292,15 +296,19 @@ def _is_of_channel(order: Order, channel: int) -> bool:
     return head == str(channel) if colon else channel == 0
 
 
-def _take_off(state: ExchangeState, order: Order, quantity: int) -> int:
-    """Lower the total of a live order in its place; return how many shares that takes off."""
+def _take_off(
+    state: ExchangeState, order: Order, quantity: int, report: Callable[[Order, int], Event]
+) -> list[Event]:
+    """Lower the total of a live order in its place, and tell: `report` makes the first event."""
+    listing = state.listings[order.symbol]
     canceled_qty = order.quantity - quantity
-    kept_priority, _ = state.listings[order.symbol].book.replace(
-        order, state.last_order_reference_number + 1, order.price, order.leaves_qty - canceled_qty
-    )
-    assert kept_priority, f"order {order.order_id} lost its place to a reduction"
-    order.record_replace(order.cl_ord_id, quantity)
-    return canceled_qty
+    trading = SpecialTrading(state, listing)
+    unshown_qty = trading.reduce(order, quantity)
+    events = [report(order, canceled_qty)]
+    if unshown_qty:
+        events.append(reports.book_reduced(order, listing.stock_locate, unshown_qty))
+    trading.settle()
+    return events + trading.events
 
 
 def _cancel(state: ExchangeState, order: Order, reason: int) -> list[Event]:

@@ -8,11 +8,12 @@ also when that is refused, so that a name means one thing, and has one outcome, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, cast
 
 from matching.types import Executed, OrderType, Side, TimeInForce
 from oms import reports
-from oms.commands import Command
+from oms.commands import Command, EnterOrder
 from oms.events import (
     CancelReason,
     CancelRejectedResponseTo,
@@ -21,17 +22,20 @@ from oms.events import (
     OrdStatus,
     RejectReason,
 )
-from oms.order_state import Order
+from oms.order_state import Order, SpecialOrder, make_special, terms_of
+from oms.reference_data import Account
 from oms.risk import (
     CHECKS,
-    REDUCE_CHECKS,
-    REPLACE_CHECKS,
     Refusal,
     first_refusal,
     is_plain_order,
+    is_special,
 )
 from oms.sessions import NAMES_NO_ORDER, Session
+from oms.special_trading import SpecialTrading
 from oms.state import ExchangeState
+from oms.terms import Instruction
+from oms.terms_checks import refusal_of_state, refusal_of_terms
 from oms.trading_state import Listing
 
 # Plain integers: events carry them, and looking a member up costs more than what it is for.
@@ -44,12 +48,18 @@ _ADDED: Final = int(Liquidity.ADDED)
 _REMOVED: Final = int(Liquidity.REMOVED)
 _NO_ORDER: Final = int(OrdStatus.REJECTED)
 
+_PLAIN_FIELDS: Final = len(EnterOrder._fields)
+"""So many fields have the commands to enter and to replace an order; the terms would follow."""
+
 _new: Final = Order.__new__
 _initialize: Final = Order.__init__
 
 
 def enter_order(state: ExchangeState, command: Command) -> list[Event]:
     """Carry out EnterOrder: OrderAccepted and what follows from it, or OrderRejected."""
+    terms = None
+    if len(command) > _PLAIN_FIELDS:
+        *command, terms = command  # type: ignore[assignment]  # a list of fields is as good
     (
         _,
         session_name,
@@ -98,14 +108,40 @@ def enter_order(state: ExchangeState, command: Command) -> list[Event]:
         quantity,
         price,
     )
-    if not is_plain_order(order, listing, account):
-        refusal = first_refusal(CHECKS, order, listing, account)
-        if refusal is not None:
-            return [_entry_refused(command, *refusal)]
+    if terms is None and is_plain_order(order, listing, account):
+        state.last_order_reference_number = number
+        names[cl_ord_id] = order
+        return match_new_order(state, order, session, listing)
 
+    if terms is not None or is_special(order):
+        order = make_special(order, () if terms is None else terms, account.firm)
+    refusal = refusal_of_entry(state, order, listing, account)
+    if refusal is not None:
+        return [_entry_refused(command, *refusal)]
     state.last_order_reference_number = number
     names[cl_ord_id] = order
-    return match_new_order(state, order, session, listing)
+    if order.terms is None:
+        return match_new_order(state, order, session, listing)
+    return SpecialTrading(state, listing).accept(order, None)
+
+
+def refusal_of_entry(
+    state: ExchangeState, order: Order, listing: Listing, account: Account
+) -> Refusal | None:
+    """Run all checks of a new order that is not a plain one, or does not look like it."""
+    refusal = first_refusal(CHECKS, order, listing, account)
+    if refusal is None and isinstance(order, SpecialOrder):
+        refusal = refusal_of_terms(order, listing, state.last_time_ns)
+    return refusal or refusal_of_state(order, listing) or refusal_of_trade(order, listing)
+
+
+def refusal_of_trade(order: Order, listing: Listing) -> Refusal | None:
+    """Refuse a post-only order that would trade at once, hidden orders included."""
+    if not terms_of(order).instructions & Instruction.POST_ONLY:
+        return None
+    if listing.books.tradable_qty(order, order.price) == 0:
+        return None
+    return RejectReason.POST_ONLY_WOULD_TRADE, order.price, ""
 
 
 def refusal_of_session(session: Session) -> Refusal:
@@ -124,15 +160,17 @@ def _entry_refused(
 def match_new_order(
     state: ExchangeState, order: Order, session: Session, listing: Listing
 ) -> list[Event]:
-    """Accept an order that has passed all checks, trade it, and let it rest or end. The first
+    """Accept a plain order that has passed all checks, trade it, and let it rest or end. The first
     event is OrderAccepted."""
+    if not listing.is_plain:
+        return SpecialTrading(state, listing).accept(order, None)
     events = [reports.order_accepted(order)]
     collar_price = None
     if order.order_type == _MARKET:
         collar_price = listing.band_high if order.side == _BUY else listing.band_low
     executions = listing.book.enter(order, order.order_type, order.time_in_force, collar_price)
     if executions:
-        _report_executions(state, executions, listing, events)
+        report_executions(state, executions, listing, events)
     if order.level is not None:  # it rests; asking the property costs five times as much
         session.open_orders[order.order_id] = order
         events.append(reports.book_added(order, listing.stock_locate))
@@ -146,108 +184,19 @@ def match_new_order(
     return events
 
 
-def replace_order(state: ExchangeState, command: Command) -> list[Event]:
-    """Carry out ReplaceOrder: OrderReplaced and what follows from it, or CancelRejected."""
-    _, _, _, cl_ord_id, _, symbol, side, order_type, time_in_force, quantity, price = command
-    order = _find_order_to_change(state, command)
-    if isinstance(order, Order):
-        refusal = (
-            _order_entry_disabled(state, order)
-            or _mismatch(
-                ("symbol", symbol, order.symbol),
-                ("side", side, order.side),
-                ("order_type", order_type, order.order_type),
-                ("time_in_force", time_in_force, order.time_in_force),
-            )
-            or refusal_of_replace(state, order, quantity, price)
-        )
-        if refusal is None:
-            return replace_open_order(state, order, cl_ord_id, quantity, price)
-    else:
-        refusal = order
-    return [_change_refused(state, command, CancelRejectedResponseTo.REPLACE, refusal)]
-
-
-def _order_entry_disabled(state: ExchangeState, order: Order) -> Refusal | None:
-    session = state.sessions[order.owner]
-    return None if session.takes_orders else refusal_of_session(session)
-
-
-def refusal_of_replace(
-    state: ExchangeState, order: Order, quantity: int, price: int
-) -> Refusal | None:
-    """Run the checks of a replace on the order as it would be."""
-    changed = Order(
-        order.order_reference_number,
-        order.owner,
-        order.cl_ord_id,
-        order.account,
-        order.symbol,
-        order.side,
-        order.order_type,
-        order.time_in_force,
-        quantity,
-        price,
-    )
-    changed.cum_qty = order.cum_qty
-    listing, account = state.listings[order.symbol], state.accounts[order.account]
-    if quantity > order.cum_qty and is_plain_order(changed, listing, account):
-        return None
-    only_reduces = price == order.price and quantity < order.quantity
-    return first_refusal(
-        REDUCE_CHECKS if only_reduces else REPLACE_CHECKS, changed, listing, account
-    )
-
-
-def replace_open_order(
-    state: ExchangeState, order: Order, cl_ord_id: str, quantity: int, price: int
-) -> list[Event]:
-    """Give a live order another name, total quantity and price; it may trade and even fill. The
-    first event is OrderReplaced."""
-    session = state.sessions[order.owner]
-    listing = state.listings[order.symbol]
-    stock_locate = listing.stock_locate
-    orig_cl_ord_id = order.cl_ord_id
-    original_number = order.order_reference_number
-    original_leaves_qty = order.leaves_qty
-    leaves_qty = quantity - order.cum_qty
-    new_number = state.last_order_reference_number + 1
-
-    kept_priority, executions = listing.book.replace(order, new_number, price, leaves_qty)
-    order.record_replace(cl_ord_id, quantity)
-    session.names[orig_cl_ord_id] = NAMES_NO_ORDER
-    session.names[cl_ord_id] = order
-    events = [reports.order_replaced(order, leaves_qty, orig_cl_ord_id)]
-    if kept_priority:
-        canceled_qty = original_leaves_qty - leaves_qty
-        events.append(reports.book_reduced(order, stock_locate, canceled_qty))
-        return events
-    state.last_order_reference_number = new_number
-    if not executions:
-        events.append(reports.book_replaced(order, stock_locate, original_number))
-        return events
-    events.append(reports.book_deleted(stock_locate, original_number))
-    _report_executions(state, executions, listing, events)
-    if order.is_resting:
-        events.append(reports.book_added(order, stock_locate))
-    else:
-        session.close(order)
-    return events
-
-
 def cancel_order(state: ExchangeState, command: Command) -> list[Event]:
     """Carry out CancelOrder: OrderCanceled and BookDeleted, or CancelRejected."""
     _, _, _, cl_ord_id, orig_cl_ord_id, symbol, side = command
-    order = _find_order_to_change(state, command)
+    order = find_order_to_change(state, command)
     if isinstance(order, Order):
         refusal = None
         if symbol != order.symbol or side != order.side:
-            refusal = _mismatch(("symbol", symbol, order.symbol), ("side", side, order.side))
+            refusal = mismatch(("symbol", symbol, order.symbol), ("side", side, order.side))
         if refusal is None:
             return cancel_open_order(state, order, cl_ord_id, orig_cl_ord_id, _USER)
     else:
         refusal = order
-    return [_change_refused(state, command, CancelRejectedResponseTo.CANCEL, refusal)]
+    return [change_refused(state, command, CancelRejectedResponseTo.CANCEL, refusal)]
 
 
 def cancel_open_order(
@@ -260,6 +209,11 @@ def cancel_open_order(
     """Take a live order out; the names are those of the OrderCanceled event, `reason` is a
     CancelReason."""
     listing = state.listings[order.symbol]
+    if not listing.is_plain:
+        trading = SpecialTrading(state, listing)
+        trading.cancel(order, cl_ord_id, orig_cl_ord_id, reason)
+        trading.settle()
+        return trading.events
     canceled_qty = listing.book.cancel(order)
     order.record_cancel()
     state.sessions[order.owner].close(order)
@@ -267,6 +221,29 @@ def cancel_open_order(
         reports.order_canceled(order, cl_ord_id, orig_cl_ord_id, canceled_qty, reason),
         reports.book_deleted(listing.stock_locate, order.order_reference_number),
     ]
+
+
+def cancel_open_orders(state: ExchangeState, orders: Iterable[Order], reason: int) -> list[Event]:
+    """Take live orders out under their own names, in this order. Those whose time comes by it have
+    their turns when all are out, so that none of them trades meanwhile."""
+    events: list[Event] = []
+    unsettled: dict[str, SpecialTrading] = {}
+    for order in orders:
+        symbol = order.symbol
+        listing = state.listings[symbol]
+        if listing.is_plain:
+            events += cancel_open_order(state, order, order.cl_ord_id, "", reason)
+            continue
+        if symbol not in unsettled:
+            unsettled[symbol] = SpecialTrading(state, listing)
+        trading = unsettled[symbol]
+        trading.cancel(order, order.cl_ord_id, "", reason)
+        events += trading.events
+        trading.events = []
+    for trading in unsettled.values():
+        trading.settle()
+        events += trading.events
+    return events
 
 
 def cancel_orders(state: ExchangeState, command: Command) -> list[Event]:
@@ -285,7 +262,10 @@ def cancel_orders(state: ExchangeState, command: Command) -> list[Event]:
     if refusal is not None:
         return [reports.orders_canceled(command, 0, refusal)]
     orders = session.open_orders_that_fit(symbol, side)
-    return [reports.orders_canceled(command, len(orders), None), *cancel_all(state, orders)]
+    return [
+        reports.orders_canceled(command, len(orders), None),
+        *cancel_open_orders(state, orders, _MASS_CANCEL),
+    ]
 
 
 def refusal_of_choice(state: ExchangeState, symbol: str, side: int) -> Refusal | None:
@@ -299,15 +279,7 @@ def refusal_of_choice(state: ExchangeState, symbol: str, side: int) -> Refusal |
     return None
 
 
-def cancel_all(state: ExchangeState, orders: list[Order]) -> list[Event]:
-    """Take live orders out because of a mass cancel, each under its own name."""
-    events: list[Event] = []
-    for order in orders:
-        events += cancel_open_order(state, order, order.cl_ord_id, "", _MASS_CANCEL)
-    return events
-
-
-def _find_order_to_change(state: ExchangeState, command: Command) -> Order | Refusal:
+def find_order_to_change(state: ExchangeState, command: Command) -> Order | Refusal:
     """Find the live order that a cancel or replace names, and use up the name of the request.
 
     Only the current name of an order finds it. One that an accepted replace has superseded does
@@ -331,7 +303,7 @@ def _find_order_to_change(state: ExchangeState, command: Command) -> Order | Ref
     return RejectReason.TOO_LATE, order, ""
 
 
-def _change_refused(
+def change_refused(
     state: ExchangeState, command: Command, response_to: CancelRejectedResponseTo, refusal: Refusal
 ) -> Event:
     """CancelRejected with what is known of the order that the request names."""
@@ -341,11 +313,11 @@ def _change_refused(
     return reports.cancel_rejected(command, order or _NO_ORDER, response_to, refusal)
 
 
-def _report_executions(
+def report_executions(
     state: ExchangeState, executions: list[Executed], listing: Listing, events: list[Event]
 ) -> None:
-    """Count the trades on both sides and report them; an order that is filled by resting
-    leaves its session's open orders, the incoming one is for the caller to close."""
+    """Count the trades of a plain order on both sides and report them; one that is filled by
+    resting leaves its session's open orders, the incoming one is for the caller to close."""
     # The book's own type of trade knows its orders only as BookOrder; ours are all Orders.
     trades = cast(list[tuple[Order, Order, int, int, int, int, int]], executions)
     report = reports.order_executed
@@ -381,7 +353,7 @@ def _residual_reason(order: Order) -> int:
     return int(CancelReason.IMMEDIATE_OR_CANCEL)
 
 
-def _mismatch(*fields: tuple[str, int | str, int | str]) -> Refusal | None:
+def mismatch(*fields: tuple[str, int | str, int | str]) -> Refusal | None:
     """Refuse a request that describes another order than the one it names. Each field is (name,
     what the request says, what the order says); the first that differs is reported."""
     for name, said, actual in fields:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import Any, Final
 
-from matching.types import BookOrder
+from matching.types import BookOrder, OrderType, TimeInForce
 from oms.events import OrdStatus
+from oms.terms import NO_TERMS, Instruction, Terms, as_terms
 
 
 class ExecType(IntEnum):
@@ -73,7 +74,7 @@ class Order(BookOrder):
     changes when a replace loses priority. `cl_ord_id` is the order's current name: that of the
     last accepted replace. `cum_value` is the sum of quantity times price over the executions.
     While the order is live, cum_qty + leaves_qty == quantity. `group_id` is what a mass cancel can
-    choose by, 0 for none.
+    choose by, 0 for none. `terms` is None unless the order is a SpecialOrder.
     """
 
     __slots__ = (
@@ -90,6 +91,8 @@ class Order(BookOrder):
         "symbol",
         "time_in_force",
     )
+
+    terms: Terms | None = None
 
     def __init__(
         self,
@@ -125,6 +128,14 @@ class Order(BookOrder):
         self.ord_status = _NEW
         self.group_id = 0
 
+    def special_values(self) -> tuple[Any, ...]:
+        """What a snapshot holds of a SpecialOrder besides."""
+        return ()
+
+    def restore_special_values(self, values: Sequence[Any]) -> None:
+        """Take what `special_values` gave."""
+        assert not values, f"a plain order with {values!r}"
+
     def record_execution(self, quantity: int, price: int, leaves_qty: int) -> None:
         """Count a trade; `leaves_qty` is what the order had left right after it."""
         self.cum_qty += quantity
@@ -151,6 +162,119 @@ class Order(BookOrder):
         )
 
 
+class SpecialOrder(Order):
+    """An order that wants more than a plain one: see oms.terms.
+
+    `limit` is the limit that the client said, 0 for none; `price` is where the order stands now,
+    which differs while it is pegged, or a market-to-limit order that has found its limit.
+    `stop_price` is that of its terms until trades move it. `is_triggered` says that a stop order
+    is one no more.
+    """
+
+    __slots__ = (
+        "display_qty",
+        "is_hidden",
+        "is_triggered",
+        "limit",
+        "self_trade_action",
+        "self_trade_group",
+        "shown_qty",
+        "stop_price",
+        "terms",
+    )
+
+    terms: Terms
+
+    def take_terms(self, terms: Terms, firm: str) -> None:
+        """Take the terms of a new order, or of an accepted replace; `price` is the limit."""
+        self.limit = self.price
+        self.is_triggered = False
+        self.shown_qty = 0
+        self.stop_price = terms.stop_price
+        self.set_terms(terms, firm)
+
+    def set_terms(self, terms: Terms, firm: str) -> None:
+        """Set what follows from the terms alone."""
+        self.terms = terms
+        self.display_qty = terms.display_qty
+        self.self_trade_action = terms.self_trade_action
+        group = terms.self_trade_group
+        self.self_trade_group = (firm, group) if group else None
+        is_unseen = terms.instructions & (Instruction.HIDDEN | Instruction.ALL_OR_NONE)
+        self.is_hidden = bool(is_unseen or terms.min_qty or self.is_pegged)
+
+    @property
+    def is_pegged(self) -> bool:
+        """Whether the price follows the best displayed prices."""
+        return self.order_type == OrderType.PEGGED
+
+    @property
+    def is_waiting_stop(self) -> bool:
+        """Whether the order is a stop order that no trade has triggered yet."""
+        return self.order_type in (OrderType.STOP, OrderType.STOP_LIMIT) and not self.is_triggered
+
+    @property
+    def is_plain_at_rest(self) -> bool:
+        """Whether the order, once it rests, trades like any other."""
+        waits = self.is_waiting_stop or self.time_in_force == TimeInForce.AT_THE_CLOSE
+        return not (self.display_qty or self.is_hidden or waits)
+
+    @property
+    def trail_amount(self) -> int:
+        """How far the stop price stays behind the trades, 0 if it does not move."""
+        return self.terms.trail_amount
+
+    @property
+    def least_qty(self) -> int:
+        """The fewest shares that the order trades at once."""
+        if self.terms.instructions & Instruction.ALL_OR_NONE:
+            return self.leaves_qty
+        return min(max(self.terms.min_qty, 1), self.leaves_qty)
+
+    def special_values(self) -> tuple[Any, ...]:
+        """(terms, limit, shown_qty, stop_price, is_triggered)."""
+        is_triggered = bool(self.is_triggered)
+        return tuple(self.terms), self.limit, self.shown_qty, self.stop_price, is_triggered
+
+    def restore_special_values(self, values: Sequence[Any]) -> None:
+        """Take what `special_values` gave. The group is set once the owner is known."""
+        terms, self.limit, self.shown_qty, self.stop_price, self.is_triggered = values
+        self.set_terms(Terms(*terms), "")
+
+    def current_terms(self) -> Terms:
+        """The terms, with the stop price as it is now."""
+        return self.terms._replace(stop_price=self.stop_price)
+
+
+def limit_of(order: Order) -> int:
+    """The limit that the client said, 0 for none; of a market-to-limit order that it has found."""
+    return order.limit if isinstance(order, SpecialOrder) and order.is_pegged else order.price
+
+
+def make_special(order: Order, fields: Sequence[Any], firm: str) -> SpecialOrder:
+    """A new order with the terms of its command, as `as_terms` takes them."""
+    special = SpecialOrder(
+        order.order_reference_number,
+        order.owner,
+        order.cl_ord_id,
+        order.account,
+        order.symbol,
+        order.side,
+        order.order_type,
+        order.time_in_force,
+        order.quantity,
+        order.price,
+    )
+    special.group_id = order.group_id
+    special.take_terms(as_terms(fields), firm)
+    return special
+
+
+def terms_of(order: Order) -> Terms:
+    """The terms of any order as they are now."""
+    return order.current_terms() if isinstance(order, SpecialOrder) else NO_TERMS
+
+
 ORDER_COLUMNS: Final = (
     "order_id",
     "order_reference_number",
@@ -165,8 +289,13 @@ ORDER_COLUMNS: Final = (
     "cum_value",
     "ord_status",
     "group_id",
+    "special",
 )
-"""What there is to know of an order besides whose it is, how it is called, and where it rests."""
+"""What there is to know of an order besides whose it is, how it is called, and where it rests.
+`special` is what a SpecialOrder has besides, () for the others."""
+
+OLD_COLUMNS: Final = len(ORDER_COLUMNS) - 1
+"""So many of them had a snapshot before there were special orders."""
 
 
 def order_columns(orders: Sequence[Order]) -> list[list[Any]]:
@@ -189,6 +318,7 @@ def order_columns(orders: Sequence[Order]) -> list[list[Any]]:
         [order.cum_value for order in orders],
         [order.ord_status for order in orders],
         [order.group_id for order in orders],
+        [order.special_values() for order in orders],
     ]
 
 
@@ -201,8 +331,8 @@ def restore_orders(columns: Iterable[Iterable[Any]]) -> list[Order]:
     """
     new = Order.__new__
     orders: list[Order] = []
-    for fields in zip(*columns, strict=True):
-        order = new(Order)
+    for *fields, special in zip(*columns, strict=True):
+        order = new(SpecialOrder if special else Order)
         (
             order.order_id,
             order.order_reference_number,
@@ -219,5 +349,7 @@ def restore_orders(columns: Iterable[Iterable[Any]]) -> list[Order]:
             order.group_id,
         ) = fields
         order.level = order._prev = order._next = None
+        if special:
+            order.restore_special_values(special)
         orders.append(order)
     return orders

@@ -140,5 +140,5 @@ def query_book(state: ExchangeState, command: Command) -> list[Event]:
     if listing is None:
         return [(*head, False, 0, (), ())]
     levels = min(depth, BOOK_LEVELS_MAX) if depth > 0 else BOOK_LEVELS_MAX
-    bids, asks = listing.book.depth(_BUY, levels), listing.book.depth(_SELL, levels)
+    bids, asks = listing.depth(_BUY, levels), listing.depth(_SELL, levels)
     return [(*head, True, listing.last_price, tuple(bids), tuple(asks))]

@@ -14,7 +14,7 @@ from typing import Final
 from matching.types import Side
 from oms.commands import Command
 from oms.events import Event, EventKind, OrdStatus
-from oms.order_state import Order
+from oms.order_state import Order, SpecialOrder
 from oms.risk import Refusal
 
 _ACCEPTED: Final = int(EventKind.ORDER_ACCEPTED)
@@ -29,10 +29,13 @@ _MODIFIED: Final = int(EventKind.ORDER_MODIFIED)
 _LISTED: Final = int(EventKind.ORDER_LISTED)
 _ORDERS_CANCELED: Final = int(EventKind.ORDERS_CANCELED)
 _NUMBER_REJECTED: Final = int(EventKind.NUMBER_REJECTED)
+_TRIGGERED: Final = int(EventKind.ORDER_TRIGGERED)
+_RESTATED: Final = int(EventKind.ORDER_RESTATED)
 _BOOK_ADDED: Final = int(EventKind.BOOK_ADDED)
 _BOOK_REDUCED: Final = int(EventKind.BOOK_REDUCED)
 _BOOK_DELETED: Final = int(EventKind.BOOK_DELETED)
 _BOOK_REPLACED: Final = int(EventKind.BOOK_REPLACED)
+_BOOK_EXECUTED: Final = int(EventKind.BOOK_EXECUTED)
 _STATUS_REJECTED: Final = int(OrdStatus.REJECTED)
 _BUY: Final = int(Side.BUY)
 _SELL: Final = int(Side.SELL)
@@ -128,6 +131,24 @@ def order_replaced(order: Order, leaves_qty: int, orig_cl_ord_id: str) -> Event:
     return (*_order_state(_REPLACED, order, leaves_qty), orig_cl_ord_id)
 
 
+def with_end(event: Event, order: Order, memo: bytes | None) -> Event:
+    """An event with what it ends with: the memo of a numbered request (None: of another), and the
+    terms of an order that has any."""
+    if isinstance(order, SpecialOrder):
+        return (*event, memo or b"", tuple(order.current_terms()))
+    return event if memo is None else (*event, memo)
+
+
+def order_triggered(order: Order) -> Event:
+    """OrderTriggered."""
+    return _order_state(_TRIGGERED, order, order.leaves_qty)
+
+
+def order_restated(order: Order) -> Event:
+    """OrderRestated: the order displays its next part."""
+    return (*_order_state(_RESTATED, order, order.leaves_qty), order.shown_qty)
+
+
 def order_reduced(order: Order, canceled_qty: int) -> Event:
     """OrderReduced: the order as it is after the reduction."""
     return (*_order_state(_REDUCED, order, order.leaves_qty), canceled_qty)
@@ -146,7 +167,7 @@ def number_rejected(owner: str, channel: int, number: int, refusal: Refusal, mem
 
 def order_rejected(command: Command, refusal: Refusal) -> Event:
     """OrderRejected for an EnterOrder, or for what has its fields."""
-    (_, session, _, account, cl_ord_id, symbol, side, order_type, tif, quantity, price) = command
+    _, session, _, account, cl_ord_id, symbol, side, order_type, tif, quantity, price = command[:11]
     reason, found, limit = refusal
     return (
         _REJECTED,
@@ -221,7 +242,8 @@ def orders_canceled(command: Command, canceled: int, refusal: Refusal | None) ->
 
 def order_status_reported(order: Order) -> Event:
     """OrderStatusReported for an order that lives or is remembered."""
-    return _order_state(_STATUS_REPORTED, order, order.leaves_qty)
+    event = _order_state(_STATUS_REPORTED, order, order.leaves_qty)
+    return (*event, tuple(order.current_terms())) if isinstance(order, SpecialOrder) else event
 
 
 def unknown_order_reported(owner: str, cl_ord_id: str, symbol: str, side: int) -> Event:
@@ -262,16 +284,24 @@ def _no_order(kind: int, owner: str, cl_ord_id: str, symbol: str, side: int) -> 
 
 
 def book_added(order: Order, stock_locate: int) -> Event:
-    """BookAdded with what is left. The feed has two sides: a short sale shows as a sale."""
+    """BookAdded with what is displayed. The feed has two sides: a short sale shows as a sale."""
     return (
         _BOOK_ADDED,
         "",
         stock_locate,
         order.order_reference_number,
         _BUY if order.side == _BUY else _SELL,
-        order.leaves_qty,
+        order.shown_qty or order.leaves_qty,
         order.price,
     )
+
+
+def book_executed(
+    order: Order, stock_locate: int, quantity: int, price: int, match_number: int
+) -> Event:
+    """BookExecuted: displayed shares have traded in an auction."""
+    reference = order.order_reference_number
+    return (_BOOK_EXECUTED, "", stock_locate, reference, quantity, price, match_number)
 
 
 def book_reduced(order: Order, stock_locate: int, canceled_qty: int) -> Event:
@@ -292,6 +322,6 @@ def book_replaced(order: Order, stock_locate: int, original_reference_number: in
         stock_locate,
         original_reference_number,
         order.order_reference_number,
-        order.leaves_qty,
+        order.shown_qty or order.leaves_qty,
         order.price,
     )

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from matching.types import OrderType, Side, TimeInForce
 from oms.events import RejectReason, TradingState
-from oms.order_state import Order
+from oms.order_state import Order, terms_of
 from oms.price import HIGHEST_PRICE
 from oms.reference_data import Account
 from oms.trading_state import ENTRY_REFUSED, Listing
@@ -27,8 +27,14 @@ Check: TypeAlias = Callable[[Order, Listing, Account], Refusal | None]
 _SIDES: Final = frozenset(int(side) for side in Side)
 _ORDER_TYPES: Final = frozenset(int(order_type) for order_type in OrderType)
 _TIMES_IN_FORCE: Final = frozenset(int(time_in_force) for time_in_force in TimeInForce)
-_MARKET: Final = int(OrderType.MARKET)
 _LIMIT: Final = int(OrderType.LIMIT)
+_LIMITED: Final = (_LIMIT, int(OrderType.STOP_LIMIT))
+_MARKET_TO_LIMIT: Final = int(OrderType.MARKET_TO_LIMIT)
+_PEGGED: Final = int(OrderType.PEGGED)
+_PLAIN_TYPES: Final = (int(OrderType.MARKET), _LIMIT)
+_PLAIN_TIMES: Final = frozenset(
+    (int(TimeInForce.DAY), int(TimeInForce.GTC), int(TimeInForce.IOC), int(TimeInForce.FOK))
+)
 _TRADING: Final = int(TradingState.TRADING)
 
 
@@ -85,8 +91,19 @@ def check_max_quantity(order: Order, listing: Listing, account: Account) -> Refu
 
 
 def check_price(order: Order, listing: Listing, account: Account) -> Refusal | None:
-    """Refuse a limit that is no price, and any price on a market order."""
-    lowest, highest = (0, 0) if order.order_type == _MARKET else (1, HIGHEST_PRICE)
+    """Refuse a limit that is no price, and any price on an order without one. A pegged order may
+    have a limit, or none."""
+    return _refusal_of_price(order, order.order_type in _LIMITED)
+
+
+def check_new_price(order: Order, listing: Listing, account: Account) -> Refusal | None:
+    """Refuse the same of a replace: by now a market-to-limit order has a limit."""
+    return _refusal_of_price(order, order.order_type in (*_LIMITED, _MARKET_TO_LIMIT))
+
+
+def _refusal_of_price(order: Order, is_limited: bool) -> Refusal | None:
+    lowest = 1 if is_limited else 0
+    highest = HIGHEST_PRICE if is_limited or order.order_type == _PEGGED else 0
     if lowest <= order.price <= highest:
         return None
     return RejectReason.INVALID_PRICE, order.price, ""
@@ -100,8 +117,12 @@ def check_price_grid(order: Order, listing: Listing, account: Account) -> Refusa
 
 
 def check_price_band(order: Order, listing: Listing, account: Account) -> Refusal | None:
-    """Refuse a limit too far from the last trade; the band of a market order is its collar."""
-    if listing.band_low <= order.price <= listing.band_high or order.order_type == _MARKET:
+    """Refuse a limit too far from the last trade. The band of a market order is its collar, a stop
+    order meets the band when it is triggered, and a pegged order follows the market."""
+    if listing.band_low <= order.price <= listing.band_high:
+        return None
+    is_limited = order.order_type == _MARKET_TO_LIMIT and order.price > 0
+    if order.order_type != _LIMIT and not is_limited:
         return None
     return (
         RejectReason.PRICE_OUT_OF_BAND,
@@ -113,9 +134,10 @@ def check_price_band(order: Order, listing: Listing, account: Account) -> Refusa
 def check_order_value(order: Order, listing: Listing, account: Account) -> Refusal | None:
     """Refuse an order worth more than the account allows.
 
-    A market order, buy or sell, is valued at the upper edge of the band: the most it can be worth.
+    An order without a limit, buy or sell, is valued at the upper edge of the band, the most it can
+    be worth; a stop order at its stop price if that is higher.
     """
-    price = listing.band_high if order.order_type == _MARKET else order.price
+    price = order.price or max(listing.band_high, terms_of(order).stop_price)
     value = price * order.quantity
     if value <= account.max_order_value:
         return None
@@ -149,7 +171,7 @@ has moved on nor a limit on size stands in its way."""
 REPLACE_CHECKS: Final[tuple[Check, ...]] = (
     *REDUCE_CHECKS,
     check_max_quantity,
-    check_price,
+    check_new_price,
     check_price_grid,
     check_price_band,
     check_order_value,
@@ -169,7 +191,7 @@ def is_plain_order(order: Order, listing: Listing, account: Account) -> bool:
         listing.trading_state == _TRADING
         and order.order_type == _LIMIT
         and order.side in _SIDES
-        and order.time_in_force in _TIMES_IN_FORCE
+        and order.time_in_force in _PLAIN_TIMES
         and 0 < quantity <= listing.max_quantity
         and quantity <= account.max_order_quantity
         and listing.band_low <= price <= listing.band_high
@@ -177,6 +199,11 @@ def is_plain_order(order: Order, listing: Listing, account: Account) -> bool:
         and quantity % listing.lot_size == 0
         and price * quantity <= account.max_order_value
     )
+
+
+def is_special(order: Order) -> bool:
+    """Whether type or time in force alone make an order a special one (oms.order_state)."""
+    return order.order_type not in _PLAIN_TYPES or order.time_in_force not in _PLAIN_TIMES
 
 
 def first_refusal(

@@ -6,7 +6,7 @@ from typing import Final
 
 from oms.commands import Command
 from oms.events import CancelReason, Event, EventKind, RejectReason
-from oms.order_commands import cancel_open_order
+from oms.order_commands import cancel_open_orders
 from oms.sessions import Session
 from oms.state import ExchangeState
 
@@ -60,7 +60,6 @@ def _end_session(state: ExchangeState, session: Session) -> list[Event]:
     session.is_open = False
     session.decide_whether_it_takes_orders()
     orders = list(session.open_orders.values()) if session.cancel_on_disconnect else []
-    for order in orders:
-        events += cancel_open_order(state, order, order.cl_ord_id, "", _CANCELED_WITH_IT)
+    events += cancel_open_orders(state, orders, _CANCELED_WITH_IT)
     events.append((_SESSION_CLOSED, session.name, session.gateway_id, len(orders)))
     return events

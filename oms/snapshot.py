@@ -4,15 +4,19 @@ A snapshot comes in parts, so that neither side ever holds it whole beside the s
 of tuples, int, str, bool and bytes, so any codec can carry it (tuples may come back as lists):
 
     (version, counters, accounts, listings, sessions)   once; neither names nor orders
-    columns of orders                                   of each listing: those that rest in its book
+    columns of orders                                   of each listing: those that are displayed,
+                                                        the hidden ones, stop orders that wait,
+                                                        those that are triggered, pegged orders
+                                                        that have nothing to follow, collected
+                                                        ones, those that wait for the close
     columns of orders                                   of each session: the closed, oldest first,
     (names, meanings, order_ids)                        and all names in the order of first use
 
 The first part says how many orders and names there are: of these, each part has ROWS_PER_PART at
 most. Columns are a list per field (ORDER_COLUMNS), which is decoded and taken apart faster than a
-row per order; a symbol is the place of its listing. The orders that rest come in the order in which
-they came to rest, and so into their places. The meaning of a name is a byte: NAMES_NO_ORDER, the
-final OrdStatus of a forgotten order, or _AN_ORDER, and then the next one of `order_ids` is the
+row per order; a symbol is the place of its listing. Orders come in the order in which they came to
+rest, or will trade, and so into their places. The meaning of a name is a byte: NAMES_NO_ORDER, the
+final OrdStatus of a forgotten order, or AN_ORDER, and then the next one of `order_ids` is the
 order's.
 
 Whatever iterates does so in an order that the log determines: loading order, order of first use;
@@ -21,28 +25,39 @@ so equal states have equal parts.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import sys
 from array import array
 from collections.abc import Iterable, Iterator
-from itertools import compress, islice
-from typing import Any, Final, TypeAlias
+from itertools import islice
+from typing import Any, Final, Protocol, TypeAlias
 
-from oms.order_state import ORDER_COLUMNS, Order, order_columns, restore_orders
-from oms.reference_data import Account, Instrument
+from oms.order_state import (
+    ORDER_COLUMNS,
+    Order,
+    order_columns,
+)
 from oms.sessions import Session
 from oms.state import ExchangeState
 from oms.trading_state import Listing
 
-SNAPSHOT_VERSION: Final = 2
+SNAPSHOT_VERSION: Final = 3
 ROWS_PER_PART: Final = 2_000
 """Orders or names. So many orders stay in the processor's cache while their columns are made."""
 
 Part: TypeAlias = tuple[Any, ...]
 """One piece of a snapshot: see above, the functions below are the format."""
 
-_AN_ORDER: Final = 1
+
+class Orders(Protocol):
+    """Orders that stand somewhere, in an order that the log determines."""
+
+    def __iter__(self) -> Iterator[Order]: ...
+
+    def __len__(self) -> int: ...
+
+
+AN_ORDER: Final = 1
 """Meaning of a name. (As an OrdStatus this is no forgotten order's: it would be open.)"""
 
 _HASHED_TOGETHER: Final = 2_000
@@ -57,7 +72,10 @@ def snapshot_parts(state: ExchangeState) -> Iterator[Part]:
         SNAPSHOT_VERSION,
         _counters(state),
         _account_rows(state),
-        tuple((*_listing_head(each), len(each.book)) for each in state.listings.values()),
+        tuple(
+            (*_listing_head(each), tuple(len(place) for place in _places_of(each)))
+            for each in state.listings.values()
+        ),
         tuple(
             (*_session_head(each), len(each.closed_orders), len(each.names))
             for each in state.sessions.values()
@@ -65,29 +83,11 @@ def snapshot_parts(state: ExchangeState) -> Iterator[Part]:
     )
     symbols = _places(state.listings)
     for listing in state.listings.values():
-        yield from _orders_parts(listing.book, symbols)
+        for place in _places_of(listing):
+            yield from _orders_parts(place, symbols)
     for session in state.sessions.values():
         yield from _orders_parts(session.closed_orders, symbols)
         yield from _names_parts(session.names)
-
-
-def restore_parts(parts: Iterable[Part]) -> ExchangeState:
-    """Return the state that the parts were taken of; takes no more parts than there were.
-
-    Raises ValueError with a sentence for another version and for what makes no sense. The garbage
-    collector rests meanwhile, since nothing that is made here is garbage.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        return _restore(iter(parts))
-    except StopIteration as error:
-        raise ValueError("the snapshot ends too early") from error
-    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
-        raise ValueError(f"the snapshot cannot be restored: {error}") from error
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def hash_state(state: ExchangeState) -> str:
@@ -106,8 +106,10 @@ def hash_state(state: ExchangeState) -> str:
     add(SNAPSHOT_VERSION, _counters(state), _account_rows(state))
     symbols, owners = _places(state.listings), _places(state.sessions)
     for listing in state.listings.values():
-        add(*_listing_head(listing), len(listing.book))
-        _digest_orders(digest, listing.book, symbols, owners)
+        places = _places_of(listing)
+        add(*_listing_head(listing), *map(len, places))
+        for place in places:
+            _digest_orders(digest, place, symbols, owners)
     for session in state.sessions.values():
         names = session.digest_names()
         add(*_session_head(session), len(session.closed_orders), len(session.names), names)
@@ -124,6 +126,9 @@ def _digest_orders(
     while piece := list(islice(orders, _HASHED_TOGETHER)):
         names = [order.cl_ord_id for order in piece]
         columns = _columns(piece, symbols)
+        special = columns.pop()
+        if any(special):
+            digest.update(ascii(special).encode("ascii"))
         columns.append([owners[order.owner] for order in piece])
         columns.append(list(map(len, names)))
         for column in columns:
@@ -135,17 +140,31 @@ def _digest_orders(
         digest.update("".join(names).encode("utf-8", "surrogatepass"))
 
 
+def _places_of(listing: Listing) -> tuple[Orders, ...]:
+    """Where the open orders of an instrument stand."""
+    return (
+        listing.book,
+        listing.books.hidden,
+        listing.stops,
+        listing.triggered,
+        tuple(listing.parked_pegs()),
+        listing.collected,
+        tuple(listing.for_close.values()),
+    )
+
+
 def _places(names: Iterable[str]) -> dict[str, int]:
     return {name: place for place, name in enumerate(names)}
 
 
-def _counters(state: ExchangeState) -> tuple[int, int, int, bool, bool]:
+def _counters(state: ExchangeState) -> tuple[int, int, int, bool, bool, int]:
     return (
         state.last_time_ns,
         state.last_order_reference_number,
         state.match_numbers.last,
         state.is_loaded,
         state.market_hours_started,
+        state.random_state,
     )
 
 
@@ -154,12 +173,13 @@ def _account_rows(state: ExchangeState) -> tuple[tuple[Any, ...], ...]:
 
 
 def _listing_head(listing: Listing) -> tuple[Any, ...]:
-    """(instrument, trading state, reason, last price)."""
+    """(instrument, trading state, reason, last price, when the auction was indicated)."""
     return (
         tuple(listing.instrument),
         int(listing.trading_state),
         listing.trading_reason,
         listing.last_price,
+        listing.indicated_ns,
     )
 
 
@@ -179,10 +199,10 @@ def _session_head(session: Session) -> tuple[Any, ...]:
 
 
 def _meanings(names: dict[str, Order | int]) -> bytes:
-    return bytes([value if type(value) is int else _AN_ORDER for value in names.values()])
+    return bytes([value if type(value) is int else AN_ORDER for value in names.values()])
 
 
-def _columns(orders: list[Order], symbols: dict[str, int]) -> list[list[int]]:
+def _columns(orders: list[Order], symbols: dict[str, int]) -> list[list[Any]]:
     """Columns of orders with their symbols as places in `symbols`."""
     columns = order_columns(orders)
     columns[_SYMBOL] = [symbols[symbol] for symbol in columns[_SYMBOL]]
@@ -200,107 +220,3 @@ def _names_parts(names: dict[str, Order | int]) -> Iterator[Part]:
     while piece := dict(islice(items, ROWS_PER_PART)):
         order_ids = tuple(value.order_id for value in piece.values() if isinstance(value, Order))
         yield tuple(piece), _meanings(piece), order_ids
-
-
-# --- the way back ---------------------------------------------------------------------------------
-
-
-def _restore(parts: Iterator[Part]) -> ExchangeState:
-    version, *head = next(parts)
-    if version != SNAPSHOT_VERSION:
-        raise ValueError(f"it has version {version}; this program reads {SNAPSHOT_VERSION}")
-    state, resting_counts, closed_counts, name_counts = _restore_head(*head)
-    symbols = list(state.listings)
-    unnamed: dict[int, Order] = {}
-    for listing, count in zip(state.listings.values(), resting_counts, strict=True):
-        while len(listing.book) < count:
-            listing.book.add_resting(_restore_orders(next(parts), symbols, unnamed))
-    counts = zip(state.sessions.values(), closed_counts, name_counts, strict=True)
-    for session, closed_count, name_count in counts:
-        while len(session.closed_orders) < closed_count:
-            session.closed_orders.extend(_restore_orders(next(parts), symbols, unnamed))
-        _restore_names(session, name_count, parts, unnamed)
-    assert not unnamed, f"{len(unnamed)} orders have no name"
-    return state
-
-
-def _restore_head(
-    counters: Part, accounts: Part, listings: Part, sessions: Part
-) -> tuple[ExchangeState, list[int], list[int], list[int]]:
-    """The state without orders and names; how many orders rest per listing, how many are closed
-    per session, and how many names there are per session."""
-    state = ExchangeState()
-    (
-        state.last_time_ns,
-        state.last_order_reference_number,
-        state.match_numbers.last,
-        state.is_loaded,
-        state.market_hours_started,
-    ) = counters
-    for fields in accounts:
-        account = Account(*fields)
-        state.accounts[account.account] = account
-    for instrument_fields, trading_state, trading_reason, last_price, _ in listings:
-        instrument = Instrument(*instrument_fields)
-        listing = Listing(instrument, state.match_numbers)
-        listing.trading_state = trading_state
-        listing.trading_reason = trading_reason
-        listing.record_last_price(last_price)
-        state.listings[instrument.symbol] = listing
-    for name, account_name, *fields, _, _ in sessions:
-        session = Session(name, state.accounts[account_name])
-        (
-            session.gateway_id,
-            session.is_open,
-            session.cancel_on_disconnect,
-            session.last_msg_seq_num,
-            session.order_entry_enabled,
-            last_numbers,
-        ) = fields
-        session.last_numbers.update(last_numbers)
-        session.decide_whether_it_takes_orders()
-        state.sessions[name] = session
-    return (
-        state,
-        [row[-1] for row in listings],
-        [row[-2] for row in sessions],
-        [row[-1] for row in sessions],
-    )
-
-
-def _restore_orders(part: Part, symbols: list[str], unnamed: dict[int, Order]) -> list[Order]:
-    """Make the orders of a part, and put them into `unnamed` by order_id."""
-    columns = dict(zip(ORDER_COLUMNS, part, strict=True))
-    columns["symbol"] = [symbols[place] for place in columns["symbol"]]
-    orders = restore_orders(columns.values())
-    unnamed.update(zip(columns["order_id"], orders, strict=True))
-    return orders
-
-
-def _restore_names(
-    session: Session, count: int, parts: Iterator[Part], unnamed: dict[int, Order]
-) -> None:
-    """Give a session its names, and these to its orders, which are taken out of `unnamed`."""
-    names, account = session.names, session.account.account
-    entered: dict[int, Order] = {}
-    while len(names) < count:
-        known = len(names)
-        cl_ord_ids, meanings, order_ids = next(parts)
-        orders = list(map(unnamed.pop, order_ids))
-        order_names = compress(cl_ord_ids, map(_AN_ORDER.__eq__, meanings))
-        for order, cl_ord_id in zip(orders, order_names, strict=True):
-            order.cl_ord_id = cl_ord_id
-            order.owner = session.name
-            order.account = account
-        named = iter(orders)
-        values = [next(named) if meaning == _AN_ORDER else meaning for meaning in meanings]
-        names.update(zip(cl_ord_ids, values, strict=True))
-        assert len(names) == known + len(cl_ord_ids), f"{session.name} has a name twice"
-        entered.update(zip(order_ids, orders, strict=True))
-    for order in session.closed_orders:
-        del entered[order.order_id]
-    # A replaced order has a later name than others, but the place of its entry.
-    in_order = sorted(entered)
-    if in_order != list(entered):
-        entered = {order_id: entered[order_id] for order_id in in_order}
-    session.open_orders = entered

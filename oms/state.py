@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+from heapq import heappush
+from typing import Final
+
 from matching.order_book import MatchNumbers
+from matching.types import BookOrder, OrderType
 from oms.events import OrdStatus
-from oms.order_state import Order
+from oms.order_state import Order, SpecialOrder
 from oms.reference_data import Account
 from oms.sessions import NAMES_NO_ORDER, Session
 from oms.trading_state import Listing, price_band
+
+_MULTIPLIER: Final = 6_364_136_223_846_793_005
+_INCREMENT: Final = 1_442_695_040_888_963_407
+"""Knuth's linear congruential generator MMIX, modulo 2**64; its high bits are the good ones."""
 
 
 class ExchangeState:
     """The state of the exchange; two replicas are equal when these fields are.
 
     `last_order_reference_number` and `match_numbers.last` are the numbers given last, 0 before the
-    first. The dictionaries are in the order of loading.
+    first. The dictionaries are in the order of loading. `random_state` is that of the generator
+    which varies what an order displays: as much a part of the state as a counter. `expiries` are
+    (time, order reference number, order) of GTD orders, a heap; those that are gone stay in it
+    until then.
     """
 
     __slots__ = (
         "accounts",
+        "expiries",
         "is_loaded",
         "last_order_reference_number",
         "last_time_ns",
         "listings",
         "market_hours_started",
         "match_numbers",
+        "random_state",
         "sessions",
     )
 
@@ -32,11 +45,36 @@ class ExchangeState:
         self.last_time_ns = 0
         self.last_order_reference_number = 0
         self.match_numbers = MatchNumbers()
+        self.random_state = 0
+        self.expiries: list[tuple[int, int, SpecialOrder]] = []
         self.is_loaded = False
         self.market_hours_started = False
         self.accounts: dict[str, Account] = {}
         self.listings: dict[str, Listing] = {}
         self.sessions: dict[str, Session] = {}
+
+    def take_order_number(self) -> int:
+        """Give the next order reference number."""
+        self.last_order_reference_number += 1
+        return self.last_order_reference_number
+
+    def next_display(self, order: BookOrder) -> int:
+        """How many shares an order displays next: `display_qty`, give or take up to `display_range`
+        in round lots, and no more than it has."""
+        assert isinstance(order, SpecialOrder)
+        shown_qty = order.display_qty
+        lot_size = self.listings[order.symbol].lot_size
+        lots = order.terms.display_range // lot_size
+        if lots:
+            self.random_state = (self.random_state * _MULTIPLIER + _INCREMENT) % 2**64
+            shown_qty += ((self.random_state >> 33) % (2 * lots + 1) - lots) * lot_size
+        return min(shown_qty, order.leaves_qty)
+
+    def remember_expiry(self, order: Order) -> None:
+        """Take note of when an order expires, if it says so."""
+        if isinstance(order, SpecialOrder) and order.terms.expire_time_ns:
+            number = order.order_reference_number
+            heappush(self.expiries, (order.terms.expire_time_ns, number, order))
 
     def session_that_asks(self, name: str, msg_seq_num: int) -> Session | None:
         """Return the session, which remembers its highest message number; None for one that nobody
@@ -52,7 +90,7 @@ class ExchangeState:
             self._check_listing(symbol, listing)
         for session in self.sessions.values():
             self._check_session(session)
-        resting = sum(len(listing.book) for listing in self.listings.values())
+        resting = sum(len(list(listing.open_orders())) for listing in self.listings.values())
         open_orders = sum(len(session.open_orders) for session in self.sessions.values())
         assert resting == open_orders, f"{resting} orders rest, sessions know {open_orders}"
 
@@ -62,26 +100,29 @@ class ExchangeState:
         price = listing.last_price or instrument.reference_price
         band = price_band(price, instrument.price_band_bps)
         assert band == (listing.band_low, listing.band_high), f"{symbol}: the band of {price}"
-        listing.book.check_invariants()
-        for side in (1, 2):
-            for order in listing.book.orders(side):
-                what = f"order {order.order_id} of {order.owner} in {symbol}"
-                number = order.order_reference_number
-                session = self.sessions[order.owner]
-                assert session.open_orders.get(order.order_id) is order, f"{what} is not open"
-                assert session.names.get(order.cl_ord_id) is order, f"{what} has lost its name"
-                assert order.symbol == symbol, f"{what} is for {order.symbol}"
-                assert order.account == session.account.account, f"{what}: {order.account}"
-                assert order.price % listing.tick_size == 0, f"{what} at {order.price}: grid"
-                assert order.cum_qty + order.leaves_qty == order.quantity, (
-                    f"{what}: cum {order.cum_qty} + leaves {order.leaves_qty} is not"
-                    f" {order.quantity}"
-                )
-                expected = OrdStatus.PARTIALLY_FILLED if order.cum_qty else OrdStatus.NEW
-                assert order.ord_status == expected, f"{what} has status {order.ord_status}"
-                assert 0 < order.order_id <= number <= self.last_order_reference_number, (
-                    f"{what} has the number {number}"
-                )
+        listing.check_invariants()
+        for order in listing.open_orders():
+            self._check_open_order(order, listing)
+
+    def _check_open_order(self, order: Order, listing: Listing) -> None:
+        symbol = listing.instrument.symbol
+        what = f"order {order.order_id} of {order.owner} in {symbol}"
+        number = order.order_reference_number
+        session = self.sessions[order.owner]
+        assert session.open_orders.get(order.order_id) is order, f"{what} is not open"
+        assert session.names.get(order.cl_ord_id) is order, f"{what} has lost its name"
+        assert order.symbol == symbol, f"{what} is for {order.symbol}"
+        assert order.account == session.account.account, f"{what}: {order.account}"
+        is_on_grid = order.price % listing.tick_size == 0 or order.order_type == OrderType.PEGGED
+        assert is_on_grid, f"{what} at {order.price}: grid"
+        assert order.cum_qty + order.leaves_qty == order.quantity, (
+            f"{what}: cum {order.cum_qty} + leaves {order.leaves_qty} is not {order.quantity}"
+        )
+        expected = OrdStatus.PARTIALLY_FILLED if order.cum_qty else OrdStatus.NEW
+        assert order.ord_status == expected, f"{what} has status {order.ord_status}"
+        assert 0 < order.order_id <= number <= self.last_order_reference_number, (
+            f"{what} has the number {number}"
+        )
 
     def _check_session(self, session: Session) -> None:
         order_ids = list(session.open_orders)

@@ -17,16 +17,18 @@ from oms import (
     numbered_commands,
     order_commands,
     query_commands,
+    replace_commands,
     session_commands,
 )
 from oms.commands import Command, CommandKind
 from oms.events import Event
-from oms.snapshot import Part, hash_state, restore_parts, snapshot_parts
+from oms.restore import restore_parts
+from oms.snapshot import Part, hash_state, snapshot_parts
 from oms.state import ExchangeState
 
 HANDLERS: Final[dict[int, Callable[[ExchangeState, Command], list[Event]]]] = {
     CommandKind.ENTER_ORDER: order_commands.enter_order,
-    CommandKind.REPLACE_ORDER: order_commands.replace_order,
+    CommandKind.REPLACE_ORDER: replace_commands.replace_order,
     CommandKind.CANCEL_ORDER: order_commands.cancel_order,
     CommandKind.CANCEL_ORDERS: order_commands.cancel_orders,
     CommandKind.ENTER_NUMBERED_ORDER: numbered_commands.enter_numbered_order,
@@ -48,6 +50,7 @@ HANDLERS: Final[dict[int, Callable[[ExchangeState, Command], list[Event]]]] = {
     CommandKind.CLOCK_TICK: market_commands.clock_tick,
     CommandKind.LOAD_REFERENCE_DATA: market_commands.load_reference_data,
     CommandKind.SET_TRADING_STATE: market_commands.set_trading_state,
+    CommandKind.END_DAY: market_commands.end_day,
 }
 """Who carries out a command: a function that changes the state and returns what happened."""
 

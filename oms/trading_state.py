@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Final
 
+from matching.instrument_books import InstrumentBooks
 from matching.order_book import MatchNumbers, OrderBook
+from matching.order_pool import OrderPool
+from matching.stop_orders import StopOrders
+from matching.types import BookOrder, Side
 from oms.events import RejectReason, TradingState
-from oms.order_state import Order
+from oms.order_state import Order, SpecialOrder
 from oms.price import HIGHEST_PRICE
 from oms.reference_data import Instrument
 
@@ -15,9 +21,27 @@ ENTRY_REFUSED: Final[dict[int, RejectReason | None]] = {
     TradingState.CLOSED: RejectReason.MARKET_CLOSED,
     TradingState.HALTED: RejectReason.HALTED,
     TradingState.TRADING: None,
+    TradingState.PRE_OPEN: None,
+    TradingState.OPENING_AUCTION: None,
+    TradingState.CLOSING_AUCTION: None,
+    TradingState.AUCTION_CALL: None,
 }
 """Why a state refuses to enter or replace an order; None: it does not. Cancels and queries are
 allowed in every state: whoever wants to get out can."""
+
+COLLECTING: Final = frozenset(
+    int(state)
+    for state in (
+        TradingState.PRE_OPEN,
+        TradingState.OPENING_AUCTION,
+        TradingState.CLOSING_AUCTION,
+        TradingState.AUCTION_CALL,
+    )
+)
+"""States in which orders are collected for an auction and none trades."""
+
+AUCTIONS: Final = COLLECTING - {int(TradingState.PRE_OPEN)}
+"""Those of them in which everyone is told what the auction would do."""
 
 _BASIS_POINTS: Final = 10_000
 
@@ -34,27 +58,51 @@ def price_band(price: int, band_bps: int) -> tuple[int, int]:
 
 
 class Listing:
-    """One instrument: its rules, its trading state, its last trade and its book.
+    """One instrument: its rules, its trading state, its last trade and its orders.
 
     `last_price` is 0 before the first trade. `band_low` and `band_high` follow from it, or from
     the reference price: they are what a limit price must lie between, both inclusive.
+
+    `book` are the displayed orders, `books` these and the hidden ones. `stops` wait for a trade,
+    `triggered` have had theirs and wait for their turn, `pegs` are all pegged orders by order_id
+    in the order of their reference numbers, priced for the best prices `pegged_to`. `collected` are
+    the orders that came for an auction and are not displayed yet, `for_close` wait for the closing
+    one. `special` are the open orders that do not trade like any other; `is_plain` says that there
+    are none, nor an auction: then `book` alone decides. `indicated_ns` is when everyone was last
+    told what the auction would do.
     """
 
     __slots__ = (
         "band_high",
         "band_low",
         "book",
+        "books",
+        "collected",
+        "for_close",
+        "indicated_ns",
         "instrument",
+        "is_plain",
         "last_price",
         "lot_size",
         "max_quantity",
+        "pegged_to",
+        "pegs",
+        "special",
         "stock_locate",
+        "stops",
         "tick_size",
         "trading_reason",
         "trading_state",
+        "triggered",
     )
 
-    def __init__(self, instrument: Instrument, match_numbers: MatchNumbers) -> None:
+    def __init__(
+        self,
+        instrument: Instrument,
+        match_numbers: MatchNumbers,
+        next_number: Callable[[], int],
+        next_display: Callable[[BookOrder], int],
+    ) -> None:
         self.instrument = instrument
         self.stock_locate = instrument.stock_locate
         self.tick_size = instrument.tick_size
@@ -66,7 +114,83 @@ class Listing:
         self.band_low, self.band_high = price_band(
             instrument.reference_price, instrument.price_band_bps
         )
-        self.book: OrderBook[Order] = OrderBook(match_numbers)
+        self.books: InstrumentBooks[Order] = InstrumentBooks(
+            match_numbers, next_number, next_display
+        )
+        self.book: OrderBook[Order] = self.books.displayed
+        self.stops: StopOrders[SpecialOrder] = StopOrders()
+        self.triggered: deque[SpecialOrder] = deque()
+        self.pegs: dict[int, SpecialOrder] = {}
+        self.pegged_to: tuple[int | None, int | None] = (None, None)
+        self.collected: OrderPool[Order] = OrderPool()
+        self.for_close: dict[int, SpecialOrder] = {}
+        self.indicated_ns = 0
+        self.special: dict[int, SpecialOrder] = {}
+        self.is_plain = True
+
+    def decide_whether_it_is_plain(self) -> None:
+        """Set `is_plain`; to be called after a change of what it follows from."""
+        self.is_plain = not (
+            self.special or self.trading_state in COLLECTING or len(self.collected)
+        )
+
+    def depth(self, side: int, levels: int) -> list[tuple[int, int, int]]:
+        """(price, quantity, number of orders) of the best displayed levels, with the shares that
+        are displayed; O(levels), and O(special orders) besides."""
+        depth = self.book.depth(side, levels)
+        if self.is_plain:
+            return depth
+        undisplayed: dict[int, int] = {}
+        for order in self.special.values():
+            is_displayed = self.book.find(order.order_reference_number) is order
+            if is_displayed and (order.side == Side.BUY) == (side == Side.BUY):
+                reserve = order.leaves_qty - order.shown_qty
+                undisplayed[order.price] = undisplayed.get(order.price, 0) + reserve
+        return [
+            (price, quantity - undisplayed.get(price, 0), order_count)
+            for price, quantity, order_count in depth
+        ]
+
+    def open_orders(self) -> Iterator[Order]:
+        """Every order of the instrument that lives, wherever it stands."""
+        yield from self.book
+        yield from self.books.hidden
+        yield from self.stops
+        yield from self.triggered
+        yield from self.parked_pegs()
+        yield from self.collected
+        yield from self.for_close.values()
+
+    def parked_pegs(self) -> Iterator[SpecialOrder]:
+        """The pegged orders that have nothing to follow, in the order of their numbers."""
+        return (order for order in self.pegs.values() if order.level is self.pegs)
+
+    def check_invariants(self) -> None:
+        """Assert what must be true of the orders of one instrument between two commands."""
+        if self.trading_state == TradingState.TRADING:
+            self.books.check_invariants()
+            assert not self.triggered, "triggered orders have not had their turn"
+            assert not len(self.collected), "orders are collected while others trade"
+        self.collected.check_invariants()
+        self.stops.check_invariants()
+        special = {
+            order.order_id
+            for order in self.open_orders()
+            if isinstance(order, SpecialOrder) and not order.is_plain_at_rest
+        }
+        assert special == set(self.special), f"special are {special}, known {list(self.special)}"
+        is_auction = self.trading_state in COLLECTING or len(self.collected)
+        assert self.is_plain == (not special and not is_auction), "is_plain is stale"
+        numbers = [order.order_reference_number for order in self.pegs.values()]
+        assert numbers == sorted(numbers), f"pegged orders out of order: {numbers}"
+        for order_id, order in self.pegs.items():
+            assert order.is_pegged, f"order {order_id} is not pegged"
+            assert order_id == order.order_id
+            assert order.level is not None, f"pegged order {order_id} is gone"
+
+    def best_displayed(self) -> tuple[int | None, int | None]:
+        """The best displayed (bid, ask)."""
+        return self.book.best_bid, self.book.best_ask
 
     def record_last_price(self, price: int) -> None:
         """Move the band to the price of the last trade; 0 means that there was none."""

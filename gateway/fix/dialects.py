@@ -52,6 +52,10 @@ REJECT_CODES: Final[dict[int, RejectCodes]] = {
     RejectReason.ORDER_ENTRY_DISABLED: RejectCodes(0, 2),
     RejectReason.INVALID_INSTRUCTION: RejectCodes(11, 99),
     RejectReason.POST_ONLY_WOULD_TRADE: RejectCodes(99, 99),
+    RejectReason.INVALID_STOP_PRICE: RejectCodes(11, 99),
+    RejectReason.INVALID_EXPIRE_TIME: RejectCodes(11, 99),
+    RejectReason.NOT_IN_THIS_STATE: RejectCodes(2, 2),
+    RejectReason.INVALID_SELF_TRADE: RejectCodes(11, 99),
 }
 """In the latest version; a dialect has its own code in the place of what it does not know."""
 

@@ -25,6 +25,7 @@ from oms.events import (
     CancelRejected,
     Event,
     EventKind,
+    Liquidity,
     OrderCanceled,
     OrderListed,
     OrderRejected,
@@ -114,7 +115,9 @@ def _executed(event: Event, exec_id: int, transact_time: str, dialect: Dialect) 
     if dialect.exec_trans_type:
         exec_type = "1" if event[12] else "2"
         return _order_report(event, exec_id, exec_type, transact_time, "", _NEW_MESSAGE + more)
-    more += f"{dialect.match_number_tag}={match_number}\x01851={liquidity}\x01"
+    # What added liquidity unseen has added it: FIX knows no more than that.
+    last_liquidity = 1 if liquidity == Liquidity.ADDED_HIDDEN else liquidity
+    more += f"{dialect.match_number_tag}={match_number}\x01851={last_liquidity}\x01"
     return _order_report(event, exec_id, "F", transact_time, "", more)
 
 

@@ -19,6 +19,10 @@ CANCEL_TEXTS: Final[dict[int, str]] = {
     CancelReason.SYSTEM: "Canceled by the exchange",
     CancelReason.REPLACE_INVALID: "Canceled: it was to be replaced by what is not allowed",
     CancelReason.MASS_CANCEL: "Canceled by a mass cancel of this session",
+    CancelReason.SELF_TRADE: "It would have traded with an order of its own group",
+    CancelReason.AUCTION_OVER: "The auction is over; the rest was for it only",
+    CancelReason.EXPIRED: "TimeInForce(59): its time is over",
+    CancelReason.PRICE_OUT_OF_BAND: "Price(44) was outside of the price band when it was triggered",
 }
 
 _STATUS_NAMES: Final = {
@@ -147,6 +151,12 @@ REJECT_TEXTS: Final[dict[int, Callable[[Facts], str]]] = {
     RejectReason.POST_ONLY_WOULD_TRADE: lambda f: (
         f"Price(44) {money(f.found)} of a post-only order would trade at once"
     ),
+    RejectReason.INVALID_STOP_PRICE: _not_in_a_session("stop price"),
+    RejectReason.INVALID_EXPIRE_TIME: _not_in_a_session("time of expiry"),
+    RejectReason.NOT_IN_THIS_STATE: lambda f: (
+        f"Symbol(55) {f.symbol} does not take {f.found} in its trading state"
+    ),
+    RejectReason.INVALID_SELF_TRADE: _not_in_a_session("self-trade prevention"),
 }
 
 

@@ -41,7 +41,12 @@ _SIDES: Final = {
 _MARKET: Final = int(OrderType.MARKET)
 _LIVE: Final = b"L"
 _HIGHEST_NUMBER: Final = 0xFFFF_FFFF
-_ADDED: Final = int(Liquidity.ADDED)
+_LIQUIDITY_FLAGS: Final = {
+    int(Liquidity.ADDED): ouch50_codes.LiquidityFlag.ADDED.encode(),
+    int(Liquidity.REMOVED): ouch50_codes.LiquidityFlag.REMOVED.encode(),
+    int(Liquidity.AUCTION): ouch50_codes.LiquidityFlag.HALT_CROSS.encode(),
+    int(Liquidity.ADDED_HIDDEN): ouch50_codes.LiquidityFlag.NON_DISPLAYED_ADDED.encode(),
+}
 _NO_CL_ORD_ID: Final = b" " * 14
 
 CANCEL_REASONS: Final[dict[CancelReason, str]] = {
@@ -53,6 +58,10 @@ CANCEL_REASONS: Final[dict[CancelReason, str]] = {
     CancelReason.SYSTEM: ouch50_codes.CancelReason.SYSTEM,
     CancelReason.REPLACE_INVALID: ouch50_codes.CancelReason.SYSTEM,
     CancelReason.MASS_CANCEL: ouch50_codes.CancelReason.USER,
+    CancelReason.SELF_TRADE: ouch50_codes.CancelReason.SELF_MATCH_PREVENTION,
+    CancelReason.AUCTION_OVER: ouch50_codes.CancelReason.TIMEOUT,
+    CancelReason.EXPIRED: ouch50_codes.CancelReason.TIMEOUT,
+    CancelReason.PRICE_OUT_OF_BAND: ouch50_codes.CancelReason.MARKET_COLLAR,
 }
 """OUCH 5.0, Appendix B."""
 
@@ -88,6 +97,10 @@ REJECT_REASONS: Final[dict[RejectReason, int]] = {
     RejectReason.ORDER_ENTRY_DISABLED: ouch50_codes.RejectReason.FIRM_NOT_AUTHORIZED,
     RejectReason.INVALID_INSTRUCTION: ouch50_codes.RejectReason.OTHER,
     RejectReason.POST_ONLY_WOULD_TRADE: ouch50_codes.RejectReason.OTHER,
+    RejectReason.INVALID_STOP_PRICE: ouch50_codes.RejectReason.INVALID_PRICE,
+    RejectReason.INVALID_EXPIRE_TIME: ouch50_codes.RejectReason.OTHER,
+    RejectReason.NOT_IN_THIS_STATE: ouch50_codes.RejectReason.HALTED,
+    RejectReason.INVALID_SELF_TRADE: ouch50_codes.RejectReason.OTHER,
 }
 """OUCH 5.0, Appendix C."""
 
@@ -133,7 +146,7 @@ class Outbound:
         known = self._orders.get(event[2]) if event[12] else self._orders.pop(event[2], None)
         if known is None:
             return None
-        flag = b"A" if event[19] == _ADDED else b"R"
+        flag = _LIQUIDITY_FLAGS[event[19]]
         return encode_order_executed(
             timestamp, known[1], event[16], event[17], flag, event[18], known[0]
         )

@@ -8,6 +8,8 @@ happened at the batch's time stamp, which travels once with the batch. Prices ar
 Order events carry the whole state of the order after the event, in the same places (ORDER_FIELDS),
 because gateways hold no order state. Where a NamedTuple has a `memo`, it is that of the request for
 a numbered order (oms/commands.py); the plain tuples of other orders are shorter by this field.
+Where one has `terms`, they are oms.terms.Terms of an order that has any, the stop price as it is
+now; plain orders are shorter by this field, too.
 
     events/orders.py    one order of the session, whatever happened to it
     events/sessions.py  the session: opened, closed, its mass cancels, its order entry
@@ -40,8 +42,11 @@ from oms.events.codes import (
     TradingState,
 )
 from oms.events.market import (
+    AuctionExecuted,
+    AuctionIndicated,
     BookAdded,
     BookDeleted,
+    BookExecuted,
     BookReduced,
     BookReplaced,
     InstrumentAdded,
@@ -58,6 +63,8 @@ from oms.events.orders import (
     OrderReduced,
     OrderRejected,
     OrderReplaced,
+    OrderRestated,
+    OrderTriggered,
 )
 from oms.events.sessions import (
     MassCanceled,
@@ -71,8 +78,11 @@ from oms.events.sessions import (
 
 __all__ = [
     "ORDER_FIELDS",
+    "AuctionExecuted",
+    "AuctionIndicated",
     "BookAdded",
     "BookDeleted",
+    "BookExecuted",
     "BookReduced",
     "BookReplaced",
     "BookReported",
@@ -99,7 +109,9 @@ __all__ = [
     "OrderReduced",
     "OrderRejected",
     "OrderReplaced",
+    "OrderRestated",
     "OrderStatusReported",
+    "OrderTriggered",
     "OrdersCanceled",
     "RejectReason",
     "SessionClosed",
@@ -147,3 +159,8 @@ class EventKind(IntEnum):
     BOOK_REDUCED = 31
     BOOK_DELETED = 32
     BOOK_REPLACED = 33
+    BOOK_EXECUTED = 34
+    AUCTION_EXECUTED = 35
+    AUCTION_INDICATED = 36
+    ORDER_TRIGGERED = 40
+    ORDER_RESTATED = 41

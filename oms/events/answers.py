@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class OrderStatusReported(NamedTuple):
@@ -24,6 +24,7 @@ class OrderStatusReported(NamedTuple):
     cum_value: int
     ord_status: int
     order_reference_number: int
+    terms: tuple[Any, ...] = ()
 
 
 class OrderListed(NamedTuple):

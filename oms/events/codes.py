@@ -16,10 +16,12 @@ class OrdStatus(IntEnum):
 
 
 class Liquidity(IntEnum):
-    """Whether an execution added or removed liquidity (FIX 851)."""
+    """Whether an execution added or removed liquidity (FIX 851, as far as that goes)."""
 
     ADDED = 1
     REMOVED = 2
+    AUCTION = 4  # neither: both sides of a trade in an auction
+    ADDED_HIDDEN = 5  # added by an order that is not displayed
 
 
 class CancelReason(IntEnum):
@@ -33,6 +35,10 @@ class CancelReason(IntEnum):
     SYSTEM = 6
     REPLACE_INVALID = 7  # a numbered order was to be replaced by what may not be
     MASS_CANCEL = 8
+    SELF_TRADE = 20  # it would have traded with an order of its own group
+    EXPIRED = 21
+    AUCTION_OVER = 23  # an order for an auction, or without a limit, has traded what it could in it
+    PRICE_OUT_OF_BAND = 22  # a stop order was triggered, and its limit lies outside of the band
 
 
 class RejectReason(IntEnum):
@@ -68,7 +74,11 @@ class RejectReason(IntEnum):
     ROUTING_NOT_ALLOWED = 28  # found: route
     ORDER_ENTRY_DISABLED = 29  # found: session
     INVALID_INSTRUCTION = 30  # found: what is said, "group_id 70000"
-    POST_ONLY_WOULD_TRADE = 31  # reserved
+    POST_ONLY_WOULD_TRADE = 31  # found: price
+    INVALID_STOP_PRICE = 40  # found: stop price, or "trail_amount 5"; limit: tick size
+    INVALID_EXPIRE_TIME = 41  # found: time of expiry; limit: the time now
+    NOT_IN_THIS_STATE = 43  # found: what is said; limit: trading state
+    INVALID_SELF_TRADE = 42  # found: what is said, "self_trade_action 9"
 
 
 class CancelRejectedResponseTo(IntEnum):
@@ -84,6 +94,10 @@ class TradingState(IntEnum):
     CLOSED = 0
     HALTED = 1
     TRADING = 2
+    PRE_OPEN = 3  # orders are collected
+    OPENING_AUCTION = 4  # they are collected, and what they would trade is told
+    CLOSING_AUCTION = 5
+    AUCTION_CALL = 6  # after a halt, or at any time of the day
 
 
 class SystemEventCode(IntEnum):

@@ -77,3 +77,44 @@ class BookReplaced(NamedTuple):
     new_reference_number: int
     quantity: int
     price: int
+
+
+class BookExecuted(NamedTuple):
+    """Displayed shares of an order traded in an auction, at its price (ITCH C)."""
+
+    kind: int
+    owner: str
+    stock_locate: int
+    order_reference_number: int
+    quantity: int
+    price: int
+    match_number: int
+
+
+class AuctionExecuted(NamedTuple):
+    """An auction is over; `quantity` shares traded at `price` (ITCH Q). Both are 0, and so is the
+    match number, when nothing did. `auction` is the TradingState that was the auction's."""
+
+    kind: int
+    owner: str
+    stock_locate: int
+    symbol: str
+    quantity: int
+    price: int
+    match_number: int
+    auction: int
+
+
+class AuctionIndicated(NamedTuple):
+    """What the auction would do now (ITCH I): `paired_qty` shares would trade at `price` (0: none),
+    and `imbalance_qty` more are wanted (below 0: offered)."""
+
+    kind: int
+    owner: str
+    stock_locate: int
+    symbol: str
+    paired_qty: int
+    imbalance_qty: int
+    price: int
+    reference_price: int
+    auction: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class OrderAccepted(NamedTuple):
@@ -25,9 +25,10 @@ class OrderAccepted(NamedTuple):
     ord_status: int
     order_reference_number: int
     memo: bytes = b""
+    terms: tuple[Any, ...] = ()
 
 
-ORDER_FIELDS = OrderAccepted._fields[:-1]
+ORDER_FIELDS = OrderAccepted._fields[:-2]
 """The fields that every order event begins with."""
 
 
@@ -102,6 +103,7 @@ class OrderReplaced(NamedTuple):
     order_reference_number: int
     orig_cl_ord_id: str
     memo: bytes = b""
+    terms: tuple[Any, ...] = ()
 
 
 class OrderRejected(NamedTuple):
@@ -189,3 +191,47 @@ class CancelRejected(NamedTuple):
     reason: int
     found: int | str
     limit: int | str
+
+
+class OrderTriggered(NamedTuple):
+    """A trade has triggered a stop order, which is a market or limit order from now on."""
+
+    kind: int
+    owner: str
+    cl_ord_id: str
+    order_id: int
+    account: str
+    symbol: str
+    side: int
+    order_type: int
+    time_in_force: int
+    quantity: int
+    price: int
+    cum_qty: int
+    leaves_qty: int
+    cum_value: int
+    ord_status: int
+    order_reference_number: int
+
+
+class OrderRestated(NamedTuple):
+    """What the order displays has traded; it displays `shown_qty` shares now, last in its level,
+    under a new order reference number."""
+
+    kind: int
+    owner: str
+    cl_ord_id: str
+    order_id: int
+    account: str
+    symbol: str
+    side: int
+    order_type: int
+    time_in_force: int
+    quantity: int
+    price: int
+    cum_qty: int
+    leaves_qty: int
+    cum_value: int
+    ord_status: int
+    order_reference_number: int
+    shown_qty: int

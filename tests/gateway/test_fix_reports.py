@@ -60,6 +60,12 @@ def test_a_client_is_told_of_everything_but_what_the_gateway_or_another_protocol
         "BOOK_REDUCED",
         "BOOK_DELETED",
         "BOOK_REPLACED",
+        "BOOK_EXECUTED",
+        "AUCTION_EXECUTED",
+        "AUCTION_INDICATED",
+        # Of orders that FIX cannot ask for.
+        "ORDER_TRIGGERED",
+        "ORDER_RESTATED",
     }
 
 

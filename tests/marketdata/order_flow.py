@@ -27,6 +27,9 @@ SESSIONS = ("CLIENT1", "CLIENT2", "CLIENT3")
 START_NS = 1_767_225_600_000_000_000 + 9 * 3_600_000_000_000
 
 
+PLAIN_TIMES = [TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK]
+
+
 class OrderFlow:
     """A state machine, and an endless supply of batches of what it does. Repeats from its seed."""
 
@@ -89,7 +92,7 @@ class OrderFlow:
         session, symbol = chance.choice(SESSIONS), chance.choice(SYMBOLS)
         side = chance.choice(list(Side))
         self._names.append((session, symbol, name, side))
-        terms = chance.choices(list(TimeInForce), [6, 1, 1, 1])[0]
+        terms = chance.choices(PLAIN_TIMES, [6, 1, 1, 1])[0]
         kind = CommandKind.ENTER_ORDER
         head = (kind, session, number, "ACC1", name, symbol, side, OrderType.LIMIT, terms)
         return EnterOrder(*head, quantity, price)

@@ -140,7 +140,8 @@ class CheckedBook:
 
 
 SIDES = (Side.BUY, Side.BUY, Side.BUY, Side.SELL, Side.SELL_SHORT, Side.SELL_SHORT_EXEMPT)
-TIMES_IN_FORCE = tuple(TimeInForce)
+TIMES_IN_FORCE = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)
+"""Those of an OrderBook; who owns the orders takes care of the others."""
 
 
 class SeededTrader:

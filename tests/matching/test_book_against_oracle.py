@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from book_script import ScriptPlayer
-from checked_book import CheckedBook, SeededTrader
+from checked_book import TIMES_IN_FORCE, CheckedBook, SeededTrader
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
@@ -141,7 +141,7 @@ class BookMachine(RuleBasedStateMachine):
         side=st.sampled_from(Side),
         price=PRICES,
         quantity=QUANTITIES,
-        time_in_force=st.sampled_from(TimeInForce),
+        time_in_force=st.sampled_from(TIMES_IN_FORCE),
     )
     def enter_limit(
         self, side: Side, price: int, quantity: int, time_in_force: TimeInForce
@@ -153,7 +153,7 @@ class BookMachine(RuleBasedStateMachine):
         side=st.sampled_from(Side),
         quantity=QUANTITIES,
         collar=COLLARS,
-        time_in_force=st.sampled_from(TimeInForce),
+        time_in_force=st.sampled_from(TIMES_IN_FORCE),
     )
     def enter_market(
         self, side: Side, quantity: int, collar: int | None, time_in_force: TimeInForce

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from matching.types import PegType, SelfTradeAction
 from oms.events import (
     CancelReason,
     CancelRejectedResponseTo,
@@ -13,10 +14,12 @@ from oms.events import (
     TradingState,
 )
 from oms.price import format_price
+from oms.terms import Instruction, Terms
 
+SECOND_NS = 1_000_000_000
 SIDES = {"buy": 1, "sell": 2, "short": 5, "exempt": 6}
 SIDE_WORDS = {value: word.upper() for word, value in SIDES.items()}
-TIMES_IN_FORCE = {"day": 0, "gtc": 1, "ioc": 3, "fok": 4}
+TIMES_IN_FORCE = {"day": 0, "gtc": 1, "ioc": 3, "fok": 4, "gtd": 6, "opg": 2, "cls": 7}
 TIF_WORDS = {value: word.upper() for word, value in TIMES_IN_FORCE.items()}
 
 
@@ -37,16 +40,58 @@ def number_of(channel: int, number: int) -> str:
     return f"number {number} in {channel}" if channel else f"number {number}"
 
 
+TYPE_WORDS = {1: "market", 3: "stop", 4: "stop", 75: "market-to-limit", 80: "pegged"}
+
+
 def order_state(name, order_id, account, symbol, side, order_type, tif, quantity, price, *rest):
     """The terms of an order, then its state."""
     cum, leaves, value, status, number = rest
-    limit = f"at {format_price(price)}" if order_type == 2 else "market"
+    words = [TYPE_WORDS[order_type]] if order_type in TYPE_WORDS else []
+    if price or order_type == 2:
+        words.append(f"at {format_price(price)}")
+    limit = " ".join(words)
     traded = f" (average {format_price(value // cum)})" if cum else ""
     return (
         f"order {order_id} {account} {SIDE_WORDS[side]} {quantity} {symbol} {limit}"
         f" {TIF_WORDS[tif]}: {OrdStatus(status).name}, cum {cum}{traded}, leaves {leaves},"
         f" reference {number}"
     )
+
+
+def ending(rest: tuple) -> str:
+    """The end of an event: memo, then what the order wants besides."""
+    memo, terms = rest[:1], rest[1:]
+    return remembering(memo) + (wanting(terms[0]) if terms else "")
+
+
+def wanting(values: tuple) -> str:
+    """The terms of an order, in the words of a script."""
+    terms = Terms(*values)
+    words = []
+    if terms.stop_price:
+        words.append(f"stop {format_price(terms.stop_price)}")
+    if terms.trail_amount:
+        words.append(f"trail {format_price(terms.trail_amount)}")
+    if terms.peg:
+        words.append(f"peg {PegType(terms.peg).name.lower()}")
+    if terms.peg_offset:
+        sign = "plus" if terms.peg_offset > 0 else "minus"
+        words.append(f"{sign} {format_price(abs(terms.peg_offset))}")
+    if terms.display_qty:
+        words.append(f"display {terms.display_qty}")
+    if terms.display_range:
+        words.append(f"give-or-take {terms.display_range}")
+    if terms.min_qty:
+        words.append(f"min {terms.min_qty}")
+    for instruction in Instruction:
+        if terms.instructions & instruction:
+            words.append(instruction.name.lower().replace("_", "-"))
+    if terms.self_trade_group:
+        action = SelfTradeAction(terms.self_trade_action).name.lower().replace("_", "-")
+        words.append(f"self-trade group {terms.self_trade_group} {action}")
+    if terms.expire_time_ns:
+        words.append(f"until second {terms.expire_time_ns // SECOND_NS}")
+    return f" [{', '.join(words)}]" if words else ""
 
 
 def because(reason, found, limit) -> str:
@@ -72,6 +117,8 @@ def describe_canceled(owner, name, *fields):
 
 def describe_rejected(owner, name, *fields):
     *order, reason, found, limit = fields[:16]
+    if reason == RejectReason.INVALID_EXPIRE_TIME:
+        found, limit = f"second {found // SECOND_NS}", f"second {limit // SECOND_NS}"
     assert order[0] == order[-1] == 0, "a rejected order has a number"
     assert order[-2] == OrdStatus.REJECTED
     why = because(reason, found, limit)
@@ -89,10 +136,21 @@ def describe_cancel_rejected(
     return f"{owner} {name} may not {word} {orig}, {because(reason, found, limit)}; {state}"
 
 
+def describe_indicated(symbol, paired, imbalance, price, reference, auction):
+    what = f"{paired} at {format_price(price)}" if paired else "nothing"
+    over = ""
+    if imbalance:
+        side = "buyers" if imbalance > 0 else "sellers"
+        over = f", {abs(imbalance)} left of {side}"
+    name = TradingState(auction).name
+    return f"{name} of {symbol} would trade {what}{over}, reference {format_price(reference)}"
+
+
 def describe_status(owner, name, order_id, *fields):
     if order_id == 0:
         return f"{owner} {name} is unknown"
-    return f"{owner} {name} is {order_state(name, order_id, *fields)}"
+    end = ending((b"", *fields[12:]))
+    return f"{owner} {name} is {order_state(name, order_id, *fields[:12])}{end}"
 
 
 def describe_orders_canceled(owner, name, symbol, side, canceled, reason, found, limit):
@@ -150,13 +208,12 @@ def last_trade(price) -> str:
 
 DESCRIPTIONS = {
     EventKind.ORDER_ACCEPTED: lambda owner, name, *order: (
-        f"{owner} {name} accepted, {order_state(name, *order[:13])}{remembering(order[13:])}"
+        f"{owner} {name} accepted, {order_state(name, *order[:13])}{ending(order[13:])}"
     ),
     EventKind.ORDER_EXECUTED: describe_executed,
     EventKind.ORDER_CANCELED: describe_canceled,
     EventKind.ORDER_REPLACED: lambda owner, name, *order: (
-        f"{owner} {name} replaced {order[13]}, {order_state(name, *order[:13])}"
-        f"{remembering(order[14:])}"
+        f"{owner} {name} replaced {order[13]}, {order_state(name, *order[:13])}{ending(order[14:])}"
     ),
     EventKind.ORDER_REJECTED: describe_rejected,
     EventKind.CANCEL_REJECTED: describe_cancel_rejected,
@@ -174,6 +231,12 @@ DESCRIPTIONS = {
     ),
     EventKind.ORDER_MODIFIED: lambda owner, name, *order: (
         f"{owner} {name} modified, {order[-1]} taken off, {order_state(name, *order[:-1])}"
+    ),
+    EventKind.ORDER_TRIGGERED: lambda owner, name, *order: (
+        f"{owner} {name} triggered, {order_state(name, *order)}"
+    ),
+    EventKind.ORDER_RESTATED: lambda owner, name, *order: (
+        f"{owner} {name} shows the next {order[-1]}, {order_state(name, *order[:-1])}"
     ),
     EventKind.NUMBER_REJECTED: lambda owner, channel, number, reason, found, memo: (
         f"{owner} {number_of(channel, number)} rejected, {because(reason, found, '')}"
@@ -209,6 +272,16 @@ DESCRIPTIONS = {
     EventKind.SYSTEM_EVENT: lambda _, code: f"feed: {SystemEventCode(code).name}",
     EventKind.BOOK_ADDED: lambda _, locate, number, side, quantity, price: (
         f"feed {locate}: add {number} {SIDE_WORDS[side]} {quantity} at {format_price(price)}"
+    ),
+    EventKind.BOOK_EXECUTED: lambda _, locate, number, quantity, price, match: (
+        f"feed {locate}: {quantity} of {number} executed at {format_price(price)}, match {match}"
+    ),
+    EventKind.AUCTION_EXECUTED: lambda _, locate, symbol, quantity, price, match, auction: (
+        f"feed {locate}: {TradingState(auction).name} of {symbol} is over:"
+        + (f" {quantity} at {format_price(price)}, match {match}" if quantity else " no trade")
+    ),
+    EventKind.AUCTION_INDICATED: lambda _, locate, symbol, *indicated: (
+        f"feed {locate}: {describe_indicated(symbol, *indicated)}"
     ),
     EventKind.BOOK_REDUCED: lambda _, locate, number, quantity: (
         f"feed {locate}: reduce {number} by {quantity}"

@@ -18,7 +18,14 @@ answers).
     CLIENT1 order entry on|off 4 [in 3] [refused WHY found]
     CLIENT1 numbers [in 3]
     open CLIENT1 on GW1 [cancel-on-disconnect] [reset]      close CLIENT1 on GW1      lost GW1
-    trading AAPL HALTED T1        trading all TRADING       load       restart
+    trading AAPL HALTED T1        trading all TRADING       load    restart    wait 5    end of day
+
+An order may want more. Its price is also `market-to-limit`, `stop 99.00`, `stop 99.00 at 98.50`,
+`trail 0.50 [from 99.00]`, or `peg primary|market|midpoint [plus|minus 0.10] [limit 100.00]`; its
+time in force also `gtd 30`, until second 30, `opg` or `cls`: at the open, at the close. At the end
+of the line, in any order: `display 20`, `give-or-take 5`, `min 50`, `hidden`, `post-only`,
+`all-or-none`, and `self-trade group 1 cancel-newest` (or cancel-oldest, cancel-both, decrement). A
+script begins in second 0; `wait 5` makes it five seconds later.
 
 `in 3` names the channel, 0 if not said; a command with `refused` may end with `memo text`.
 
@@ -32,13 +39,16 @@ from __future__ import annotations
 import ast
 import re
 
-from exchange_answers import SIDES, TIMES_IN_FORCE, describe
+from exchange_answers import SECOND_NS, SIDES, TIMES_IN_FORCE, describe
 
+from matching.types import PegType, SelfTradeAction
 from oms.commands import (
     CancelOrder,
     CancelOrders,
+    ClockTick,
     CloseSession,
     CommandKind,
+    EndDay,
     EnterNumberedOrder,
     EnterOrder,
     GatewayLost,
@@ -62,6 +72,7 @@ from oms.commands import (
 from oms.events import RejectReason, TradingState
 from oms.price import parse_price
 from oms.state_machine import ExchangeStateMachine
+from oms.terms import Instruction, Terms
 
 MARKET = LoadReferenceData(
     CommandKind.LOAD_REFERENCE_DATA,
@@ -74,13 +85,21 @@ MARKET = LoadReferenceData(
 )
 
 NAMES = r"(?P<session>\S+)"
+PEG = r"peg (?:primary|market|midpoint)(?: (?:plus|minus) [0-9.]+)?(?: limit [0-9.]+)?"
+STOP = r"stop [0-9.]+(?: at [0-9.]+)?|trail [0-9.]+(?: from [0-9.]+)?"
+PRICED = rf"(?P<price>market-to-limit|market|at \S+|{STOP}|{PEG})"
+TIME = r"(?: (?P<tif>day|gtc|ioc|fok|gtd \d+|opg|cls))?"
+WANTS = (
+    r"(?P<wants>(?: display \d+| give-or-take \d+| min \d+| hidden| post-only| all-or-none"
+    r"| self-trade group \d+ [a-z-]+)*)"
+)
 TERMS = (
-    r"(?P<side>buy|sell|short|exempt) (?P<quantity>-?\d+) (?P<symbol>\S+) (?P<price>market|at \S+)"
-    r"(?: as (?P<name>\S+))?(?: (?P<tif>day|gtc|ioc|fok))?(?: for (?P<account>\S+))?"
+    rf"(?P<side>buy|sell|short|exempt) (?P<quantity>-?\d+) (?P<symbol>\S+) {PRICED}"
+    rf"(?: as (?P<name>\S+))?{TIME}(?: for (?P<account>\S+))?{WANTS}"
 )
 CHANNEL = r"(?: in (?P<channel>\d+))?"
 NUMBER = rf"(?P<number>\d+){CHANNEL}"
-PRICE = r"(?P<price>market|at \S+)(?: (?P<tif>day|gtc|ioc|fok))?"
+PRICE = rf"{PRICED}{TIME}"
 GROUP = r"(?: group (?P<group>-?\d+))?"
 REQUEST = r" as (?P<request>[^\s:]+)"
 CHOICE = r"(?:: (?P<symbol>[A-Z]+))?(?: (?P<side>buy|sell|short))?"
@@ -93,10 +112,11 @@ COMMANDS = {
     ),
     "number": re.compile(
         rf"{NAMES} number {NUMBER}: (?P<side>\w+) (?P<quantity>-?\d+) (?P<symbol>\S+) {PRICE}"
-        rf"{GROUP}{REFUSED}"
+        rf"{GROUP}{REFUSED}{WANTS}"
     ),
     "replace_number": re.compile(
-        rf"{NAMES} replace number (?P<orig>\d+) by {NUMBER}: (?P<quantity>-?\d+) {PRICE}{REFUSED}"
+        rf"{NAMES} replace number (?P<orig>\d+) by {NUMBER}: (?P<quantity>-?\d+) {PRICE}"
+        rf"{REFUSED}{WANTS}"
     ),
     "reduce": re.compile(rf"{NAMES} reduce number {NUMBER} to (?P<quantity>\d+)"),
     "modify": re.compile(rf"{NAMES} modify number {NUMBER}: (?P<side>\w+) (?P<quantity>\d+)"),
@@ -117,9 +137,11 @@ COMMANDS = {
     ),
     "close": re.compile(rf"close {NAMES} on (?P<gateway>\S+)"),
     "lost": re.compile(r"lost (?P<gateway>\S+)"),
-    "trading": re.compile(r"trading (?P<symbol>\S+) (?P<state>[A-Z]+) ?(?P<why>.*)"),
+    "trading": re.compile(r"trading (?P<symbol>\S+) (?P<state>[A-Z_]+) ?(?P<why>.*)"),
     "load": re.compile("load"),
     "restart": re.compile("restart"),
+    "end_day": re.compile("end of day"),
+    "wait": re.compile(r"wait (?P<seconds>\d+)"),
 }
 
 
@@ -155,7 +177,7 @@ class ScriptPlayer:
         raise ValueError(f"not a line of a script: {line}")
 
     def _apply(self, command: tuple) -> list[tuple]:
-        self._now_ns += 1
+        self._now_ns += 1  # commands of one second are not at the very same time
         events = self.machine.apply(command, self._now_ns)
         self.machine.check_invariants()
         return events
@@ -170,29 +192,33 @@ class ScriptPlayer:
         self._msg_seq_nums[session] = self._msg_seq_nums.get(session, 0) + 1
         return self._msg_seq_nums[session]
 
-    def _terms(self, side, quantity, symbol, price, tif) -> tuple:
-        order_type, limit = (1, 0) if price == "market" else (2, parse_price(price[3:]))
-        assert limit is not None, f"no price: {price}"
-        return (
-            symbol,
-            SIDES[side],
-            order_type,
-            TIMES_IN_FORCE[tif or "day"],
-            int(quantity),
-            limit,
-        )
+    def _terms(self, side, quantity, symbol, price, tif, wants="") -> tuple[tuple, tuple]:
+        """The fields of an order from its symbol on, and (terms,) if it has any."""
+        order_type, limit, terms = priced(price)
+        tif, _, expiry = (tif or "day").partition(" ")
+        if expiry:
+            terms["expire_time_ns"] = int(expiry) * SECOND_NS
+        terms.update(wanted(wants or ""))
+        fields = (symbol, SIDES[side], order_type, TIMES_IN_FORCE[tif], int(quantity), limit)
+        return fields, (tuple(Terms(**terms)),) if terms else ()
 
-    def _enter(self, session, name, account, **terms) -> EnterOrder:
+    def _enter(self, session, name, account, **terms) -> tuple:
         number = self._next_msg_seq_num(session)
         kind = CommandKind.ENTER_ORDER
-        return EnterOrder(kind, session, number, account or "", name, *self._terms(**terms))
+        fields, end = self._terms(**terms)
+        return (*EnterOrder(kind, session, number, account or "", name, *fields), *end)
 
-    def _replace(self, session, orig, new, name, account, **terms) -> ReplaceOrder:
+    def _replace(self, session, orig, new, name, account, **terms) -> tuple:
         assert name is None, "a replace says its name after `by`"
         assert account is None, "a replace has no account"
         number = self._next_msg_seq_num(session)
         kind = CommandKind.REPLACE_ORDER
-        return ReplaceOrder(kind, session, number, new, orig, *self._terms(**terms))
+        fields, end = self._terms(**terms)
+        return (*ReplaceOrder(kind, session, number, new, orig, *fields), *end)
+
+    def _wait(self, seconds) -> ClockTick:
+        self._now_ns = (self._now_ns // SECOND_NS + int(seconds)) * SECOND_NS
+        return ClockTick(CommandKind.CLOCK_TICK)
 
     def _cancel(self, session, orig, new, side, symbol) -> CancelOrder:
         number = self._next_msg_seq_num(session)
@@ -229,31 +255,39 @@ class ScriptPlayer:
         return QueryBook(kind, session, number, request, symbol, int(depth or 0))
 
     def _number(self, session, channel, number, group, why, found, memo, **terms):
-        return EnterNumberedOrder(
-            CommandKind.ENTER_NUMBERED_ORDER,
-            session,
-            int(channel or 0),
-            int(number),
-            *self._terms(**terms),
-            int(group or 0),
-            *refused(why, found, memo),
+        fields, end = self._terms(**terms)
+        return (
+            *EnterNumberedOrder(
+                CommandKind.ENTER_NUMBERED_ORDER,
+                session,
+                int(channel or 0),
+                int(number),
+                *fields,
+                int(group or 0),
+                *refused(why, found, memo),
+            ),
+            *end,
         )
 
     def _replace_number(
-        self, session, channel, orig, number, quantity, price, tif, why, found, memo
+        self, session, channel, orig, number, quantity, price, tif, why, found, memo, wants
     ):
-        _, _, order_type, tif, quantity, limit = self._terms("buy", quantity, "", price, tif)
-        return ReplaceNumberedOrder(
-            CommandKind.REPLACE_NUMBERED_ORDER,
-            session,
-            int(channel or 0),
-            int(orig),
-            int(number),
-            tif,
-            quantity,
-            limit,
-            order_type,
-            *refused(why, found, memo),
+        fields, end = self._terms("buy", quantity, "", price, tif, wants)
+        _, _, order_type, tif, quantity, limit = fields
+        return (
+            *ReplaceNumberedOrder(
+                CommandKind.REPLACE_NUMBERED_ORDER,
+                session,
+                int(channel or 0),
+                int(orig),
+                int(number),
+                tif,
+                quantity,
+                limit,
+                order_type,
+                *refused(why, found, memo),
+            ),
+            *end,
         )
 
     def _reduce(self, session, channel, number, quantity):
@@ -300,8 +334,59 @@ class ScriptPlayer:
         kind = CommandKind.SET_TRADING_STATE
         return SetTradingState(kind, symbol, TradingState[state], why)
 
+    def _end_day(self) -> EndDay:
+        return EndDay(CommandKind.END_DAY)
+
     def _load(self) -> LoadReferenceData:
         return MARKET
+
+
+def price_of(text: str) -> int:
+    """A price of a script in 1/10,000."""
+    price = parse_price(text)
+    assert price is not None, f"no price: {text}"
+    return price
+
+
+def priced(text: str) -> tuple[int, int, dict]:
+    """Order type, limit and terms of what a script says as the price of an order."""
+    word, *rest = text.split()
+    said = dict(zip(rest[::2], rest[1::2], strict=False))
+    if word == "at":
+        return 2, price_of(rest[0]), {}
+    if word == "stop":
+        stop_price = price_of(rest[0])
+        if len(rest) == 1:
+            return 3, 0, {"stop_price": stop_price}
+        return 4, price_of(rest[2]), {"stop_price": stop_price}
+    if word == "trail":
+        from_ = price_of(rest[2]) if len(rest) > 1 else 0
+        return 3, 0, {"trail_amount": price_of(rest[0]), "stop_price": from_}
+    if word == "peg":
+        said = dict(zip(rest[1::2], rest[2::2], strict=True))
+        offset = price_of(said.get("plus", "0")) - price_of(said.get("minus", "0"))
+        peg = PegType[rest[0].upper()]
+        return 80, price_of(said.get("limit", "0")), {"peg": peg, "peg_offset": offset}
+    return (75 if word == "market-to-limit" else 1), 0, {}
+
+
+def wanted(text: str) -> dict:
+    """Terms of what else a script says of an order."""
+    terms: dict = {}
+    words = iter(text.split())
+    for word in words:
+        if word == "self-trade":
+            assert next(words) == "group"
+            terms["self_trade_group"] = int(next(words))
+            action = next(words).upper().replace("-", "_")
+            terms["self_trade_action"] = SelfTradeAction[action]
+        elif word in ("display", "give-or-take", "min"):
+            name = {"display": "display_qty", "give-or-take": "display_range", "min": "min_qty"}
+            terms[name[word]] = int(next(words))
+        else:
+            instruction = Instruction[word.upper().replace("-", "_")]
+            terms["instructions"] = terms.get("instructions", 0) | instruction
+    return terms
 
 
 def refused(why, found, memo) -> tuple:

@@ -1,8 +1,8 @@
 """The exchange once more, as plainly as it can be said: the oracle of the random runs.
 
 It imports nothing of ours and shares no idea with it: orders are dictionaries in one list, matching
-sorts that list anew for each share-out, checks are one chain of ifs, numbers are literal.
-(naive_numbers.py and naive_queries.py are parts of it.)
+sorts that list anew for each trade, checks are one chain of ifs, numbers are literal.
+(The other files naive_*.py are parts of it.)
 """
 
 from __future__ import annotations
@@ -10,18 +10,24 @@ from __future__ import annotations
 from fractions import Fraction
 from math import ceil, floor
 
+from naive_auctions import NaiveAuctions
 from naive_numbers import LIVE, NaiveNumbers
 from naive_queries import NaiveQueries
+from naive_terms import NaiveTerms
+from naive_trading import NaiveTrading, as_terms
 
 STATUS = {"NEW": 0, "PARTIALLY_FILLED": 1, "FILLED": 2, "CANCELED": 4, "REJECTED": 8}
 
 
-class NaiveExchange(NaiveNumbers, NaiveQueries):
-    """apply(command) returns the events that the exchange owes for it. It keeps so many closed
+class NaiveExchange(NaiveAuctions, NaiveNumbers, NaiveQueries, NaiveTerms, NaiveTrading):
+    """apply(command, now) returns the events that the exchange owes for it. It keeps so many closed
     orders, and an answer has so many orders, rows in an event, and levels of a side at most."""
 
-    def __init__(self, closed_kept: int, page: int = 500, rows: int = 50, levels: int = 500):
+    def __init__(
+        self, closed_kept: int, page: int = 500, rows: int = 50, levels: int = 500, interval=10**9
+    ):
         self.closed_kept = closed_kept
+        self.interval = interval
         self.page = page
         self.rows = rows
         self.levels = levels
@@ -30,11 +36,14 @@ class NaiveExchange(NaiveNumbers, NaiveQueries):
         self.instruments: dict = {}
         self.accounts: dict = {}
         self.sessions: dict = {}
-        self.orders: list[dict] = []  # all orders ever, in time priority
+        self.orders: list[dict] = []  # all orders ever
+        self.live: list[dict] = []  # those of them that live
+        self.now = self.time = self.random = 0
         self.last_number = 0
         self.last_match = 0
 
-    def apply(self, command) -> list[tuple]:
+    def apply(self, command, now=0) -> list[tuple]:
+        self.now = max(self.now, now)
         kinds = {
             1: self.enter,
             2: self.replace,
@@ -55,16 +64,19 @@ class NaiveExchange(NaiveNumbers, NaiveQueries):
             17: self.query_instruments,
             18: self.query_instrument,
             19: self.query_market,
-            20: lambda: [],
+            20: self.tick,
             21: self.query_book,
             30: self.load,
             31: self.trading,
+            32: self.end_day,
         }
         return kinds[command[0]](*command[1:])
 
     # Orders
 
-    def enter(self, owner, seq, account, name, symbol, side, kind, tif, quantity, price):
+    def enter(
+        self, owner, seq, account, name, symbol, side, kind, tif, quantity, price, terms=None
+    ):
         def refuse(reason, found, limit=""):
             asked = (account, symbol, side, kind, tif, quantity, price)
             return [(5, owner, name, 0, *asked, 0, 0, 0, 8, 0, reason, found, limit)]
@@ -79,10 +91,11 @@ class NaiveExchange(NaiveNumbers, NaiveQueries):
         refusal = self.session_refusal(owner)
         if refusal is None and account not in ("", session["account"]):
             refusal = (2, account, session["account"])
-        refusal = refusal or self.entry_refusal(owner, symbol, side, kind, tif, quantity, price)
+        asked = (symbol, side, kind, tif, quantity, price)
+        refusal = refusal or self.entry_refusal(owner, *asked, terms)
         if refusal:
             return refuse(*refusal)
-        return self.start(owner, name, symbol, side, kind, tif, quantity, price, 0)
+        return self.start(owner, name, *asked, 0, terms, None)
 
     def session_refusal(self, owner):
         session = self.sessions[owner]
@@ -90,30 +103,35 @@ class NaiveExchange(NaiveNumbers, NaiveQueries):
             return (20, owner, "")
         return (29, owner, "") if session["disabled"] else None
 
-    def entry_refusal(self, owner, symbol, side, kind, tif, quantity, price):
+    def entry_refusal(self, owner, symbol, side, kind, tif, quantity, price, terms):
         if symbol not in self.instruments:
             return (1, symbol, "")
         instrument = self.instruments[symbol]
         account = self.sessions[owner]["account"]
-        if instrument["state"] != 2:
+        if instrument["state"] < 2:
             return ({0: 14, 1: 15}[instrument["state"]], instrument["state"], "")
         if side not in (1, 2, 5, 6):
             return (4, side, "")
-        if kind not in (1, 2):
+        if kind not in (1, 2, 3, 4, 75, 80):
             return (5, kind, "")
-        if tif not in (0, 1, 3, 4):
+        if tif not in (0, 1, 2, 3, 4, 6, 7):
             return (6, tif, "")
-        refusal = self.quantity_refusal(instrument, account, quantity)
-        return refusal or self.price_refusal(instrument, account, quantity, price, kind)
+        order = self.new_order(owner, "", symbol, side, kind, tif, quantity, price, 0, terms)
+        return (
+            self.quantity_refusal(instrument, account, quantity)
+            or self.price_refusal(instrument, account, order, kind in (2, 4))
+            or self.terms_refusal(order)
+            or self.state_refusal(order)
+            or self.post_only_refusal(order)
+        )
 
-    def start(self, owner, name, symbol, side, kind, tif, quantity, price, group):
-        instrument = self.instruments[symbol]
-        self.last_number += 1
-        order = {
+    def new_order(self, owner, name, symbol, side, kind, tif, quantity, price, group, terms):
+        special = terms is not None or kind not in (1, 2) or tif not in (0, 1, 3, 4)
+        return {
             "owner": owner,
             "name": name,
-            "id": self.last_number,
-            "ref": self.last_number,
+            "id": 0,
+            "ref": 0,
             "account": self.sessions[owner]["account"],
             "symbol": symbol,
             "side": side,
@@ -121,31 +139,26 @@ class NaiveExchange(NaiveNumbers, NaiveQueries):
             "tif": tif,
             "quantity": quantity,
             "price": price,
+            "limit": price,
             "group": group,
+            "terms": as_terms(terms or ()) if special else None,
+            "stop": 0,
+            "triggered": False,
+            "shown": 0,
+            "where": "nowhere",
+            "time": 0,
             "fills": [],
             "status": "NEW",
             "closed_at": None,
         }
-        events = [(1, *self.fields(order))]
-        limit = price
-        if kind == 1:
-            low, high = self.band(instrument)
-            limit = high if side == 1 else low
-        if tif != 4 or self.available(order, limit) >= quantity:
-            events += self.trade(order, limit)
-        left = self.leaves(order)
-        self.orders.append(order)
-        if left and kind == 2 and tif in (0, 1):
-            events.append(self.added(order))
-        elif left:
-            reason = 4 if kind == 1 else {3: 2, 4: 3}[tif]
-            self.close_order(order, "CANCELED")
-            events.append((3, *self.fields(order), "", left, reason))
-        elif not left:
-            self.close_order(order, "FILLED")
-        return events
 
-    def replace(self, owner, seq, name, orig, symbol, side, kind, tif, quantity, price):
+    def start(self, owner, name, symbol, side, kind, tif, quantity, price, group, terms, memo):
+        order = self.new_order(owner, name, symbol, side, kind, tif, quantity, price, group, terms)
+        self.last_number += 1
+        order["id"] = order["ref"] = self.last_number
+        return self.accept(order, memo)
+
+    def replace(self, owner, seq, name, orig, symbol, side, kind, tif, quantity, price, terms=None):
         order, refusal = self.find(owner, seq, name, orig)
         if refusal is None:
             refusal = self.session_refusal(owner)
@@ -159,15 +172,17 @@ class NaiveExchange(NaiveNumbers, NaiveQueries):
                 if said != is_ and refusal is None:
                     refusal = (18, f"{word} {said}", f"{word} {is_}")
         if refusal is None:
-            refusal = self.terms_refusal(order, quantity, price)
+            refusal = self.change_refusal(order, quantity, price, terms)
         if refusal:
             return [self.refused(owner, name, orig, symbol, 2, refusal)]
-        return self.renew(order, name, quantity, price)
+        return self.renew(order, name, quantity, price, terms, None)
 
-    def terms_refusal(self, order, quantity, price):
+    def change_refusal(self, order, quantity, price, terms):
         instrument = self.instruments[order["symbol"]]
         done = sum(q for q, _ in order["fills"])
-        if instrument["state"] != 2:
+        if terms is not None and order["terms"] is None:
+            return (18, "terms", "none")
+        if instrument["state"] < 2:
             return ({0: 14, 1: 15}[instrument["state"]], instrument["state"], "")
         if quantity <= 0:
             return (7, quantity, "")
@@ -175,40 +190,53 @@ class NaiveExchange(NaiveNumbers, NaiveQueries):
             return (19, quantity, done)
         if quantity % instrument["lot"]:
             return (8, quantity, instrument["lot"])
-        if price == order["price"] and quantity < order["quantity"]:
+        if self.only_shrinks(order, quantity, price, terms):
             return None
-        return self.quantity_refusal(instrument, order["account"], quantity) or self.price_refusal(
-            instrument, order["account"], quantity, price, 2
+        kept = self.terms_now(order) if order["terms"] else None
+        changed = self.new_order(
+            *(order[word] for word in ("owner", "name", "symbol", "side", "kind", "tif")),
+            quantity,
+            price,
+            0,
+            kept if terms is None else terms,
+        )
+        changed["fills"] = order["fills"]
+        return (
+            self.quantity_refusal(instrument, order["account"], quantity)
+            or self.price_refusal(
+                instrument, order["account"], changed, order["kind"] in (2, 4, 75)
+            )
+            or (None if terms is None else self.terms_refusal(changed))
+            or self.state_refusal(changed)
+            or self.post_only_refusal(changed)
         )
 
-    def renew(self, order, name, quantity, price):
+    def only_shrinks(self, order, quantity, price, terms):
+        said = order["limit"] if order["kind"] == 80 else order["price"]
+        return price == said and quantity < order["quantity"] and terms is None
+
+    def renew(self, order, name, quantity, price, terms, memo):
         instrument = self.instruments[order["symbol"]]
-        smaller = price == order["price"] and quantity < order["quantity"]
+        smaller = self.only_shrinks(order, quantity, price, terms)
         orig = order["name"]
-        before = self.leaves(order)
         order["name"] = name
-        order["quantity"] = quantity
         if smaller:
-            return [
-                (4, *self.fields(order), orig),
-                (31, "", instrument["locate"], order["ref"], before - self.leaves(order)),
-            ]
-        old = order["ref"]
+            off = self.shorten(order, order["quantity"] - quantity)
+            events = [(4, *self.fields(order), orig, *self.end(order, memo))]
+            if off:
+                events.append((31, "", instrument["locate"], order["ref"], off))
+            self.settle(order["symbol"], events)
+            return events
+        old = order["ref"] if order["where"] == "book" and not self.is_hidden(order) else None
+        order["where"] = "nowhere"
         self.last_number += 1
-        order["ref"] = self.last_number
-        order["price"] = price
-        self.orders.remove(order)  # and last in time again, below
-        events = [(4, *self.fields(order), orig)]
-        trades = self.trade(order, price)
-        self.orders.append(order)
-        left = self.leaves(order)
-        if not trades:
-            return [*events, (33, "", instrument["locate"], old, order["ref"], left, price)]
-        events += [(32, "", instrument["locate"], old), *trades]
-        if left:
-            events.append(self.added(order))
-        else:
-            self.close_order(order, "FILLED")
+        order.update(ref=self.last_number, quantity=quantity, price=price, limit=price, shown=0)
+        if terms is not None:
+            order["terms"] = as_terms(terms)
+            self.begin_to_trail(order)
+        events = [(4, *self.fields(order), orig, *self.end(order, memo))]
+        self.place(order, events, old)
+        self.settle(order["symbol"], events)
         return events
 
     def cancel(self, owner, seq, name, orig, symbol, side):
@@ -219,7 +247,9 @@ class NaiveExchange(NaiveNumbers, NaiveQueries):
             refusal = (18, f"side {side}", f"side {order['side']}")
         if refusal:
             return [self.refused(owner, name, orig, symbol, 1, refusal)]
-        return self.take_out(order, name, orig, 1)
+        events = self.take_out(order, name, orig, 1)
+        self.settle(symbol, events)
+        return events
 
     def find(self, owner, seq, name, orig):
         if owner not in self.sessions:
@@ -249,11 +279,13 @@ class NaiveExchange(NaiveNumbers, NaiveQueries):
 
     def take_out(self, order, name, orig, reason):
         left = self.leaves(order)
+        is_displayed = order["where"] == "book" and not self.is_hidden(order)
         self.close_order(order, "CANCELED")
         fields = list(self.fields(order))
         fields[1] = name
         locate = self.instruments[order["symbol"]]["locate"]
-        return [(3, *fields, orig, left, reason), (32, "", locate, order["ref"])]
+        feed = [(32, "", locate, order["ref"])] if is_displayed else []
+        return [(3, *fields, orig, left, reason), *feed]
 
     # Rules
 
@@ -265,17 +297,20 @@ class NaiveExchange(NaiveNumbers, NaiveQueries):
             return (8, quantity, instrument["lot"])
         return (9, quantity, most) if quantity > most else None
 
-    def price_refusal(self, instrument, account, quantity, price, kind):
+    def price_refusal(self, instrument, account, order, has_limit):
+        kind, price, quantity = order["kind"], order["price"], order["quantity"]
         low, high = self.band(instrument)
-        worth = quantity * (high if kind == 1 else price)
-        if kind == 1 and price != 0:
+        if has_limit and not 0 < price < 2_000_000_000 - 99:
             return (10, price, "")
-        if kind == 2 and not 0 < price < 2_000_000_000 - 99:
+        if kind == 80 and not 0 <= price < 2_000_000_000 - 99:
             return (10, price, "")
-        if kind == 2 and price % instrument["tick"]:
+        if not has_limit and kind != 80 and price != 0:
+            return (10, price, "")
+        if price % instrument["tick"]:
             return (11, price, instrument["tick"])
-        if kind == 2 and (price < low or price > high):
+        if has_limit and kind != 4 and (price < low or price > high):
             return (12, price, f"{low}-{high}")
+        worth = quantity * (price or max(high, self.term(order, "stop")))
         most = self.accounts[account]["value"]
         return (13, worth, most) if worth > most else None
 
@@ -284,48 +319,14 @@ class NaiveExchange(NaiveNumbers, NaiveQueries):
         width = middle * instrument["bps"] / 10_000
         return max(1, ceil(middle - width)), min(1_999_999_900, floor(middle + width))
 
-    # Trading
-
-    def opposite(self, order, limit):
-        """Orders that this one may trade with, the first to trade first."""
-        buys = order["side"] == 1
-        found = [
-            other
-            for other in self.orders
-            if other["symbol"] == order["symbol"]
-            and other["status"] in LIVE
-            and (other["side"] == 1) != buys
-            and (other["price"] <= limit if buys else other["price"] >= limit)
-        ]
-        return sorted(found, key=lambda other: other["price"] if buys else -other["price"])
-
-    def available(self, order, limit):
-        return sum(self.leaves(other) for other in self.opposite(order, limit))
-
-    def trade(self, order, limit):
-        events = []
-        for other in self.opposite(order, limit):
-            quantity = min(self.leaves(order), self.leaves(other))
-            if quantity == 0:
-                break
-            self.last_match += 1
-            price = other["price"]
-            for party, liquidity in ((other, 1), (order, 2)):
-                party["fills"].append((quantity, price))
-                party["status"] = "PARTIALLY_FILLED" if self.leaves(party) else "FILLED"
-                if party is other and party["status"] == "FILLED":
-                    self.close_order(party, "FILLED")
-                events.append((2, *self.fields(party), quantity, price, self.last_match, liquidity))
-            self.instruments[order["symbol"]]["last"] = price
-        return events
-
     def leaves(self, order):
         if order["status"] in ("FILLED", "CANCELED"):
             return 0
         return order["quantity"] - sum(quantity for quantity, _ in order["fills"])
 
     def close_order(self, order, status):
-        order["status"] = status
+        order.update(status=status, where="gone", shown=0)
+        self.live = [other for other in self.live if other is not order]
         order["closed_at"] = self.sessions[order["owner"]]["closed"]
         self.sessions[order["owner"]]["closed"] += 1
 
@@ -357,7 +358,8 @@ class NaiveExchange(NaiveNumbers, NaiveQueries):
     def added(self, order):
         locate = self.instruments[order["symbol"]]["locate"]
         side = 1 if order["side"] == 1 else 2
-        return (30, "", locate, order["ref"], side, self.leaves(order), order["price"])
+        shown = order["shown"] or self.leaves(order)
+        return (30, "", locate, order["ref"], side, shown, order["price"])
 
     # Sessions and the exchange
 
@@ -374,13 +376,13 @@ class NaiveExchange(NaiveNumbers, NaiveQueries):
             return []
         session["gateway"] = None
         events = []
-        canceled = 0
+        chosen = []
         if session["cod"]:
             for order in sorted(self.orders, key=lambda order: order["id"]):
                 if order["owner"] == name and order["status"] in LIVE:
-                    events += self.take_out(order, order["name"], "", 5)
-                    canceled += 1
-        return [*events, (11, name, gateway, canceled)]
+                    chosen.append(order)
+            events += self.take_out_all(chosen, 5)
+        return [*events, (11, name, gateway, len(chosen))]
 
     def lost(self, gateway):
         return [event for name in self.sessions for event in self.close(name, gateway)]
@@ -401,10 +403,11 @@ class NaiveExchange(NaiveNumbers, NaiveQueries):
                 "state": 0,
                 "why": "",
                 "last": 0,
+                "told": 0,
             }
             events.append((20, "", symbol, locate, lot, tick, reference))
-        for account, _, quantity, value in accounts:
-            self.accounts[account] = {"quantity": quantity, "value": value}
+        for account, firm, quantity, value in accounts:
+            self.accounts[account] = {"firm": firm, "quantity": quantity, "value": value}
         for name, account in sessions:
             self.sessions[name] = {
                 "account": account,
@@ -421,7 +424,7 @@ class NaiveExchange(NaiveNumbers, NaiveQueries):
     def trading(self, symbol, trading_state, why):
         chosen = [symbol] if symbol else list(self.instruments)
         chosen = [name for name in chosen if name in self.instruments]
-        if trading_state not in (0, 1, 2) or not chosen:
+        if trading_state not in range(7) or not chosen:
             return []
         events = []
         if trading_state == 2 and not self.market_hours:
@@ -430,6 +433,5 @@ class NaiveExchange(NaiveNumbers, NaiveQueries):
         for name in chosen:
             instrument = self.instruments[name]
             if (instrument["state"], instrument["why"]) != (trading_state, why):
-                instrument.update(state=trading_state, why=why)
-                events.append((21, "", name, instrument["locate"], trading_state, why))
+                events += self.change_state(name, trading_state, why)
         return events

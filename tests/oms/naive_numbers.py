@@ -31,7 +31,8 @@ class NaiveNumbers:
     def enter_numbered(
         self, owner, channel, number, symbol, side, kind, tif, quantity, price, group, *more
     ):
-        refusal, found, memo = more
+        refusal, found, memo, *terms = more
+        terms = terms[0] if terms else None
         name = f"{channel}:{number}" if channel != 0 else f"{number}"
         account = ""
         if owner not in self.sessions:
@@ -51,16 +52,17 @@ class NaiveNumbers:
                 if refused is None and (group < 0 or group > 65535):
                     refused = (30, f"group_id {group}", "")
                 if refused is None:
-                    refused = self.entry_refusal(owner, symbol, side, kind, tif, quantity, price)
+                    asked = (symbol, side, kind, tif, quantity, price)
+                    refused = self.entry_refusal(owner, *asked, terms)
         if refused:
             asked = (account, symbol, side, kind, tif, quantity, price)
             return [(5, owner, name, 0, *asked, 0, 0, 0, 8, 0, *refused, memo)]
-        first, *rest = self.start(owner, name, symbol, side, kind, tif, quantity, price, group)
-        return [(*first, memo), *rest]
+        asked = (symbol, side, kind, tif, quantity, price)
+        return self.start(owner, name, *asked, group, terms, memo)
 
-    def replace_numbered(
-        self, owner, channel, orig, number, tif, quantity, price, kind, refusal, found, memo
-    ):
+    def replace_numbered(self, owner, channel, orig, number, tif, quantity, price, kind, *more):
+        refusal, _, memo, *terms = more
+        terms = terms[0] if terms else None
         if owner not in self.sessions:
             return self.known(owner, channel, number, memo)
         order = self.numbered(owner, channel, orig)
@@ -72,17 +74,16 @@ class NaiveNumbers:
             return [(13, owner, channel, number, *disabled[:2], memo)]
         name = f"{channel}:{number}" if channel != 0 else f"{number}"
         if refusal != 0 or (tif, kind) != (order["tif"], order["kind"]):
-            return self.take_out(order, order["name"], "", 7)
+            return self.take_out_all([order], 7)
         if name in self.sessions[owner]["used"]:
-            return self.take_out(order, order["name"], "", 7)
+            return self.take_out_all([order], 7)
         if quantity <= sum(q for q, _ in order["fills"]):
-            return self.take_out(order, order["name"], "", 1)
-        if self.terms_refusal(order, quantity, price):
-            return self.take_out(order, order["name"], "", 7)
+            return self.take_out_all([order], 1)
+        if self.change_refusal(order, quantity, price, terms):
+            return self.take_out_all([order], 7)
         self.use(owner, channel, number)
         self.sessions[owner]["used"].append(name)
-        first, *rest = self.renew(order, name, quantity, price)
-        return [(*first, memo), *rest]
+        return self.renew(order, name, quantity, price, terms, memo)
 
     def reduce_numbered(self, owner, channel, number, quantity):
         if owner not in self.sessions:
@@ -107,12 +108,16 @@ class NaiveNumbers:
 
     def shrink(self, kind, order, quantity):
         if quantity <= sum(q for q, _ in order["fills"]):
-            return self.take_out(order, order["name"], "", 1)
+            return self.take_out_all([order], 1)
         off = order["quantity"] - quantity
-        order["quantity"] = quantity
+        unshown = self.shorten(order, off)
+        events = [(kind, *self.fields(order), off)]
         locate = self.instruments[order["symbol"]]["locate"]
-        feed = [(31, "", locate, order["ref"], off)] if off else []
-        return [(kind, *self.fields(order), off), *feed]
+        if unshown:
+            events.append((31, "", locate, order["ref"], unshown))
+        if off:
+            self.settle(order["symbol"], events)
+        return events
 
     def mass_cancel(self, owner, channel, number, symbol, side, group, only, refusal, found, memo):
         if owner not in self.sessions:
@@ -144,9 +149,7 @@ class NaiveNumbers:
                 continue
             chosen.append(order)
         events = [(14, owner, channel, number, symbol, len(chosen), memo)]
-        for order in chosen:
-            events += self.take_out(order, order["name"], "", 8)
-        return events
+        return events + self.take_out_all(chosen, 8)
 
     def set_order_entry(self, owner, channel, number, enabled, refusal, found, memo):
         if owner not in self.sessions:

@@ -47,15 +47,14 @@ class NaiveQueries:
             return [(17, owner, name, symbol, side, 0, *refusal)]
         chosen = self.fitting(owner, symbol, side)
         events = [(17, owner, name, symbol, side, len(chosen), 0, "", "")]
-        for order in chosen:
-            events += self.take_out(order, order["name"], "", 8)
-        return events
+        return events + self.take_out_all(chosen, 8)
 
     def query(self, owner, seq, name, symbol, side):
         if self.heard(owner, seq):
             for order in self.orders:
                 if order["owner"] == owner and order["name"] == name and self.remembered(order):
-                    return [(7, *self.fields(order))]
+                    terms = (self.terms_now(order),) if order["terms"] else ()
+                    return [(7, *self.fields(order), *terms)]
         return [(7, owner, name, 0, "", symbol, side, 0, 0, 0, 0, 0, 0, 0, 8, 0)]
 
     def query_many(self, owner, seq, request, symbol, side, after):
@@ -100,7 +99,8 @@ class NaiveQueries:
             return []
         counts = [0, 0, 0]
         for instrument in self.instruments.values():
-            counts[instrument["state"]] += 1
+            if instrument["state"] < 3:
+                counts[instrument["state"]] += 1
         return [(25, owner, request, *counts)]
 
     def query_book(self, owner, seq, request, symbol, depth):
@@ -114,12 +114,14 @@ class NaiveQueries:
                 order
                 for order in self.orders
                 if order["symbol"] == symbol
-                and order["status"] in LIVE
+                and order["where"] == "book"
+                and not self.is_hidden(order)
                 and (order["side"] == 1) == buys
             ]
             levels = []
             for price in sorted({order["price"] for order in live}, reverse=buys):
-                sizes = [self.leaves(order) for order in live if order["price"] == price]
+                here = [order for order in live if order["price"] == price]
+                sizes = [order["shown"] or self.leaves(order) for order in here]
                 levels.append((price, sum(sizes), len(sizes)))
             most = self.levels if depth < 1 or depth > self.levels else depth
             sides.append(tuple(levels[:most]))

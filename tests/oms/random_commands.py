@@ -23,7 +23,7 @@ WEIGHTS = {
     **{5: 70, 6: 40, 7: 12, 8: 15, 9: 1},
     **{10: 4, 11: 0.7, 12: 0.4, 13: 2, 14: 2},
     **{15: 1, 16: 6, 17: 2, 18: 3, 19: 2, 21: 6},
-    **{20: 2, 30: 0.3, 31: 2.5},
+    **{20: 2, 30: 0.3, 31: 2.5, 32: 0.3},
 }
 """How often each kind of command comes, against each other."""
 
@@ -45,22 +45,26 @@ HOSTILE_STRINGS = (
 class RandomCommands:
     """An endless stream of commands. It remembers a few names, to speak of orders that exist.
 
-    `hostile` is the share of fields that are replaced by nonsense.
+    `hostile` is the share of fields that are replaced by nonsense, `special` that of orders which
+    want more than plain ones. The time of a command is how many there were before.
     """
 
-    def __init__(self, seed: int, hostile: float = 0.01) -> None:
+    def __init__(self, seed: int, hostile: float = 0.01, special: float = 0.4) -> None:
         self._random = Random(seed)
         self._hostile = hostile
+        self._special = special
+        self._count = 0
         self._next_name = 0
         self._next_msg_seq_num = 0
-        self._orders: list[tuple[str, str, str, int, int, int]] = []
+        self._orders: list[tuple[str, str, str, int, int, int, int]] = []
         # The latest number said by session and channel; orders as (session, channel, number, ...).
         self._last_numbers: dict[tuple[str, int], int] = {}
-        self._numbered: list[tuple[str, int, int, str, int, int, int]] = []
+        self._numbered: list[tuple[str, int, int, str, int, int, int, int]] = []
 
     def next(self) -> tuple:
         """A command that a log could hold."""
         random = self._random
+        self._count += 1
         kind = random.choices(
             tuple(WEIGHTS),
             tuple(WEIGHTS.values()),
@@ -77,6 +81,9 @@ class RandomCommands:
 
     def _spoil(self, field):
         random = self._random
+        if isinstance(field, tuple):
+            place = random.randrange(len(field) + 1)
+            return (*field[:place], random.choice(HOSTILE_INTEGERS), *field[place + 1 :])[:11]
         if isinstance(field, bool):
             return not field
         if isinstance(field, bytes):
@@ -117,34 +124,83 @@ class RandomCommands:
         side = random.choice((1, 1, 1, 2, 5, 6))
         order_type = random.choice((2, 2, 2, 2, 1))
         tif = random.choice((0, 0, 0, 1, 1, 3, 4))
-        price = self._price(symbol) if order_type == 2 else 0
+        quantity = self._quantity(symbol)
+        end: tuple = ()
+        if random.random() < self._special:
+            order_type, tif, end = self._special_terms(symbol, side, quantity)
+        price = self._price(symbol) if order_type in (2, 4) else 0
+        if order_type == 80 and random.random() < 0.3:
+            price = self._price(symbol)
         name = self._name()
-        if order_type == 2 and tif in (0, 1):
-            self._orders.append((session, name, symbol, side, tif, price))
+        if order_type != 1 and tif in (0, 1, 6):
+            self._orders.append((session, name, symbol, side, order_type, tif, price))
             del self._orders[:-25]
-        number, quantity = self._msg_seq_num(), self._quantity(symbol)
-        return (1, session, number, "", name, symbol, side, order_type, tif, quantity, price)
+        number = self._msg_seq_num()
+        terms = (symbol, side, order_type, tif, quantity, price)
+        return (1, session, number, "", name, *terms, *end)
 
-    def _order(self) -> tuple[str, str, str, int, int, int]:
+    def _special_terms(self, symbol: str, side: int, quantity: int) -> tuple[int, int, tuple]:
+        """Order type, time in force and (terms,) of an order that wants more; sometimes too much,
+        or what does not go together."""
+        random = self._random
+        tick = {"AAPL": 100, "INTC": 500, "ZVZZT": 1}[symbol]
+        lot = 10 if symbol == "INTC" else 1
+        kind = random.choices((2, 1, 3, 4, 75, 80), (60, 4, 14, 10, 7, 20))[0]
+        tif = random.choice((0, 0, 1, 6))
+        if random.random() < 0.15:
+            tif = random.choice((2, 2, 3, 4, 7, 7))
+        terms = [0] * 11
+        if kind in (3, 4):
+            terms[0] = self._price(symbol)
+        if kind == 3 and random.random() < 0.4:
+            terms[1] = tick * random.randint(1, 5)
+            terms[0] = terms[0] if random.random() < 0.5 else 0
+        if kind == 80:
+            terms[6] = random.choice((1, 2, 3))
+            terms[7] = tick * random.choice((0, 0, 0, -1, 1, -2, 2))
+        what = random.choices(("", "display", "min", "bits"), (20, 35, 20, 35))[0]
+        if what == "display" and kind in (2, 4):
+            shown = max(quantity // lot // random.randint(2, 6), 1) * lot
+            terms[2] = shown
+            if random.random() < 0.4:
+                terms[3] = lot * random.randint(0, max(shown // lot - 1, 0))
+        elif what == "min":
+            terms[4] = random.randint(1, max(quantity, 1))
+        elif what == "bits" and kind in (2, 4, 80):
+            terms[5] = random.choice((1, 1, 4, 4) if kind != 2 else (1, 2, 2, 3, 4, 4, 5))
+        if random.random() < 0.4:
+            terms[8], terms[9] = random.choice((1, 1, 2)), random.choice((1, 2, 3, 4))
+        if tif == 6:
+            terms[10] = self._count + random.randint(1, 400)
+        if random.random() < 0.03:
+            terms[random.randrange(11)] = random.randint(-1, 8)
+        while terms and terms[-1] == 0 and random.random() < 0.9:
+            terms.pop()
+        return kind, tif, (tuple(terms),) if terms or random.random() < 0.5 else ()
+
+    def _order(self) -> tuple[str, str, str, int, int, int, int]:
         if not self._orders:
-            return ("S1", "N0", "AAPL", 1, 0, 100_0000)
+            return ("S1", "N0", "AAPL", 1, 2, 0, 100_0000)
         return self._random.choice(self._orders)
 
     def _command_2(self) -> tuple:
-        session, orig, symbol, side, tif, price = self._order()
+        session, orig, symbol, side, kind, tif, price = self._order()
         name = self._name()
-        if self._random.random() < 0.5:
+        if self._random.random() < 0.5 and kind != 3:
             price = self._price(symbol)
-        self._orders.append((session, name, symbol, side, tif, price))
+        self._orders.append((session, name, symbol, side, kind, tif, price))
         number, quantity = self._msg_seq_num(), self._quantity(symbol)
-        return (2, session, number, name, orig, symbol, side, 2, tif, quantity, price)
+        end: tuple = ()
+        if self._random.random() < self._special / 8:
+            _, _, end = self._special_terms(symbol, side, quantity)
+        return (2, session, number, name, orig, symbol, side, kind, tif, quantity, price, *end)
 
     def _command_3(self) -> tuple:
-        session, orig, symbol, side, _, _ = self._order()
+        session, orig, symbol, side, *_ = self._order()
         return (3, session, self._msg_seq_num(), self._name(), orig, symbol, side)
 
     def _command_4(self) -> tuple:
-        session, name, symbol, side, _, _ = self._order()
+        session, name, symbol, side, *_ = self._order()
         return (4, session, self._msg_seq_num(), name, symbol, side)
 
     def _request(self) -> tuple[str, int, str]:
@@ -210,32 +266,38 @@ class RandomCommands:
         side = random.choice((1, 1, 1, 2, 5, 6))
         order_type = random.choice((2, 2, 2, 2, 2, 1))
         tif = random.choice((0, 0, 0, 0, 3))
-        price = self._price(symbol) if order_type == 2 else 0
-        if order_type == 2 and tif == 0:
-            self._numbered.append((session, channel, number, symbol, side, tif, price))
-            del self._numbered[:-25]
         quantity = self._quantity(symbol)
+        end: tuple = ()
+        if random.random() < self._special:
+            order_type, tif, end = self._special_terms(symbol, side, quantity)
+        price = self._price(symbol) if order_type in (2, 4) else 0
+        if order_type != 1 and tif in (0, 1, 6):
+            self._numbered.append((session, channel, number, symbol, side, order_type, tif, price))
+            del self._numbered[:-25]
         terms = (symbol, side, order_type, tif, quantity, price, random.choice((0, 0, 1, 65535)))
-        return (5, session, channel, number, *terms, *self._end())
+        return (5, session, channel, number, *terms, *self._end(), *end)
 
-    def _numbered_order(self) -> tuple[str, int, int, str, int, int, int]:
+    def _numbered_order(self) -> tuple[str, int, int, str, int, int, int, int]:
         if not self._numbered or self._random.random() < 0.02:
-            return ("S9", 0, 1, "AAPL", 1, 0, 100_0000)
+            return ("S9", 0, 1, "AAPL", 1, 2, 0, 100_0000)
         return self._random.choice(self._numbered)
 
     def _command_6(self) -> tuple:
-        session, channel, orig, symbol, side, tif, price = self._numbered_order()
+        session, channel, orig, symbol, side, kind, tif, price = self._numbered_order()
         random = self._random
         number = self._number(session, channel)
-        if random.random() < 0.5:
+        if random.random() < 0.5 and kind != 3:
             price = self._price(symbol)
-        self._numbered.append((session, channel, number, symbol, side, tif, price))
+        self._numbered.append((session, channel, number, symbol, side, kind, tif, price))
         if random.random() < 0.02:
             tif = random.choice((1, 3))
-        order_type = 2 if random.random() < 0.98 else 1
+        order_type = kind if random.random() < 0.98 else 1
         quantity = self._quantity(symbol)
         terms = (tif, quantity, price, order_type)
-        return (6, session, channel, orig, number, *terms, *self._end())
+        end: tuple = ()
+        if random.random() < self._special / 8:
+            _, _, end = self._special_terms(symbol, side, quantity)
+        return (6, session, channel, orig, number, *terms, *self._end(), *end)
 
     def _command_7(self) -> tuple:
         session, channel, number, symbol, *_ = self._numbered_order()
@@ -285,18 +347,21 @@ class RandomCommands:
     def _command_30(self) -> tuple:
         return LOAD
 
+    def _command_32(self) -> tuple:
+        return (32,)
+
     def _command_31(self) -> tuple:
         random = self._random
         symbol = random.choice(("", "AAPL", "INTC", "ZVZZT"))
         return (
             31,
             symbol,
-            random.choice((0, 1, 2, 2, 2, 2, 2, 2, 2, 2)),
+            random.choice((0, 1, 3, 4, 5, 6, 2, 2, 2, 2, 2, 2)),
             random.choice(("", "T1")),
         )
 
 
-def commands(seed: int, count: int, hostile: float = 0.01) -> list[tuple]:
+def commands(seed: int, count: int, hostile: float = 0.01, special: float = 0.4) -> list[tuple]:
     """An exchange that is loaded and opened, then `count` random commands."""
-    source = RandomCommands(seed, hostile)
+    source = RandomCommands(seed, hostile, special)
     return [LOAD, OPEN_MARKET, *(source.next() for _ in range(count))]

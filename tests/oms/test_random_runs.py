@@ -18,13 +18,15 @@ from hypothesis import strategies as st
 from naive_exchange import NaiveExchange
 from random_commands import INSTRUMENTS, commands
 
+from matching.types import OrderType
 from oms import events as event_module
-from oms import query_commands, sessions
+from oms import market_commands, query_commands, sessions
 from oms.commands import CommandKind
 from oms.events import (
     CancelReason,
     CancelRejectedResponseTo,
     EventKind,
+    Liquidity,
     OrdStatus,
     RejectReason,
 )
@@ -33,6 +35,7 @@ from oms.state_machine import ExchangeStateMachine
 ROOT = Path(__file__).resolve().parents[2]
 CLOSED_KEPT = 20
 PAGE, ROWS, LEVELS = 3, 2, 4
+INTERVAL = 20
 WORDS = [response_to.name for response_to in CancelRejectedResponseTo]
 # What becomes of a numbered request besides events of its own.
 NUMBERED_OUTCOMES = {
@@ -87,6 +90,7 @@ REPLACE_REASONS = (
     "PRICE_OUT_OF_BAND",
     "ORDER_VALUE_TOO_LARGE",
     "ORDER_ENTRY_DISABLED",
+    "POST_ONLY_WOULD_TRADE",
 )
 
 
@@ -97,11 +101,13 @@ def small_bounds(monkeypatch):
     monkeypatch.setattr(query_commands, "ORDERS_PER_PAGE", PAGE)
     monkeypatch.setattr(query_commands, "INSTRUMENTS_PER_EVENT", ROWS)
     monkeypatch.setattr(query_commands, "BOOK_LEVELS_MAX", LEVELS)
+    # A command is a nanosecond after the one before.
+    monkeypatch.setattr(market_commands, "INDICATION_INTERVAL_NS", INTERVAL)
 
 
 def small_oracle() -> NaiveExchange:
     """The oracle with the same bounds."""
-    return NaiveExchange(CLOSED_KEPT, PAGE, ROWS, LEVELS)
+    return NaiveExchange(CLOSED_KEPT, PAGE, ROWS, LEVELS, INTERVAL)
 
 
 @cache
@@ -119,9 +125,12 @@ def check_shape(event: tuple) -> None:
     assert type(event) is tuple
     cls, types = event_class(event[0])
     cls(*event)
-    is_short = cls._fields[-1] == "memo" and cls._field_defaults and len(event) < len(types)
-    for value, expected in zip(event, types[:-1] if is_short else types, strict=True):
-        assert isinstance(value, expected), (event, value, expected)
+    # Memo and terms end an event only where there are any.
+    assert len(types) - len(cls._field_defaults) <= len(event) <= len(types)
+    for value, expected in zip(event, types, strict=False):
+        assert isinstance(value, getattr(expected, "__origin__", expected)), (event, value)
+    if cls._fields[-1] == "terms" and len(event) == len(types):
+        assert all(type(value) is int for value in event[-1]), event
 
 
 class FeedBook:
@@ -147,14 +156,32 @@ class FeedBook:
             _, _, locate, old, new, quantity, price = event
             side = self.orders.pop(old)[1]
             self.orders[new] = [locate, side, quantity, price]
-        elif kind == EventKind.ORDER_EXECUTED and event[19] == event_module.Liquidity.ADDED:
+        elif kind == EventKind.BOOK_EXECUTED:
+            _, _, _, number, quantity, _, match_number = event
+            assert match_number == self.last_match_number
+            self._take_off(number, quantity)
+        elif kind == EventKind.AUCTION_EXECUTED and event[4]:
+            assert event[6] == self.last_match_number + 1
+            self.last_match_number += 1
+        elif kind == EventKind.ORDER_EXECUTED and event[19] == Liquidity.AUCTION:
+            # The buyer's report comes first, the seller's has the same number.
+            assert event[18] - self.last_match_number == (event[6] == 1)
+            self.last_match_number = event[18]
+        elif kind == EventKind.ORDER_EXECUTED and event[19] != Liquidity.REMOVED:
             number, quantity, price, match_number = event[15:19]
             assert match_number == self.last_match_number + 1
             self.last_match_number = match_number
+            if event[19] == Liquidity.ADDED_HIDDEN:
+                assert number not in self.orders, "a hidden order is displayed"
+                return
             assert self.orders[number][3] == price, "a trade is at the price of the resting order"
-            self.orders[number][2] -= quantity
-            if self.orders[number][2] == 0:
-                del self.orders[number]
+            self._take_off(number, quantity)
+
+    def _take_off(self, number: int, quantity: int) -> None:
+        self.orders[number][2] -= quantity
+        assert self.orders[number][2] >= 0
+        if self.orders[number][2] == 0:
+            del self.orders[number]
 
     def levels(self) -> Counter:
         levels: Counter = Counter()
@@ -168,8 +195,9 @@ def levels_of(machine: ExchangeStateMachine) -> Counter:
     levels: Counter = Counter()
     for listing in machine.state.listings.values():
         for side in (1, 2):
-            for price, quantity, _ in listing.book.depth(side, 10_000):
-                levels[(listing.stock_locate, side, price)] += quantity
+            for order in listing.book.orders(side):
+                shown = order.shown_qty or order.leaves_qty
+                levels[(listing.stock_locate, side, order.price)] += shown
     return levels
 
 
@@ -186,7 +214,7 @@ class Ledger:
             side = "bought" if event[6] == 1 else "sold"
             self.shares[(event[5], side)] += event[16]
             self.value[(event[5], side)] += event[16] * event[17]
-        if event[0] in (1, 2, 3, 4, 8, 9):
+        if event[0] in (1, 2, 3, 4, 8, 9, 40, 41):
             before = self.orders.get(event[3])
             assert (before is None) == (event[0] == EventKind.ORDER_ACCEPTED)
             if before is not None:
@@ -201,7 +229,8 @@ class Ledger:
                     assert event[6] == before[6], "the side stays"
                 if event[0] in (EventKind.ORDER_REDUCED, EventKind.ORDER_MODIFIED):
                     assert event[9] + event[16] == before[9], "the total shrinks by what is taken"
-                    assert event[10] == before[10], "the price stays"
+                    is_pegged = event[7] == OrderType.PEGGED
+                    assert event[10] == before[10] or is_pegged, "the price stays"
                     assert event[15] == before[15], "the place in the book stays"
             canceled = event[17] if event[0] == EventKind.ORDER_CANCELED else 0
             assert event[11] + event[12] + canceled == event[9], "cum + leaves is the quantity"
@@ -218,7 +247,7 @@ def test_the_exchange_does_what_the_oracle_says(seed):
     machine, oracle = ExchangeStateMachine(), small_oracle()
     hostile = (0, 0.01, 0.05)[seed % 3]
     for now_ns, command in enumerate(commands(seed, 2_000, hostile)):
-        assert machine.apply(command, now_ns) == oracle.apply(command), (now_ns, command)
+        assert machine.apply(command, now_ns) == oracle.apply(command, now_ns), (now_ns, command)
         if now_ns % 25 == 0:
             machine.check_invariants()
     machine.check_invariants()
@@ -229,7 +258,7 @@ def test_the_exchange_does_what_the_oracle_says(seed):
 def test_any_run_keeps_the_invariants_and_agrees_with_the_oracle(seed, hostile):
     machine, oracle = ExchangeStateMachine(), small_oracle()
     for now_ns, command in enumerate(commands(seed, 60, hostile)):
-        assert machine.apply(command, now_ns) == oracle.apply(command)
+        assert machine.apply(command, now_ns) == oracle.apply(command, now_ns)
         machine.check_invariants()
 
 
@@ -265,7 +294,7 @@ def outcome_of(events: list[tuple]) -> str:
 
 def test_runs_meet_every_outcome_of_a_numbered_request():
     met = set()
-    for seed in range(12):
+    for seed in range(24):
         machine = ExchangeStateMachine()
         for now_ns, command in enumerate(commands(seed, 3_000, 0.02)):
             met.add((CommandKind(command[0]).name, outcome_of(machine.apply(command, now_ns))))
@@ -276,7 +305,7 @@ def test_runs_meet_every_outcome_of_a_numbered_request():
 def test_runs_meet_every_event_and_every_reason():
     """The runs above prove nothing about what they never meet."""
     met: set[str] = set()
-    for seed in range(12):
+    for seed in range(24):
         machine = ExchangeStateMachine()
         for now_ns, command in enumerate(commands(seed, 3_000, 0.02)):
             for event in machine.apply(command, now_ns):
@@ -305,7 +334,9 @@ def test_runs_meet_every_event_and_every_reason():
         f"rejected {reason}"
         for reason in ("UNKNOWN_ORDER", "TOO_LATE", "ORDER_MISMATCH", "QUANTITY_ALREADY_EXECUTED")
     }
-    assert met == expected - never
+    assert not expected - never - met
+    # What terms a replace may not have: some of these reasons are met, others rarely.
+    assert all(extra.startswith("REPLACE rejected") for extra in met - expected)
 
 
 @pytest.mark.parametrize("seed", [201, 202, 203])

@@ -25,7 +25,7 @@ HUGE = 2**80
 
 
 def listing_with(trading_state: int = TradingState.TRADING, **changes: int) -> Listing:
-    listing = Listing(INSTRUMENT._replace(**changes), MatchNumbers())
+    listing = Listing(INSTRUMENT._replace(**changes), MatchNumbers(), lambda: 1, lambda order: 1)
     listing.trading_state = trading_state
     return listing
 
@@ -47,10 +47,9 @@ def test_every_trading_state_says_whether_orders_enter(state):
     assert check(risk.check_trading_state, order_with(), listing_with(state)) == expected
 
 
-def test_only_trading_lets_orders_enter():
-    assert [state for state in TradingState if ENTRY_REFUSED[state] is None] == [
-        TradingState.TRADING
-    ]
+def test_only_trading_and_auctions_let_orders_enter():
+    refused = [state for state in TradingState if ENTRY_REFUSED[state] is not None]
+    assert refused == [TradingState.CLOSED, TradingState.HALTED]
 
 
 @pytest.mark.parametrize("side", [1, 2, 5])
@@ -63,23 +62,23 @@ def test_another_side_is_refused(side):
     assert check(risk.check_side, order_with(side=side)) == (RejectReason.INVALID_SIDE, side, "")
 
 
-@pytest.mark.parametrize("order_type", [1, 2])
+@pytest.mark.parametrize("order_type", [1, 2, 3, 4, 75, 80])
 def test_an_order_type_of_ours_passes(order_type):
     assert check(risk.check_order_type, order_with(order_type=order_type)) is None
 
 
-@pytest.mark.parametrize("order_type", [-1, 0, 3, HUGE])
+@pytest.mark.parametrize("order_type", [-1, 0, 5, 74, HUGE])
 def test_another_order_type_is_refused(order_type):
     expected = (RejectReason.INVALID_ORDER_TYPE, order_type, "")
     assert check(risk.check_order_type, order_with(order_type=order_type)) == expected
 
 
-@pytest.mark.parametrize("tif", [0, 1, 3, 4])
+@pytest.mark.parametrize("tif", [0, 1, 2, 3, 4, 6, 7])
 def test_a_time_in_force_of_ours_passes(tif):
     assert check(risk.check_time_in_force, order_with(tif=tif)) is None
 
 
-@pytest.mark.parametrize("tif", [-1, 2, 5, 6, 7, HUGE])
+@pytest.mark.parametrize("tif", [-1, 5, 8, HUGE])
 def test_another_time_in_force_is_refused(tif):
     expected = (RejectReason.INVALID_TIME_IN_FORCE, tif, "")
     assert check(risk.check_time_in_force, order_with(tif=tif)) == expected
@@ -225,7 +224,7 @@ def test_a_replace_that_only_reduces_is_not_held_up_by_price_or_size():
     left_out = [check for check in REPLACE_CHECKS if check not in REDUCE_CHECKS]
     assert left_out == [
         risk.check_max_quantity,
-        risk.check_price,
+        risk.check_new_price,
         risk.check_price_grid,
         risk.check_price_band,
         risk.check_order_value,
@@ -234,7 +233,7 @@ def test_a_replace_that_only_reduces_is_not_held_up_by_price_or_size():
 
 def test_a_new_order_passes_every_check_that_a_replace_passes():
     only_for_replaces = set(REPLACE_CHECKS) - set(CHECKS)
-    assert only_for_replaces == {risk.check_already_executed}
+    assert only_for_replaces == {risk.check_already_executed, risk.check_new_price}
 
 
 @settings(max_examples=300)
@@ -255,7 +254,9 @@ def test_a_plain_order_is_exactly_a_limit_order_that_passes_every_check(
     listing = listing_with(state, price_band_bps=band_bps)
     order = order_with(side, order_type, tif, quantity, price)
     passes = first_refusal(CHECKS, order, listing, ACCOUNT) is None
-    assert is_plain_order(order, listing, ACCOUNT) == (passes and order_type == 2)
+    assert is_plain_order(order, listing, ACCOUNT) == (
+        passes and order_type == 2 and tif in (0, 1, 3, 4)
+    )
 
 
 def test_an_order_with_a_single_fault_is_not_plain():

@@ -1,0 +1,158 @@
+"""What clients ask about orders: replace.
+
+The functions without an underscore are the steps that numbered orders have in common with others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+from oms import reports
+from oms.commands import Command, ReplaceOrder
+from oms.events import CancelRejectedResponseTo, Event, RejectReason
+from oms.order_commands import (
+    change_refused,
+    find_order_to_change,
+    mismatch,
+    refusal_of_session,
+    refusal_of_trade,
+    report_executions,
+)
+from oms.order_state import Order, SpecialOrder, limit_of, make_special
+from oms.risk import REDUCE_CHECKS, REPLACE_CHECKS, Refusal, first_refusal, is_plain_order
+from oms.sessions import NAMES_NO_ORDER
+from oms.special_trading import SpecialTrading
+from oms.state import ExchangeState
+from oms.terms import as_terms
+from oms.terms_checks import refusal_of_state, refusal_of_terms
+
+_PLAIN_FIELDS: Final = len(ReplaceOrder._fields)
+"""So many fields has the command; the terms would follow."""
+
+
+def replace_order(state: ExchangeState, command: Command) -> list[Event]:
+    """Carry out ReplaceOrder: OrderReplaced and what follows from it, or CancelRejected."""
+    terms = None
+    if len(command) > _PLAIN_FIELDS:
+        *command, terms = command  # type: ignore[assignment]
+    _, _, _, cl_ord_id, _, symbol, side, order_type, time_in_force, quantity, price = command
+    order = find_order_to_change(state, command)
+    if isinstance(order, Order):
+        refusal = (
+            _order_entry_disabled(state, order)
+            or mismatch(
+                ("symbol", symbol, order.symbol),
+                ("side", side, order.side),
+                ("order_type", order_type, order.order_type),
+                ("time_in_force", time_in_force, order.time_in_force),
+            )
+            or refusal_of_replace(state, order, quantity, price, terms)
+        )
+        if refusal is None:
+            return replace_open_order(state, order, cl_ord_id, quantity, price, terms)
+    else:
+        refusal = order
+    return [change_refused(state, command, CancelRejectedResponseTo.REPLACE, refusal)]
+
+
+def _order_entry_disabled(state: ExchangeState, order: Order) -> Refusal | None:
+    session = state.sessions[order.owner]
+    return None if session.takes_orders else refusal_of_session(session)
+
+
+def refusal_of_replace(
+    state: ExchangeState,
+    order: Order,
+    quantity: int,
+    price: int,
+    fields: Sequence[Any] | None = None,
+) -> Refusal | None:
+    """Run the checks of a replace on the order as it would be. `fields` are its new terms, None
+    when it keeps those that it has."""
+    changed = Order(
+        order.order_reference_number,
+        order.owner,
+        order.cl_ord_id,
+        order.account,
+        order.symbol,
+        order.side,
+        order.order_type,
+        order.time_in_force,
+        quantity,
+        price,
+    )
+    listing, account = state.listings[order.symbol], state.accounts[order.account]
+    if isinstance(order, SpecialOrder):
+        terms = order.current_terms() if fields is None else fields
+        changed = make_special(changed, terms, account.firm)
+    elif fields is not None:
+        return RejectReason.ORDER_MISMATCH, "terms", "none"
+    changed.cum_qty = order.cum_qty
+    is_plain = changed.terms is None
+    if is_plain and quantity > order.cum_qty and is_plain_order(changed, listing, account):
+        return None
+    only_reduces = price == limit_of(order) and quantity < order.quantity and fields is None
+    checks = REDUCE_CHECKS if only_reduces else REPLACE_CHECKS
+    refusal = first_refusal(checks, changed, listing, account)
+    if refusal is None and fields is not None:
+        refusal = refusal_of_terms(cast(SpecialOrder, changed), listing, state.last_time_ns)
+    if refusal is not None or only_reduces:
+        return refusal
+    return refusal_of_state(changed, listing) or refusal_of_trade(changed, listing)
+
+
+def replace_open_order(
+    state: ExchangeState,
+    order: Order,
+    cl_ord_id: str,
+    quantity: int,
+    price: int,
+    fields: Sequence[Any] | None = None,
+    memo: bytes | None = None,
+) -> list[Event]:
+    """Give a live order another name, total quantity and price, and other terms unless `fields` is
+    None; it may trade and even fill. The first event is OrderReplaced, with `memo` at its end
+    unless that is None."""
+    if not state.listings[order.symbol].is_plain or order.terms is not None:
+        trading = SpecialTrading(state, state.listings[order.symbol])
+        terms = None if fields is None else as_terms(fields)
+        return trading.replace(order, cl_ord_id, quantity, price, terms, memo)
+    events = _replace_plain_order(state, order, cl_ord_id, quantity, price)
+    if memo is not None:
+        events[0] = (*events[0], memo)
+    return events
+
+
+def _replace_plain_order(
+    state: ExchangeState, order: Order, cl_ord_id: str, quantity: int, price: int
+) -> list[Event]:
+    session = state.sessions[order.owner]
+    listing = state.listings[order.symbol]
+    stock_locate = listing.stock_locate
+    orig_cl_ord_id = order.cl_ord_id
+    original_number = order.order_reference_number
+    original_leaves_qty = order.leaves_qty
+    leaves_qty = quantity - order.cum_qty
+    new_number = state.last_order_reference_number + 1
+
+    kept_priority, executions = listing.book.replace(order, new_number, price, leaves_qty)
+    order.record_replace(cl_ord_id, quantity)
+    session.names[orig_cl_ord_id] = NAMES_NO_ORDER
+    session.names[cl_ord_id] = order
+    events = [reports.order_replaced(order, leaves_qty, orig_cl_ord_id)]
+    if kept_priority:
+        canceled_qty = original_leaves_qty - leaves_qty
+        events.append(reports.book_reduced(order, stock_locate, canceled_qty))
+        return events
+    state.last_order_reference_number = new_number
+    if not executions:
+        events.append(reports.book_replaced(order, stock_locate, original_number))
+        return events
+    events.append(reports.book_deleted(stock_locate, original_number))
+    report_executions(state, executions, listing, events)
+    if order.is_resting:
+        events.append(reports.book_added(order, stock_locate))
+    else:
+        session.close(order)
+    return events

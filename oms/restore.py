@@ -1,0 +1,217 @@
+"""The state of the exchange, made again of the parts of a snapshot (oms/snapshot.py)."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Iterator
+from itertools import chain, compress, repeat
+from typing import Final, cast
+
+from oms.order_state import OLD_COLUMNS, ORDER_COLUMNS, Order, SpecialOrder, restore_orders
+from oms.reference_data import Account, Instrument
+from oms.sessions import Session
+from oms.snapshot import AN_ORDER, SNAPSHOT_VERSION, Part
+from oms.state import ExchangeState
+from oms.trading_state import Listing
+
+_WITHOUT_SPECIAL_ORDERS: Final = 2
+"""The version before; it is read, too."""
+
+
+def restore_parts(parts: Iterable[Part]) -> ExchangeState:
+    """Return the state that the parts were taken of; takes no more parts than there were.
+
+    Raises ValueError with a sentence for another version and for what makes no sense. The garbage
+    collector rests meanwhile, since nothing that is made here is garbage.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return _restore(_all_of(parts))
+    except EOFError as error:
+        raise ValueError("the snapshot ends too early") from error
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"the snapshot cannot be restored: {error}") from error
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _all_of(parts: Iterable[Part]) -> Iterator[Part]:
+    """The parts, then EOFError: unlike StopIteration it passes through generators."""
+    yield from parts
+    raise EOFError
+
+
+def _restore(parts: Iterator[Part]) -> ExchangeState:
+    version, *head = next(parts)
+    if version == _WITHOUT_SPECIAL_ORDERS:
+        head = _as_without_special_orders(*head)
+    elif version != SNAPSHOT_VERSION:
+        raise ValueError(f"it has version {version}; this program reads {SNAPSHOT_VERSION}")
+    state, place_counts, closed_counts, name_counts = _restore_head(*head)
+    symbols = list(state.listings)
+    unnamed: dict[int, Order] = {}
+
+    def orders_of(count: int) -> Iterator[list[Order]]:
+        while count > 0:
+            orders = _restore_orders(next(parts), symbols, unnamed)
+            count -= len(orders)
+            yield orders
+        assert count == 0, f"{-count} orders too many"
+
+    for listing, counts in zip(state.listings.values(), place_counts, strict=True):
+        _restore_places(listing, [chain.from_iterable(orders_of(count)) for count in counts])
+    heads = zip(state.sessions.values(), closed_counts, name_counts, strict=True)
+    for session, closed_count, name_count in heads:
+        for orders in orders_of(closed_count):
+            session.closed_orders.extend(orders)
+        _restore_names(session, name_count, parts, unnamed)
+    assert not unnamed, f"{len(unnamed)} orders have no name"
+    for session in state.sessions.values():
+        for order in session.open_orders.values():
+            state.remember_expiry(order)
+    return state
+
+
+def _as_without_special_orders(
+    counters: Part, accounts: Part, listings: Part, sessions: Part
+) -> list[Part]:
+    """The first part of the version before in the form of this one."""
+    return [
+        (*counters, 0),
+        accounts,
+        tuple((*head, 0, (count, *[0] * 6)) for *head, count in listings),
+        sessions,
+    ]
+
+
+def _restore_places(listing: Listing, places: list[Iterator[Order]]) -> None:
+    """Put the orders of an instrument where they stood; these come as in _places_of."""
+    displayed, hidden, stops, triggered, parked, collected, for_close = places
+    pegs: list[SpecialOrder] = []
+
+    def as_special(orders: Iterable[Order]) -> Iterator[SpecialOrder]:
+        for order in orders:
+            assert isinstance(order, SpecialOrder), f"order {order.order_id} has no terms"
+            listing.special[order.order_id] = order
+            if order.is_pegged:
+                pegs.append(order)
+            yield order
+
+    def noted(orders: Iterable[Order]) -> Iterator[Order]:
+        for order in orders:
+            if order.display_qty:
+                listing.special[order.order_id] = cast(SpecialOrder, order)
+            yield order
+
+    listing.book.add_resting(noted(displayed))
+    for special in as_special(hidden):
+        listing.books.hidden.add(special)
+    for special in as_special(stops):
+        listing.stops.add(special)
+    for special in as_special(triggered):
+        special.level = listing.triggered
+        listing.triggered.append(special)
+    for special in as_special(parked):
+        special.level = listing.pegs
+    for order in collected:
+        listing.collected.add(order)
+        if isinstance(order, SpecialOrder) and not order.is_plain_at_rest:
+            listing.special[order.order_id] = order
+    for special in as_special(for_close):
+        special.level = listing.for_close
+        listing.for_close[special.order_id] = special
+    for special in sorted(pegs, key=lambda order: order.order_reference_number):
+        listing.pegs[special.order_id] = special
+    listing.decide_whether_it_is_plain()
+
+
+def _restore_head(
+    counters: Part, accounts: Part, listings: Part, sessions: Part
+) -> tuple[ExchangeState, list[tuple[int, ...]], list[int], list[int]]:
+    """The state without orders and names; how many orders stand where per listing, how many are
+    closed per session, and how many names there are per session."""
+    state = ExchangeState()
+    (
+        state.last_time_ns,
+        state.last_order_reference_number,
+        state.match_numbers.last,
+        state.is_loaded,
+        state.market_hours_started,
+        state.random_state,
+    ) = counters
+    for fields in accounts:
+        account = Account(*fields)
+        state.accounts[account.account] = account
+    for instrument_fields, trading_state, trading_reason, last_price, indicated_ns, _ in listings:
+        instrument = Instrument(*instrument_fields)
+        listing = Listing(
+            instrument, state.match_numbers, state.take_order_number, state.next_display
+        )
+        listing.trading_state = trading_state
+        listing.trading_reason = trading_reason
+        listing.record_last_price(last_price)
+        listing.indicated_ns = indicated_ns
+        state.listings[instrument.symbol] = listing
+    for name, account_name, *fields, _, _ in sessions:
+        session = Session(name, state.accounts[account_name])
+        (
+            session.gateway_id,
+            session.is_open,
+            session.cancel_on_disconnect,
+            session.last_msg_seq_num,
+            session.order_entry_enabled,
+            last_numbers,
+        ) = fields
+        session.last_numbers.update(last_numbers)
+        session.decide_whether_it_takes_orders()
+        state.sessions[name] = session
+    return (
+        state,
+        [row[-1] for row in listings],
+        [row[-2] for row in sessions],
+        [row[-1] for row in sessions],
+    )
+
+
+def _restore_orders(part: Part, symbols: list[str], unnamed: dict[int, Order]) -> list[Order]:
+    """Make the orders of a part, and put them into `unnamed` by order_id."""
+    if len(part) == OLD_COLUMNS:
+        part = (*part, repeat((), len(part[0])))
+    columns = dict(zip(ORDER_COLUMNS, part, strict=True))
+    columns["symbol"] = [symbols[place] for place in columns["symbol"]]
+    orders = restore_orders(columns.values())
+    unnamed.update(zip(columns["order_id"], orders, strict=True))
+    return orders
+
+
+def _restore_names(
+    session: Session, count: int, parts: Iterator[Part], unnamed: dict[int, Order]
+) -> None:
+    """Give a session its names, and these to its orders, which are taken out of `unnamed`."""
+    names, account = session.names, session.account.account
+    entered: dict[int, Order] = {}
+    while len(names) < count:
+        known = len(names)
+        cl_ord_ids, meanings, order_ids = next(parts)
+        orders = list(map(unnamed.pop, order_ids))
+        order_names = compress(cl_ord_ids, map(AN_ORDER.__eq__, meanings))
+        for order, cl_ord_id in zip(orders, order_names, strict=True):
+            order.cl_ord_id = cl_ord_id
+            order.owner = session.name
+            order.account = account
+            if isinstance(order, SpecialOrder):
+                order.set_terms(order.terms, session.account.firm)
+        named = iter(orders)
+        values = [next(named) if meaning == AN_ORDER else meaning for meaning in meanings]
+        names.update(zip(cl_ord_ids, values, strict=True))
+        assert len(names) == known + len(cl_ord_ids), f"{session.name} has a name twice"
+        entered.update(zip(order_ids, orders, strict=True))
+    for order in session.closed_orders:
+        del entered[order.order_id]
+    # A replaced order has a later name than others, but the place of its entry.
+    in_order = sorted(entered)
+    if in_order != list(entered):
+        entered = {order_id: entered[order_id] for order_id in in_order}
+    session.open_orders = entered

@@ -1,0 +1,414 @@
+"""Trading in an instrument where more than plain orders meet.
+
+`SpecialTrading` carries out one command in one instrument and collects what happens, in the order
+that oms/README.md tells. Each order that gets its turn trades what it can and then rests, waits or
+ends. Then `settle` gives a turn to those whose time has come by it: pegged orders that follow the
+best prices, orders that wait for many shares at once, triggered stop orders; one after the other
+and from the start again after each, so that there is no recursion, however long the cascade.
+"""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+from matching.instrument_books import is_within
+from matching.peg_price import peg_price
+from matching.types import Executed, OrderType, Prevented, Refreshed, Side, TimeInForce
+from oms import reports
+from oms.events import CancelReason, Event, Liquidity, OrdStatus, TradingState
+from oms.order_state import Order, SpecialOrder, limit_of
+from oms.sessions import NAMES_NO_ORDER
+from oms.state import ExchangeState
+from oms.terms import Terms
+from oms.trading_state import COLLECTING, Listing
+
+_BUY: Final = int(Side.BUY)
+_ADDED: Final = int(Liquidity.ADDED)
+_ADDED_HIDDEN: Final = int(Liquidity.ADDED_HIDDEN)
+_REMOVED: Final = int(Liquidity.REMOVED)
+_TRADING: Final = int(TradingState.TRADING)
+_SELF_TRADE: Final = int(CancelReason.SELF_TRADE)
+_MARKETS: Final = (int(OrderType.MARKET), int(OrderType.STOP))
+_WAITING: Final = (int(TimeInForce.DAY), int(TimeInForce.GTC), int(TimeInForce.GTD))
+
+
+class SpecialTrading:
+    """One command in one instrument; `events` are what has happened so far."""
+
+    __slots__ = ("books", "events", "listing", "state")
+
+    def __init__(self, state: ExchangeState, listing: Listing) -> None:
+        self.state = state
+        self.listing = listing
+        self.books = listing.books
+        self.events: list[Event] = []
+
+    def accept(self, order: Order, memo: bytes | None) -> list[Event]:
+        """Accept an order that has passed all checks. The first event is OrderAccepted."""
+        if order.order_type == OrderType.MARKET_TO_LIMIT:
+            order.price = self._best_price_within_the_band(order.side)
+        if isinstance(order, SpecialOrder):
+            self._begin_to_trail(order)
+        self.state.sessions[order.owner].open_orders[order.order_id] = order
+        self.state.remember_expiry(order)
+        self.events.append(reports.with_end(reports.order_accepted(order), order, memo))
+        self._place(order)
+        self.settle()
+        return self.events
+
+    def replace(
+        self,
+        order: Order,
+        cl_ord_id: str,
+        quantity: int,
+        price: int,
+        terms: Terms | None,
+        memo: bytes | None,
+    ) -> list[Event]:
+        """Carry out a replace that has passed all checks. `terms` None: they stay as they are. The
+        first event is OrderReplaced."""
+        state = self.state
+        session = state.sessions[order.owner]
+        orig_cl_ord_id, original_number = order.cl_ord_id, order.order_reference_number
+        only_reduces = price == limit_of(order) and quantity < order.quantity and terms is None
+        canceled_qty = order.quantity - quantity
+        unshown_qty = 0
+        was_displayed = self._is_displayed(order)
+        if only_reduces:
+            unshown_qty = self._reduce_in_place(order, canceled_qty)
+        else:
+            self.take_out(order)
+            order.order_reference_number = state.take_order_number()
+            order.leaves_qty = quantity - order.cum_qty
+            order.price = price
+            if isinstance(order, SpecialOrder):
+                self._renew(order, terms)
+        order.record_replace(cl_ord_id, quantity)
+        session.names[orig_cl_ord_id] = NAMES_NO_ORDER
+        session.names[cl_ord_id] = order
+        event = reports.order_replaced(order, order.leaves_qty, orig_cl_ord_id)
+        self.events.append(reports.with_end(event, order, memo))
+        if unshown_qty:
+            stock_locate = self.listing.stock_locate
+            self.events.append(reports.book_reduced(order, stock_locate, unshown_qty))
+        if not only_reduces:
+            self._place(order, original_number if was_displayed else None)
+        self.settle()
+        return self.events
+
+    def _renew(self, order: SpecialOrder, terms: Terms | None) -> None:
+        """Make a replaced order one that has only just come, maybe with other terms."""
+        self.listing.special.pop(order.order_id, None)
+        self.listing.pegs.pop(order.order_id, None)
+        order.limit = order.price
+        order.shown_qty = 0
+        if terms is not None:
+            order.set_terms(terms, self.state.accounts[order.account].firm)
+            order.stop_price = terms.stop_price
+            self._begin_to_trail(order)
+            self.state.remember_expiry(order)
+
+    def reduce(self, order: Order, quantity: int) -> int:
+        """Lower the total of an order in its place. Return by how much it shows less."""
+        unshown_qty = self._reduce_in_place(order, order.quantity - quantity)
+        order.record_replace(order.cl_ord_id, quantity)
+        return unshown_qty
+
+    def cancel(self, order: Order, cl_ord_id: str, orig_cl_ord_id: str, reason: int) -> None:
+        """Take a live order out; the names are those of the OrderCanceled event. `settle` must
+        follow."""
+        number = order.order_reference_number if self._is_displayed(order) else None
+        self.take_out(order)
+        canceled_qty = order.leaves_qty
+        order.record_cancel()
+        self.close(order)
+        self.events.append(
+            reports.order_canceled(order, cl_ord_id, orig_cl_ord_id, canceled_qty, reason)
+        )
+        if number is not None:
+            self.events.append(reports.book_deleted(self.listing.stock_locate, number))
+
+    def settle(self) -> None:
+        """Give their turns to the orders whose time has come, until there are none."""
+        listing = self.listing
+        while listing.trading_state == _TRADING:
+            if self._reprice_pegs():
+                continue
+            waiting = self.books.find_waiting()
+            if waiting is not None:
+                self.take_out(waiting)
+                self._trade_and_rest(waiting)
+            elif listing.triggered:
+                self._enter_triggered(listing.triggered.popleft())
+            else:
+                break
+        listing.decide_whether_it_is_plain()
+
+    # --- turns ------------------------------------------------------------------------------------
+
+    def _place(self, order: Order, replaced_number: int | None = None) -> None:
+        """Put an order where it belongs: it waits for a trade, follows the best prices, or trades
+        and rests. `replaced_number` is the one under which it was displayed until now."""
+        if isinstance(order, SpecialOrder):
+            if not order.is_plain_at_rest:
+                self.listing.special[order.order_id] = order
+            if order.is_waiting_stop:
+                self._wait_for_trigger(order)
+                return
+            if order.time_in_force == TimeInForce.AT_THE_CLOSE and not self._is_closing():
+                order.level = self.listing.for_close
+                self.listing.for_close[order.order_id] = order
+                return
+        if self.listing.trading_state in COLLECTING:
+            self._collect(order, replaced_number)
+            return
+        if isinstance(order, SpecialOrder) and order.is_pegged:
+            self.listing.pegs[order.order_id] = order
+            self._price_peg(order, self.listing.best_displayed())
+            return
+        self._trade_and_rest(order, replaced_number)
+
+    def _is_closing(self) -> bool:
+        return self.listing.trading_state == TradingState.CLOSING_AUCTION
+
+    def _collect(self, order: Order, replaced_number: int | None) -> None:
+        """Keep an order for the auction; it is displayed no more, if it was."""
+        if replaced_number is not None:
+            deleted = reports.book_deleted(self.listing.stock_locate, replaced_number)
+            self.events.append(deleted)
+        self.listing.collected.add(order)
+
+    def _trade_and_rest(self, order: Order, replaced_number: int | None = None) -> None:
+        """The turn of an order: it trades with what it meets, then rests or ends."""
+        limit = self._limit(order)
+        needed = order.leaves_qty if order.time_in_force == TimeInForce.FOK else order.least_qty
+        place = len(self.events)
+        if limit > 0 and (needed == 1 or self.books.tradable_qty(order, limit) >= needed):
+            self._sweep(order, limit)
+        rests = order.leaves_qty > 0 and _may_rest(order)
+        if replaced_number is not None:
+            has_only_moved = rests and not order.is_hidden and len(self.events) == place
+            if not has_only_moved:
+                deleted = reports.book_deleted(self.listing.stock_locate, replaced_number)
+                self.events.insert(place, deleted)
+                replaced_number = None
+        if rests:
+            self.rest(order, replaced_number)
+        elif order.leaves_qty > 0:
+            canceled_qty = order.leaves_qty
+            order.record_cancel()
+            self.close(order)
+            reason = _residual_reason(order)
+            canceled = reports.order_canceled(order, order.cl_ord_id, "", canceled_qty, reason)
+            self.events.append(canceled)
+        elif order.ord_status == OrdStatus.FILLED:
+            self.close(order)
+
+    def _sweep(self, order: Order, limit: int | None) -> None:
+        for event in self.books.sweep(order, limit):
+            if isinstance(event, Executed):
+                self._report_execution(event)
+            elif isinstance(event, Refreshed):
+                self.report_refresh(cast(SpecialOrder, event.order))
+            else:
+                self._report_prevention(event)
+
+    def rest(self, order: Order, replaced_number: int | None = None) -> None:
+        """Let an order rest in the book, and show what it displays."""
+        self.books.rest(order)
+        if order.is_hidden:
+            return
+        stock_locate = self.listing.stock_locate
+        if replaced_number is None:
+            self.events.append(reports.book_added(order, stock_locate))
+        else:
+            self.events.append(reports.book_replaced(order, stock_locate, replaced_number))
+
+    def _wait_for_trigger(self, order: SpecialOrder) -> None:
+        """Let a stop order wait, unless the last trade triggers it already."""
+        last_price = self.listing.last_price
+        if last_price and is_within(order.stop_price, order.side, last_price):
+            self.trigger(order)
+        else:
+            self.listing.stops.add(order)
+
+    def trigger(self, order: SpecialOrder) -> None:
+        """Let a stop order wait for its turn."""
+        order.level = self.listing.triggered
+        self.listing.triggered.append(order)
+
+    def _enter_triggered(self, order: SpecialOrder) -> None:
+        """The turn of a stop order that a trade has triggered."""
+        listing = self.listing
+        order.level = None
+        order.is_triggered = True
+        if order.is_plain_at_rest:
+            listing.special.pop(order.order_id, None)
+        self.events.append(reports.order_triggered(order))
+        is_limited = order.order_type == OrderType.STOP_LIMIT
+        if is_limited and not listing.band_low <= order.price <= listing.band_high:
+            canceled_qty = order.leaves_qty
+            order.record_cancel()
+            self.close(order)
+            reason = int(CancelReason.PRICE_OUT_OF_BAND)
+            canceled = reports.order_canceled(order, order.cl_ord_id, "", canceled_qty, reason)
+            self.events.append(canceled)
+            return
+        self._trade_and_rest(order)
+
+    def _reprice_pegs(self) -> bool:
+        """Let the pegged orders follow the best displayed prices. Return whether these differ from
+        those that they have followed."""
+        listing = self.listing
+        best = listing.best_displayed()
+        if not listing.pegs or best == listing.pegged_to:
+            return False
+        listing.pegged_to = best
+        for order in list(listing.pegs.values()):
+            # One that is gone has traded with another in this very round.
+            if order.level is not None and (self._peg_price(order, best) or 0) != order.price:
+                self.take_out(order)
+                self._price_peg(order, best)
+        return True
+
+    def _price_peg(self, order: SpecialOrder, best: tuple[int | None, int | None]) -> None:
+        """Give a pegged order its price and its turn; without a price it waits for one."""
+        price = self._peg_price(order, best)
+        order.price = price or 0
+        if price is None:
+            order.level = self.listing.pegs
+        else:
+            self._trade_and_rest(order)
+
+    def _peg_price(self, order: SpecialOrder, best: tuple[int | None, int | None]) -> int | None:
+        terms, tick_size = order.terms, self.listing.tick_size
+        return peg_price(terms.peg, order.side, terms.peg_offset, order.limit, best, tick_size)
+
+    # --- reports ----------------------------------------------------------------------------------
+
+    def _report_execution(self, trade: Executed) -> None:
+        """Count a trade on both sides, report it, and take out the stop orders it triggers."""
+        resting, incoming = cast(Order, trade.resting), cast(Order, trade.incoming)
+        _, _, quantity, price, match_number, resting_leaves_qty, incoming_leaves_qty = trade
+        resting.record_execution(quantity, price, resting_leaves_qty)
+        incoming.record_execution(quantity, price, incoming_leaves_qty)
+        added = _ADDED_HIDDEN if resting.is_hidden else _ADDED
+        report = reports.order_executed
+        self.events += (
+            report(resting, resting_leaves_qty, quantity, price, match_number, added),
+            report(incoming, incoming_leaves_qty, quantity, price, match_number, _REMOVED),
+        )
+        if resting_leaves_qty == 0:
+            self.close(resting)
+        self.listing.record_last_price(price)
+        for order in self.listing.stops.on_trade(price):
+            self.trigger(order)
+
+    def report_refresh(self, order: SpecialOrder) -> None:
+        """Tell what an order displays next."""
+        self.events += (
+            reports.order_restated(order),
+            reports.book_added(order, self.listing.stock_locate),
+        )
+
+    def _report_prevention(self, prevented: Prevented) -> None:
+        """Report what was done instead of a trade, first of the resting order."""
+        resting, incoming = cast(Order, prevented.resting), cast(Order, prevented.incoming)
+        stock_locate = self.listing.stock_locate
+        if prevented.resting_qty:
+            self._report_lowered(resting, prevented.resting_qty)
+        if prevented.shown_qty and resting.leaves_qty:
+            self.events.append(reports.book_reduced(resting, stock_locate, prevented.shown_qty))
+        elif prevented.shown_qty:
+            number = resting.order_reference_number
+            self.events.append(reports.book_deleted(stock_locate, number))
+        if prevented.incoming_qty:
+            self._report_lowered(incoming, prevented.incoming_qty)
+
+    def _report_lowered(self, order: Order, quantity: int) -> None:
+        """Report shares that were taken off an order: it lives on, or is canceled."""
+        if order.leaves_qty:
+            order.record_replace(order.cl_ord_id, order.quantity - quantity)
+            self.events.append(reports.order_reduced(order, quantity))
+            return
+        order.record_cancel()
+        self.close(order)
+        canceled = reports.order_canceled(order, order.cl_ord_id, "", quantity, _SELF_TRADE)
+        self.events.append(canceled)
+
+    # --- places -----------------------------------------------------------------------------------
+
+    def _is_displayed(self, order: Order) -> bool:
+        return self.listing.book.find(order.order_reference_number) is order
+
+    def take_out(self, order: Order) -> None:
+        """Take a live order from where it stands."""
+        listing = self.listing
+        if order.level is listing.stops:
+            listing.stops.remove(cast(SpecialOrder, order))
+        elif order.level is listing.triggered:
+            order.level = None
+            listing.triggered.remove(cast(SpecialOrder, order))
+        elif order.level is listing.pegs:
+            order.level = None
+        elif order.level is listing.for_close:
+            order.level = None
+            del listing.for_close[order.order_id]
+        elif order in listing.collected:
+            listing.collected.remove(order)
+        else:
+            self.books.remove(order)
+
+    def _reduce_in_place(self, order: Order, quantity: int) -> int:
+        """Take shares off a live order where it stands. Return how many fewer are displayed."""
+        listing = self.listing
+        outside = (listing.stops, listing.triggered, listing.pegs, listing.for_close)
+        if any(order.level is place for place in outside):
+            order.leaves_qty -= quantity
+            return 0
+        if order in listing.collected:
+            listing.collected.reduce(order, quantity)
+            return 0
+        return self.books.reduce(order, quantity)
+
+    def close(self, order: Order) -> None:
+        """Forget an order that lives no more, but for the session's memory."""
+        self.listing.special.pop(order.order_id, None)
+        self.listing.pegs.pop(order.order_id, None)
+        self.state.sessions[order.owner].close(order)
+
+    def _limit(self, order: Order) -> int:
+        """The worst price at which an order may trade now."""
+        if order.order_type in _MARKETS:
+            return self.listing.band_high if order.side == _BUY else self.listing.band_low
+        return order.price
+
+    def _best_price_within_the_band(self, side: int) -> int:
+        """The best displayed price of the other side, 0 if there is none within the band."""
+        book, listing = self.listing.book, self.listing
+        price = book.best_ask if side == _BUY else book.best_bid
+        if price is None or not listing.band_low <= price <= listing.band_high:
+            return 0
+        return price
+
+    def _begin_to_trail(self, order: SpecialOrder) -> None:
+        """Give a trailing order that says no stop price its first one: from the last trade, or
+        before the first from the reference price."""
+        if order.trail_amount and not order.stop_price:
+            price = self.listing.last_price or self.listing.instrument.reference_price
+            distance = order.trail_amount
+            order.stop_price = price + distance if order.side == _BUY else price - distance
+
+
+def _may_rest(order: Order) -> bool:
+    """Whether what is left of an order after its turn rests."""
+    return order.order_type not in _MARKETS and order.price > 0 and order.time_in_force in _WAITING
+
+
+def _residual_reason(order: Order) -> int:
+    """Why what is left of an order does not rest."""
+    if order.order_type in _MARKETS or order.price == 0:
+        return int(CancelReason.NO_LIQUIDITY)
+    if order.time_in_force == TimeInForce.FOK:
+        return int(CancelReason.FILL_OR_KILL)
+    return int(CancelReason.IMMEDIATE_OR_CANCEL)
