@@ -83,6 +83,9 @@ class Dialect(NamedTuple):
     """SecurityList(y) has groups for ticks (1205) and lots (1234) and a LastFragment(893)."""
     security_status_text: bool
     """SecurityStatus(f) has a Text(58)."""
+    highest_security_status: int
+    """The last code of SecurityTradingStatus(326): 20 (unknown) stands for pre-open where that has
+    none."""
     copy_msg_indicator: bool
     """CopyMsgIndicator(797) exists, and BusinessRejectReason(380) 6 for what nobody may ask."""
     last_update_time: bool
@@ -116,6 +119,7 @@ _FIX42: Final = Dialect(
     mass_action_report_id=False,
     trading_rules=False,
     security_status_text=False,
+    highest_security_status=20,
     copy_msg_indicator=False,
     last_update_time=False,
 )
@@ -132,6 +136,7 @@ _FIX44: Final = Dialect(
     mass_action_report_id=False,
     trading_rules=False,
     security_status_text=True,
+    highest_security_status=26,
     copy_msg_indicator=True,
     last_update_time=False,
 )
@@ -148,6 +153,7 @@ _FIX50SP2: Final = Dialect(
     mass_action_report_id=True,
     trading_rules=True,
     security_status_text=True,
+    highest_security_status=26,
     copy_msg_indicator=True,
     last_update_time=True,
 )

@@ -41,6 +41,10 @@ _SECURITY_TRADING_STATUS: Final = {
     TradingState.CLOSED: 18,  # not available for trading
     TradingState.HALTED: 2,
     TradingState.TRADING: 17,  # ready to trade
+    TradingState.PRE_OPEN: 21,  # orders are collected
+    TradingState.OPENING_AUCTION: 21,
+    TradingState.CLOSING_AUCTION: 21,
+    TradingState.AUCTION_CALL: 21,
 }
 _UNKNOWN_SECURITY: Final = 20
 _ROUND_LOT: Final = 2  # LotType(1093)
@@ -77,6 +81,7 @@ def security_status_body(event: Event, transact_time: str, dialect: Dialect) -> 
         text = f"58=Symbol(55) {status.symbol} is not listed here\x01"
         return f"{head}326={_UNKNOWN_SECURITY}\x01{text if dialect.security_status_text else ''}"
     code = _SECURITY_TRADING_STATUS[TradingState(status.trading_state)]
+    code = min(code, dialect.highest_security_status)
     last = f"31={format_price(status.last_price)}\x01" if status.last_price else ""
     band = f"{format_price(status.band_low)} to {format_price(status.band_high)}"
     text = f"58=price band {band}\x01" if dialect.security_status_text else ""
