@@ -337,7 +337,8 @@ class Consensus:
             stamped = self._stamp_acknowledgement(peer_id, message)
             if stamped is None:
                 return
-            message, epoch = stamped, stamped["epoch"]
+            epoch = stamped["epoch"]
+            message = guard.vouch(stamped, may_vote=self.may_vote)
         elif kind == "append_entries":
             if "prevLogIdx" not in message or "transmission" in message:
                 return  # pysyncobj's own snapshots and cut entries: never used

@@ -250,6 +250,18 @@ def acknowledgement_counts(message: Message, *, current_term: int, epoch: int) -
     return bool(message["term"] == current_term and message["epoch"] == epoch)
 
 
+def vouch(message: Message, *, may_vote: bool) -> Message:
+    """A20: pysyncobj counts what any member acknowledges. Story: (1) node 2 leads term 1 and is cut
+    off with entry 4 on itself only; (2) node 3 votes for node 1 in term 2, and acknowledges the
+    entry 4 of that term, which is committed; (3) node 3 loses its disk, and with it what it has
+    promised; (4) it hears node 2 again, takes the entry 4 of term 1, and its acknowledgement makes
+    a majority: two entries 4 are committed. So what a member says that may not vote counts as a
+    sign of life and for nothing else, until it has heard every other member and has caught up."""
+    if may_vote or not message["success"]:
+        return message
+    return message | {"success": False}
+
+
 class VoteCount:
     """A13: pysyncobj counts vote messages, not voters. Story: a vote is sent again after a
     reconnect; the candidate has its own vote and the same other one twice, three of five, and

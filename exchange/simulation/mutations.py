@@ -258,6 +258,13 @@ PROMISES = (
         unneeded="a leader with its vote has an entry of that term, and it votes once it has that",
     ),
     Mutation(
+        "A20",
+        "who lost a disk acknowledges to an old leader what it has promised another one to refuse",
+        guard,
+        "vouch",
+        edited('if may_vote or not message["success"]:', "if True:"),
+    ),
+    Mutation(
         "section 3, match",
         "what was acknowledged before a disk was lost still counts",
         RaftCore,

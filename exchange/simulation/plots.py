@@ -220,7 +220,31 @@ def _left_behind(nemesis: Nemesis) -> Steps:
     return True
 
 
+def _disk_lost_between_two_leaders(nemesis: Nemesis) -> Steps:
+    """A20. (1) The leader of three is cut off, the others elect one of them, and it commits; (2) the
+    one that voted for it loses its disk; (3) now it hears the old leader only, who has entries that
+    nobody else had, and may lead for a moment yet."""
+    old, fabric, checks = nemesis.leader, nemesis.fabric, nemesis.checks
+    if old is None or old.core is None or len(nemesis.members) != 3:
+        return False
+    others = nemesis.others(old)
+    nemesis.cut([old], others)
+    known = checks.newest_committed
+    yield lambda: nemesis.leader in others and checks.newest_committed > known
+    new = nemesis.leader
+    (loser,) = [member for member in others if member is not new]
+    if new is None or not nemesis.wipe(loser):
+        return False
+    loser.start_after(0.001)
+    fabric.blocked.clear()
+    nemesis.cut([old, loser], [new])
+    fabric.break_link(new.node_id, loser.node_id)
+    yield 0.1
+    return True
+
+
 LEFT_BEHIND = "left behind"
+BETWEEN_TWO_LEADERS = "disk lost between two leaders"
 PLOTS: dict[str, Plot] = dict(
     zip(
         PLOT_NAMES,
@@ -236,6 +260,7 @@ PLOTS: dict[str, Plot] = dict(
     )
 )
 PLOTS[LEFT_BEHIND] = _left_behind
+PLOTS[BETWEEN_TWO_LEADERS] = _disk_lost_between_two_leaders
 
 
 def _connect_anew(nemesis: Nemesis, some: list[Member], others: list[Member]) -> None:

@@ -18,7 +18,7 @@ from exchange.simulation.gateway import Gateway
 from exchange.simulation.member import Member
 from exchange.simulation.network import Fabric
 from exchange.simulation.options import Options, draw_options
-from exchange.simulation.plots import LEFT_BEHIND, PlotRunner
+from exchange.simulation.plots import BETWEEN_TWO_LEADERS, LEFT_BEHIND, PlotRunner
 from exchange.simulation.world import Violation, World
 
 LIVENESS_S = 20.0
@@ -26,6 +26,7 @@ LIVENESS_S = 20.0
 _APPLY_ENTRIES = raft._APPLY_ENTRIES
 _PLOT_SHARE = 0.5
 _LEFT_BEHIND_SHARE = 0.25
+_BETWEEN_TWO_LEADERS_SHARE = 0.35  # of chances from that one up
 """Of what is done to a run that has plots."""
 
 
@@ -77,9 +78,12 @@ class Run:
         self.checks.on_elected = self._plots.look_now
         self._healed_s = 0.0
         self.world.after(rng.uniform(0.1, 0.4), self._next_fault)
-        # Drawn apart: all other seeds are the runs that they were before there was this plot.
-        if self._faults_on and Random(seed * 2 + 1).random() < _LEFT_BEHIND_SHARE:
+        # Drawn apart: all other seeds are the runs that they were before there were these plots.
+        chance = Random(seed * 2 + 1).random()
+        if self._faults_on and chance < _LEFT_BEHIND_SHARE:
             self.world.after(0.15, self._plots.begin_with, LEFT_BEHIND)
+        elif self._faults_on and chance < _BETWEEN_TWO_LEADERS_SHARE:
+            self.world.after(0.15, self._plots.begin_with, BETWEEN_TWO_LEADERS)
 
     def _next_fault(self) -> None:
         if not self._faults_on:
