@@ -56,10 +56,11 @@ class NaiveAuctions:
             return 0, 0, over
         prices = [price for price, _ in candidates]
         overs = [over for _, over in candidates]
-        if min(overs) > 0:
-            price = max(prices)
-        elif max(overs) < 0:
-            price = min(prices)
+        spoken = [price for price in prices if price in said]
+        if min(overs) > 0 and spoken:
+            price = max(spoken)
+        elif max(overs) < 0 and spoken:
+            price = min(spoken)
         else:
             price = min(prices, key=lambda p: (abs(p - reference), -p))
         return price, -traded, dict(candidates)[price]
