@@ -77,6 +77,7 @@ class Journal:
         self._directory = directory
         self._disk = disk
         self._failure: str | None = None
+        self._failed_by: BaseException | None = None
         self._closed = False
         self._running: FlushJob | None = None
         self._buffer: list[bytes] = []
@@ -151,8 +152,7 @@ class Journal:
 
     def add(self, command: bytes, idx: int, term: int) -> None:
         """Append an entry. An empty log takes any index, else it must be the next one."""
-        if self._failure is not None:
-            raise JournalError(self._failure)
+        self._refuse_after_failure()
         entries = self._entries
         if entries:
             expected = self._first_index + len(entries)
@@ -344,7 +344,7 @@ class Journal:
                 self.bytes_written += len(job.data)
                 self._writer.remove_below(job.first_index)
             except OSError as error:
-                self._failure = self._describe(error)
+                self._failure, self._failed_by = self._describe(error), error
                 raise JournalError(self._failure) from error
             job.done = True
 
@@ -383,7 +383,7 @@ class Journal:
 
     def _refuse_after_failure(self) -> None:
         if self._failure is not None:
-            raise JournalError(self._failure)
+            raise JournalError(self._failure) from self._failed_by
 
     def _describe(self, error: OSError) -> str:
         advice = "the disk may be failing: what was written last is not on disk and must not be "

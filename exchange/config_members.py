@@ -136,6 +136,11 @@ class DropCopySessionSection:
     sessions: tuple[str, ...] = key(
         (), NAMES, "FIX sessions and OUCH users whose reports it reads; [] means all of them."
     )
+    version: FixVersion = key(
+        FixVersion.FIX_4_4,
+        choice(FixVersion),
+        "Version of FIX that it logs on with: the day's copies are stored in it.",
+    )
     username: str = key(
         "", text(64, "risk1", may_be_empty=True), 'Username(553) to be checked; "" checks none.'
     )

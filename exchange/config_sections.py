@@ -288,7 +288,9 @@ class Fix:
         "Messages that wait in the store for a slow client; beyond it it is disconnected.",
     )
     max_connections: int = key(
-        1_000, integer(1, 100_000, 1_000), "Connections open at once; a further one is closed."
+        1_000,
+        integer(1, 100_000, 1_000),
+        "Connections open at once; the oldest that has not logged on gives way to a further one.",
     )
 
 

@@ -235,6 +235,7 @@ def drop_copy_settings(config: Config) -> FixGatewaySettings:
             password=item.password or None,
             password_hash=item.password_hash,
             allowed_addresses=item.allowed_addresses,
+            version=item.version.value,
             copies_of=item.sessions or everybody,
         )
         for item in config.drop_copy_sessions

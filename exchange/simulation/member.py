@@ -429,6 +429,17 @@ class Member:
             self.disk.heal()
         return False
 
+    def take_snapshot(self) -> None:
+        """As an operator asks for it; nothing happens when one is under way or nothing is new."""
+        if self.core is None:
+            return
+        try:
+            self.core.snapshots.take()
+        except ValueError:
+            return
+        except Exception as error:
+            self._fatal(error)
+
     def _end(self) -> None:
         assert self.runtime is not None
         if self.runtime.disk_thread is not None:

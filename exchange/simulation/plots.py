@@ -8,7 +8,6 @@ too long. It returns whether it came to its end. Whatever it did is undone after
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Generator
 
@@ -197,7 +196,7 @@ def _left_behind(nemesis: Nemesis) -> Steps:
         enough = checks.newest_committed + 2
         yield functools.partial(lambda enough: checks.newest_committed > enough, enough)
         for member in present:
-            _take_snapshot(member)
+            member.take_snapshot()
         yield lambda: not any(m.core is not None and m.core.snapshots.is_running for m in present)
     needed = _last_index(away)
     yield lambda: all(_first_index(member) > needed for member in present)
@@ -214,17 +213,11 @@ def _left_behind(nemesis: Nemesis) -> Steps:
             away.crash(power_loss=True)
             away.start_after(0.05)
         case "snapshot":
-            _take_snapshot(leader)
+            leader.take_snapshot()
         case "transfer":
             nemesis.transfer(leader)
     yield lambda: away.core is not None and _first_index(away) > needed
     return True
-
-
-def _take_snapshot(member: Member) -> None:
-    if member.core is not None:
-        with contextlib.suppress(ValueError):  # one is under way, or nothing is new
-            member.core.snapshots.take()
 
 
 LEFT_BEHIND = "left behind"

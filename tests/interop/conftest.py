@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from busy_day import BusyDay, Day
+from fix_trial import Trial
 from fix_venue import Venue
-
-if TYPE_CHECKING:
-    from fix_trial import Trial
 
 JUDGES = ("itch", "meatpy", "nasdaq_protocols")
 
@@ -55,8 +52,8 @@ def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
 @pytest.fixture
 def make_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[Venue], Trial]:
     """`make_trial(venue)`: a test with QuickFIX engines, which tells what it has seen."""
-    pytest.importorskip("quickfix", reason="QuickFIX is missing: pip install 'quickfix>=1.16'")
-    from fix_trial import Trial  # noqa: PLC0415 - it needs QuickFIX
+    if find_spec("quickfix") is None:
+        pytest.skip("QuickFIX is missing: pip install 'quickfix>=1.16'")
 
     def say(line: str) -> None:
         with capsys.disabled():

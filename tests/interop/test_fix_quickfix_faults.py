@@ -6,18 +6,15 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from fix_quickfix import QuickFix
 from fix_requests import BUY, DAY, IOC, SELL, new_order
+from fix_trial import Trial
 from fix_venue import Venue
 
 from exchange.journals import read_journals
 from exchange.local import wait_for
-
-if TYPE_CHECKING:
-    from fix_quickfix import QuickFix
-    from fix_trial import Trial
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
+from fix_quickfix import QuickFix
 from fix_requests import (
     BUY,
     COMPONENTS,
@@ -20,14 +19,10 @@ from fix_requests import (
     order_status,
     replace,
 )
-from fix_wire import with_field
+from fix_trial import Trial
+from fix_wire import WireMessage, with_field
 
 from exchange.local import wait_for
-
-if TYPE_CHECKING:
-    from fix_quickfix import QuickFix
-    from fix_trial import Trial
-    from fix_wire import WireMessage
 
 pytestmark = pytest.mark.interop
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from fix_requests import BUY, COMPONENTS, SELL, VERSIONS, new_order, utc_now
+from fix_trial import Trial
 
 from exchange.local import wait_for
-
-if TYPE_CHECKING:
-    from fix_trial import Trial
 
 pytestmark = pytest.mark.interop
 

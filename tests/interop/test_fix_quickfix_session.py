@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
+from fix_quickfix import QuickFix
 from fix_requests import BUY, COMPONENTS, SELL, VERSIONS, cancel, new_order
+from fix_trial import Trial
 
 from exchange.local import wait_for
-
-if TYPE_CHECKING:
-    from fix_quickfix import QuickFix
-    from fix_trial import Trial
 
 pytestmark = pytest.mark.interop
 
@@ -136,7 +132,7 @@ def test_a_number_that_was_used_before_ends_the_session_with_a_sentence(
         next_out, next_in = engine.next_numbers
         engine.sequence_file.write_text(f"{1:010} : {next_in:010}")
         forgetful = await trial.engine(version, again=engine)
-        forgetful.connect()
+        await forgetful.connect()
         text = f"MsgSeqNum(34) too low, expecting {next_out} but received 1"
         await forgetful.answer("5", _58=text)
         await forgetful.stop()
