@@ -35,12 +35,14 @@ class NaiveAuctions:
         instrument = self.instruments[symbol]
         reference = instrument["last"] or instrument["reference"]
         buys, sells = self.interested(symbol, True), self.interested(symbol, False)
-        said = {order["price"] for order in buys + sells if order["price"]} | {reference}
+        limits = {order["price"] for order in buys + sells if order["price"]}
+        said = limits | {reference}
         best = None
         tick = instrument["tick"]
-        tried = {p + step for p in said - {reference} for step in (-tick, 0, tick)} | {reference}
-        if max(tried) - min(tried) < 40 * tick:
-            tried |= set(range(min(said - {reference}, default=reference), max(tried), tick))
+        tried = {limit + step for limit in limits for step in (-tick, 0, tick)} | {reference}
+        if limits and max(limits) - min(limits) < 40 * tick:
+            tried |= set(range(min(limits), max(limits), tick))
+        tried = {price for price in tried if price > 0}
         for price in sorted(tried, reverse=True):
             wanted = sum(self.leaves(o) for o in buys if o["price"] == 0 or o["price"] >= price)
             offered = sum(self.leaves(o) for o in sells if o["price"] <= price)
