@@ -91,6 +91,13 @@ class NaiveAuctions:
         events += self.take_out_all(sorted(over, key=lambda o: o["id"]), 21)
         if self.market_hours:
             self.market_hours = False
+            for symbol, instrument in self.instruments.items():
+                prices = [price for _, price in instrument["trades"]]
+                ends = (prices[0], max(prices), min(prices)) if prices else (0, 0, 0)
+                volume = sum(quantity for quantity, _ in instrument["trades"])
+                value = sum(quantity * price for quantity, price in instrument["trades"])
+                sums = (volume, value, len(prices), instrument["last"])
+                events.append((37, "", instrument["locate"], symbol, *ends, *sums))
             events.append((22, "", 4))
         return events
 
@@ -131,6 +138,7 @@ class NaiveAuctions:
             seller = next(o for o in sells if self.leaves(o))
             quantity = min(self.leaves(buyer), self.leaves(seller))
             left -= quantity
+            instrument["trades"].append((quantity, price))
             self.last_match += 1
             refs = []
             for party in (buyer, seller):
