@@ -23,6 +23,7 @@ import msgpack
 
 from oms import commands as oms_commands
 from oms.commands import Command, CommandKind
+from oms.terms import Terms
 
 PROTOCOL_VERSION: Final = 1
 BATCH_VERSION: Final = 1
@@ -152,12 +153,28 @@ _COMMAND_CLASSES: Final[dict[int, Any]] = {
     CommandKind.QUERY_NUMBERS: oms_commands.QueryNumbers,
     CommandKind.CLOCK_TICK: oms_commands.ClockTick,
     CommandKind.SET_TRADING_STATE: oms_commands.SetTradingState,
+    CommandKind.END_DAY: oms_commands.EndDay,
 }
 """Commands that a client may submit. LoadReferenceData and GatewayLost are the leader's own."""
+
+_MAY_HAVE_TERMS: Final = (
+    CommandKind.ENTER_ORDER,
+    CommandKind.REPLACE_ORDER,
+    CommandKind.ENTER_NUMBERED_ORDER,
+    CommandKind.REPLACE_NUMBERED_ORDER,
+)
+"""Commands that may end with one field more, the terms of an order: integers (oms/terms.py)."""
+
+
+def _with_terms(field_types: tuple[tuple[type, ...], ...]) -> tuple[tuple[type, ...], ...]:
+    return (*field_types, *((*types, tuple) for types in field_types))
+
 
 _SUBMITTABLE: Final[dict[int, tuple[tuple[type, ...], ...]]] = {
     int(kind): _field_types(command_class) for kind, command_class in _COMMAND_CLASSES.items()
 } | {MARK_STATE: ((int, str),)}
+for _kind in _MAY_HAVE_TERMS:
+    _SUBMITTABLE[_kind] = _with_terms(_SUBMITTABLE[_kind])
 
 
 def pack_commands(commands: list[Command]) -> bytes:
@@ -192,6 +209,11 @@ def check_commands(blob: Any, *, may_mark: bool = False) -> int:
         if tuple(map(type, command)) not in expected:
             found = ", ".join(type(field).__name__ for field in command)
             raise CodecError(f"command kind {kind} has fields ({found})")
+        terms = command[-1]
+        if type(terms) is tuple and (
+            len(terms) > len(Terms._fields) or any(type(value) is not int for value in terms)
+        ):
+            raise CodecError(f"terms are at most {len(Terms._fields)} integers, not {terms!r}")
     return len(commands)
 
 

@@ -1,8 +1,9 @@
 """The price of an auction, and who trades in it: pure functions of the orders that take part.
 
 An auction trades everything at one price: the one at which most shares trade; of several the one
-that leaves the fewest over; of several, when buyers are left over at all of them the highest, when
-sellers are the lowest, else the one nearest to the reference price (the higher of two as near).
+that leaves the fewest over; of several, when buyers are left over at all of them the highest that
+is a limit or the reference price, when sellers are the lowest of these; else, or if there is none,
+the one nearest to the reference price (the higher of two as near).
 Source: the usual rules of call auctions, as in the London Stock Exchange's "Guide to the trading
 system" (Millennium Exchange), price determination.
 """
@@ -50,10 +51,11 @@ def find_auction_price(
     results = [result for result in results if result.paired_qty == most]
     least = min(abs(result.imbalance_qty) for result in results)
     results = [result for result in results if abs(result.imbalance_qty) == least]
-    if all(result.imbalance_qty > 0 for result in results):
-        return results[-1]
-    if all(result.imbalance_qty < 0 for result in results):
-        return results[0]
+    said = [each for each in results if each.price in limits or each.price == reference_price]
+    if said and all(result.imbalance_qty > 0 for result in results):
+        return said[-1]
+    if said and all(result.imbalance_qty < 0 for result in results):
+        return said[0]
     return min(results, key=lambda result: (abs(result.price - reference_price), -result.price))
 
 

@@ -57,15 +57,19 @@ class OrderPool(Generic[O]):
         return None if best is None else best.price
 
     def queue(self, side: int) -> Iterator[O]:
-        """Orders of a side in the order in which they would trade. The order that was yielded last
-        may leave the pool meanwhile; none may come to it."""
+        """Orders of a side in the order in which they would trade; O(log levels) per level. The
+        order that was yielded last may leave the pool meanwhile; none may come to it."""
         book_side = self._side(side)
-        for key in list(book_side.keys):
+        keys = book_side.keys
+        key = keys[0] if keys else None
+        while key is not None:
             order: BookOrder | None = book_side.levels[key].first
             while order is not None:
                 after = order._next
                 yield cast(O, order)
                 order = after
+            place = keys.bisect_right(key)  # the level itself may be gone
+            key = keys[place] if place < len(keys) else None
 
     def __iter__(self) -> Iterator[O]:
         """Orders in the order in which they came."""

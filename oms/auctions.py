@@ -196,6 +196,7 @@ def _report(
 ) -> None:
     """Count and report one trade: of the buyer, of the seller, then what was displayed of them."""
     stock_locate = trading.listing.stock_locate
+    trading.listing.day.record(price, price, quantity, quantity * price, 1)
     match_number = trading.state.match_numbers.next()
     for order in parties:
         left[order.order_id] -= quantity

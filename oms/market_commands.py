@@ -23,7 +23,7 @@ from oms.reference_data import Account, Instrument, SessionDefinition, reference
 from oms.sessions import Session
 from oms.special_trading import SpecialTrading
 from oms.state import ExchangeState
-from oms.trading_state import AUCTIONS, Listing
+from oms.trading_state import AUCTIONS, DayStatistics, Listing
 
 _FOR_THE_DAY: Final = tuple(
     int(time_in_force)
@@ -33,6 +33,7 @@ _FOR_THE_DAY: Final = tuple(
 _EXPIRED: Final = int(CancelReason.EXPIRED)
 _INSTRUMENT_ADDED: Final = int(EventKind.INSTRUMENT_ADDED)
 _TRADING_ACTION: Final = int(EventKind.TRADING_ACTION)
+_DAY_ENDED: Final = int(EventKind.INSTRUMENT_DAY_ENDED)
 _SYSTEM_EVENT: Final = int(EventKind.SYSTEM_EVENT)
 _TRADING_STATES: Final = frozenset(int(trading_state) for trading_state in TradingState)
 
@@ -112,6 +113,8 @@ def set_trading_state(state: ExchangeState, command: Command) -> list[Event]:
     events: list[Event] = []
     if trading_state == TradingState.TRADING and not state.market_hours_started:
         state.market_hours_started = True
+        for listing in state.listings.values():
+            listing.day = DayStatistics()
         events.append((_SYSTEM_EVENT, "", int(SystemEventCode.START_OF_MARKET_HOURS)))
     for listing in listings:
         if (trading_state, reason) != (listing.trading_state, listing.trading_reason):
@@ -143,7 +146,8 @@ def _change_state(
 def end_day(state: ExchangeState, command: Command) -> list[Event]:
     """Carry out EndDay: what closing an instrument makes happen, for each that is not closed; then
     OrderCanceled (EXPIRED) and BookDeleted for each order that lives for the day, in the order of
-    entry; then SystemEvent END_OF_MARKET_HOURS, if they had started."""
+    entry; then, if market hours had started, InstrumentDayEnded of each instrument and SystemEvent
+    END_OF_MARKET_HOURS."""
     (_,) = command
     events: list[Event] = []
     for listing in state.listings.values():
@@ -159,5 +163,16 @@ def end_day(state: ExchangeState, command: Command) -> list[Event]:
     events += cancel_open_orders(state, orders, _EXPIRED)
     if state.market_hours_started:
         state.market_hours_started = False
+        events += [
+            (
+                _DAY_ENDED,
+                "",
+                listing.stock_locate,
+                listing.instrument.symbol,
+                *listing.day.values(),
+                listing.last_price,
+            )
+            for listing in state.listings.values()
+        ]
         events.append((_SYSTEM_EVENT, "", int(SystemEventCode.END_OF_MARKET_HOURS)))
     return events

@@ -321,6 +321,7 @@ def report_executions(
     # The book's own type of trade knows its orders only as BookOrder; ours are all Orders.
     trades = cast(list[tuple[Order, Order, int, int, int, int, int]], executions)
     report = reports.order_executed
+    volume = value = 0
     for (
         resting,
         incoming,
@@ -330,6 +331,8 @@ def report_executions(
         resting_leaves_qty,
         incoming_leaves_qty,
     ) in trades:
+        volume += quantity
+        value += quantity * price
         resting.record_execution(quantity, price, resting_leaves_qty)
         incoming.record_execution(quantity, price, incoming_leaves_qty)
         events.append(report(resting, resting_leaves_qty, quantity, price, match_number, _ADDED))
@@ -338,7 +341,9 @@ def report_executions(
         )
         if resting_leaves_qty == 0:
             state.sessions[resting.owner].close(resting)
-    listing.record_last_price(trades[-1][3])
+    last_price = trades[-1][3]
+    listing.day.record(trades[0][3], last_price, volume, value, len(trades))
+    listing.record_last_price(last_price)
 
 
 def _residual_reason(order: Order) -> int:

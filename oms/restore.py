@@ -12,7 +12,7 @@ from oms.reference_data import Account, Instrument
 from oms.sessions import Session
 from oms.snapshot import AN_ORDER, SNAPSHOT_VERSION, Part
 from oms.state import ExchangeState
-from oms.trading_state import Listing
+from oms.trading_state import DayStatistics, Listing
 
 _WITHOUT_SPECIAL_ORDERS: Final = 2
 """The version before; it is read, too."""
@@ -81,7 +81,7 @@ def _as_without_special_orders(
     return [
         (*counters, 0),
         accounts,
-        tuple((*head, 0, (count, *[0] * 6)) for *head, count in listings),
+        tuple((*head, 0, (0,) * 6, (count, *[0] * 6)) for *head, count in listings),
         sessions,
     ]
 
@@ -144,7 +144,7 @@ def _restore_head(
     for fields in accounts:
         account = Account(*fields)
         state.accounts[account.account] = account
-    for instrument_fields, trading_state, trading_reason, last_price, indicated_ns, _ in listings:
+    for instrument_fields, trading_state, trading_reason, last_price, *more, _ in listings:
         instrument = Instrument(*instrument_fields)
         listing = Listing(
             instrument, state.match_numbers, state.take_order_number, state.next_display
@@ -152,7 +152,8 @@ def _restore_head(
         listing.trading_state = trading_state
         listing.trading_reason = trading_reason
         listing.record_last_price(last_price)
-        listing.indicated_ns = indicated_ns
+        listing.indicated_ns, day = more
+        listing.day = DayStatistics(day)
         state.listings[instrument.symbol] = listing
     for name, account_name, *fields, _, _ in sessions:
         session = Session(name, state.accounts[account_name])

@@ -173,13 +173,15 @@ def _account_rows(state: ExchangeState) -> tuple[tuple[Any, ...], ...]:
 
 
 def _listing_head(listing: Listing) -> tuple[Any, ...]:
-    """(instrument, trading state, reason, last price, when the auction was indicated)."""
+    """(instrument, trading state, reason, last price, when the auction was indicated,
+    statistics of the day)."""
     return (
         tuple(listing.instrument),
         int(listing.trading_state),
         listing.trading_reason,
         listing.last_price,
         listing.indicated_ns,
+        listing.day.values(),
     )
 
 

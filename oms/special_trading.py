@@ -300,6 +300,7 @@ class SpecialTrading:
         )
         if resting_leaves_qty == 0:
             self.close(resting)
+        self.listing.day.record(price, price, quantity, quantity * price, 1)
         self.listing.record_last_price(price)
         for order in self.listing.stops.on_trade(price):
             self.trigger(order)

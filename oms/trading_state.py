@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -57,6 +57,42 @@ def price_band(price: int, band_bps: int) -> tuple[int, int]:
     return max(lowest, 1), min(highest, HIGHEST_PRICE)
 
 
+class DayStatistics:
+    """What has traded in an instrument since market hours started: prices in 1/10,000 (0 before the
+    first trade), shares, shares times price (by shares: the average price, VWAP), trades."""
+
+    __slots__ = ("high_price", "low_price", "open_price", "trade_count", "value", "volume")
+
+    def __init__(self, values: Sequence[int] = (0, 0, 0, 0, 0, 0)) -> None:
+        """Begin with nothing, or go on with what `values` gave."""
+        (
+            self.open_price,
+            self.high_price,
+            self.low_price,
+            self.volume,
+            self.value,
+            self.trade_count,
+        ) = values
+
+    def values(self) -> tuple[int, int, int, int, int, int]:
+        """(open, high, low, volume, value, number of trades)."""
+        prices = (self.open_price, self.high_price, self.low_price)
+        return (*prices, self.volume, self.value, self.trade_count)
+
+    def record(self, first: int, last: int, volume: int, value: int, trade_count: int) -> None:
+        """Count trades that went from the price `first` to `last`, never back in between."""
+        low, high = (first, last) if first < last else (last, first)
+        if self.trade_count == 0:
+            self.open_price, self.high_price, self.low_price = first, high, low
+        elif high > self.high_price:
+            self.high_price = high
+        if low < self.low_price:  # noqa: PLR1730  a call of min is three times that
+            self.low_price = low
+        self.volume += volume
+        self.value += value
+        self.trade_count += trade_count
+
+
 class Listing:
     """One instrument: its rules, its trading state, its last trade and its orders.
 
@@ -69,7 +105,7 @@ class Listing:
     the orders that came for an auction and are not displayed yet, `for_close` wait for the closing
     one. `special` are the open orders that do not trade like any other; `is_plain` says that there
     are none, nor an auction: then `book` alone decides. `indicated_ns` is when everyone was last
-    told what the auction would do.
+    told what the auction would do. `day` are the statistics of the day.
     """
 
     __slots__ = (
@@ -78,6 +114,7 @@ class Listing:
         "book",
         "books",
         "collected",
+        "day",
         "for_close",
         "indicated_ns",
         "instrument",
@@ -125,6 +162,7 @@ class Listing:
         self.collected: OrderPool[Order] = OrderPool()
         self.for_close: dict[int, SpecialOrder] = {}
         self.indicated_ns = 0
+        self.day = DayStatistics()
         self.special: dict[int, SpecialOrder] = {}
         self.is_plain = True
 

@@ -41,10 +41,10 @@ _SECURITY_TRADING_STATUS: Final = {
     TradingState.CLOSED: 18,  # not available for trading
     TradingState.HALTED: 2,
     TradingState.TRADING: 17,  # ready to trade
-    TradingState.PRE_OPEN: 21,  # orders are collected
-    TradingState.OPENING_AUCTION: 21,
-    TradingState.CLOSING_AUCTION: 21,
-    TradingState.AUCTION_CALL: 21,
+    TradingState.PRE_OPEN: 21,
+    TradingState.OPENING_AUCTION: 22,  # opening rotation
+    TradingState.CLOSING_AUCTION: 5,  # price indication
+    TradingState.AUCTION_CALL: 5,
 }
 _UNKNOWN_SECURITY: Final = 20
 _ROUND_LOT: Final = 2  # LotType(1093)

@@ -50,6 +50,7 @@ from oms.events.market import (
     BookReduced,
     BookReplaced,
     InstrumentAdded,
+    InstrumentDayEnded,
     SystemEvent,
     TradingAction,
 )
@@ -92,6 +93,7 @@ __all__ = [
     "Event",
     "EventKind",
     "InstrumentAdded",
+    "InstrumentDayEnded",
     "InstrumentStatusReported",
     "InstrumentsListed",
     "Liquidity",
@@ -162,5 +164,6 @@ class EventKind(IntEnum):
     BOOK_EXECUTED = 34
     AUCTION_EXECUTED = 35
     AUCTION_INDICATED = 36
+    INSTRUMENT_DAY_ENDED = 37
     ORDER_TRIGGERED = 40
     ORDER_RESTATED = 41

@@ -118,3 +118,20 @@ class AuctionIndicated(NamedTuple):
     price: int
     reference_price: int
     auction: int
+
+
+class InstrumentDayEnded(NamedTuple):
+    """The statistics of an instrument's day: prices in 1/10,000, 0 without a trade; `value` is the
+    sum of shares times price, which divided by `volume` is the average price (VWAP)."""
+
+    kind: int
+    owner: str
+    stock_locate: int
+    symbol: str
+    open_price: int
+    high_price: int
+    low_price: int
+    volume: int
+    value: int
+    trade_count: int
+    last_price: int

@@ -95,6 +95,12 @@ def test_only_what_nodes_say_themselves_cannot_be_submitted():
     assert set(codec._COMMAND_CLASSES) == set(CommandKind) - own
 
 
+def test_an_order_may_end_with_its_terms():
+    assert (
+        codec.check_commands(codec.pack_commands([ORDER, (*ORDER, ()), (*ORDER, (0, 0, 9))])) == 3
+    )
+
+
 @pytest.mark.parametrize(
     "commands",
     [
@@ -103,6 +109,10 @@ def test_only_what_nodes_say_themselves_cannot_be_submitted():
         "text",
         [tuple(ORDER)[:-1]],
         [(*ORDER, 1)],
+        [(*ORDER, (0,) * 12)],
+        [(*ORDER, ("1",))],
+        [(*ORDER, (True,))],
+        [(*ORDER, (1,), (1,))],
         [ORDER._replace(quantity="100")],
         [ORDER._replace(quantity=True)],
         [ORDER._replace(price=1.5)],

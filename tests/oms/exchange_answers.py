@@ -146,6 +146,14 @@ def describe_indicated(symbol, paired, imbalance, price, reference, auction):
     return f"{name} of {symbol} would trade {what}{over}, reference {format_price(reference)}"
 
 
+def describe_day(first, high, low, volume, value, trades, last):
+    if not trades:
+        return "no trade"
+    prices = f"open {format_price(first)}, high {format_price(high)}, low {format_price(low)}"
+    average = format_price(value // volume)
+    return f"{prices}, last {format_price(last)}, {volume} in {trades} trades, average {average}"
+
+
 def describe_status(owner, name, order_id, *fields):
     if order_id == 0:
         return f"{owner} {name} is unknown"
@@ -282,6 +290,9 @@ DESCRIPTIONS = {
     ),
     EventKind.AUCTION_INDICATED: lambda _, locate, symbol, *indicated: (
         f"feed {locate}: {describe_indicated(symbol, *indicated)}"
+    ),
+    EventKind.INSTRUMENT_DAY_ENDED: lambda _, locate, symbol, *day: (
+        f"feed: day of instrument {locate} {symbol}: {describe_day(*day)}"
     ),
     EventKind.BOOK_REDUCED: lambda _, locate, number, quantity: (
         f"feed {locate}: reduce {number} by {quantity}"

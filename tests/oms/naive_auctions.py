@@ -35,12 +35,14 @@ class NaiveAuctions:
         instrument = self.instruments[symbol]
         reference = instrument["last"] or instrument["reference"]
         buys, sells = self.interested(symbol, True), self.interested(symbol, False)
-        said = {order["price"] for order in buys + sells if order["price"]} | {reference}
+        limits = {order["price"] for order in buys + sells if order["price"]}
+        said = limits | {reference}
         best = None
         tick = instrument["tick"]
-        tried = {p + step for p in said - {reference} for step in (-tick, 0, tick)} | {reference}
-        if max(tried) - min(tried) < 40 * tick:
-            tried |= set(range(min(said - {reference}, default=reference), max(tried), tick))
+        tried = {limit + step for limit in limits for step in (-tick, 0, tick)} | {reference}
+        if limits and max(limits) - min(limits) < 40 * tick:
+            tried |= set(range(min(limits), max(limits), tick))
+        tried = {price for price in tried if price > 0}
         for price in sorted(tried, reverse=True):
             wanted = sum(self.leaves(o) for o in buys if o["price"] == 0 or o["price"] >= price)
             offered = sum(self.leaves(o) for o in sells if o["price"] <= price)
@@ -56,10 +58,11 @@ class NaiveAuctions:
             return 0, 0, over
         prices = [price for price, _ in candidates]
         overs = [over for _, over in candidates]
-        if min(overs) > 0:
-            price = max(prices)
-        elif max(overs) < 0:
-            price = min(prices)
+        spoken = [price for price in prices if price in said]
+        if min(overs) > 0 and spoken:
+            price = max(spoken)
+        elif max(overs) < 0 and spoken:
+            price = min(spoken)
         else:
             price = min(prices, key=lambda p: (abs(p - reference), -p))
         return price, -traded, dict(candidates)[price]
@@ -88,6 +91,13 @@ class NaiveAuctions:
         events += self.take_out_all(sorted(over, key=lambda o: o["id"]), 21)
         if self.market_hours:
             self.market_hours = False
+            for symbol, instrument in self.instruments.items():
+                prices = [price for _, price in instrument["trades"]]
+                ends = (prices[0], max(prices), min(prices)) if prices else (0, 0, 0)
+                volume = sum(quantity for quantity, _ in instrument["trades"])
+                value = sum(quantity * price for quantity, price in instrument["trades"])
+                sums = (volume, value, len(prices), instrument["last"])
+                events.append((37, "", instrument["locate"], symbol, *ends, *sums))
             events.append((22, "", 4))
         return events
 
@@ -128,6 +138,7 @@ class NaiveAuctions:
             seller = next(o for o in sells if self.leaves(o))
             quantity = min(self.leaves(buyer), self.leaves(seller))
             left -= quantity
+            instrument["trades"].append((quantity, price))
             self.last_match += 1
             refs = []
             for party in (buyer, seller):

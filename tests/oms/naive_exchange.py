@@ -404,6 +404,7 @@ class NaiveExchange(NaiveAuctions, NaiveNumbers, NaiveQueries, NaiveTerms, Naive
                 "why": "",
                 "last": 0,
                 "told": 0,
+                "trades": [],
             }
             events.append((20, "", symbol, locate, lot, tick, reference))
         for account, firm, quantity, value in accounts:
@@ -429,6 +430,8 @@ class NaiveExchange(NaiveAuctions, NaiveNumbers, NaiveQueries, NaiveTerms, Naive
         events = []
         if trading_state == 2 and not self.market_hours:
             self.market_hours = True
+            for instrument in self.instruments.values():
+                instrument["trades"] = []
             events.append((22, "", 3))
         for name in chosen:
             instrument = self.instruments[name]

@@ -280,6 +280,7 @@ class NaiveTrading:
                 side = 1 if other["side"] == 1 else 2
                 events.append((30, "", locate, other["ref"], side, other["shown"], price))
         self.instruments[order["symbol"]]["last"] = price
+        self.instruments[order["symbol"]]["trades"].append((quantity, price))
         self.tell_stops(order["symbol"], price)
 
     def prevent(self, order, other, events):

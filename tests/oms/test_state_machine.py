@@ -303,7 +303,7 @@ class TestSnapshot:
         machine.apply(enter("A2"), 3)
         machine.apply((3, "S1", 1, "A3", "A1", "AAPL", 1), 3)
         (_, counters, accounts, listings, sessions), *rest = machine.snapshot_parts()
-        old_listings = tuple((*head[:-1], counts[0]) for *head, counts in listings)
+        old_listings = tuple((*head[:-2], counts[0]) for *head, counts in listings)
         columns = [part[:-1] if len(part) == 14 else part for part in rest]
         old = [(2, counters[:-1], accounts, old_listings, sessions), *columns]
         restored = ExchangeStateMachine.restore(old)
@@ -406,4 +406,4 @@ class TestSnapshot:
         assert machine.state_hash() == KNOWN_HASH
 
 
-KNOWN_HASH = "6e8a243dd06deba90f5cf5c68e28914dbf328904c43b0d09954235b12350ee5e"
+KNOWN_HASH = "92736e16657c2498786b5eb616e05edb3a38e172c152da2969ee8be5f621b3d1"
