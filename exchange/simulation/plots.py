@@ -221,7 +221,7 @@ def _left_behind(nemesis: Nemesis) -> Steps:
 
 
 def _disk_lost_between_two_leaders(nemesis: Nemesis) -> Steps:
-    """A20. (1) The leader of three is cut off; the others elect one of them, and it commits; (2) who
+    """A20. (1) The leader of three is cut off; the others elect one, and it commits; (2) who
     voted for it loses its disk; (3) now it hears the old leader only, who has entries that nobody
     else had, and may lead for a moment yet."""
     old, fabric, checks = nemesis.leader, nemesis.fabric, nemesis.checks
