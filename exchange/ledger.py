@@ -127,8 +127,9 @@ class Ledger:
         self._client = client
 
     def receive(self, message: FixMessage, received_ns: int) -> None:
-        """The `on_message` of the FixClient."""
-        self.record(read_report(message, received_ns))
+        """The `on_message` of the FixClient. News(B) answers nothing."""
+        if message.msg_type != "B":
+            self.record(read_report(message, received_ns))
 
     def record(self, report: Report) -> None:
         """Write down what came."""

@@ -155,10 +155,12 @@ class Connection(asyncio.Protocol):
         self._gateway.counters.messages_out += len(frames)
         if self._catching_up or self._transport is None or self.session is None:
             return
-        self._written_through = self.session.store.next_out - 1
-        self._transport.write(b"".join(frames))
+        now = frames[:_MESSAGES_PER_STEP]  # the rest of a burst comes from the store, as room is
+        self._written_through = self.session.store.next_out - 1 - (len(frames) - len(now))
+        self._transport.write(b"".join(now))
         limit = self._gateway.settings.write_buffer_bytes
-        if self._transport.get_write_buffer_size() > limit and not self._catching_up:
+        is_full = self._transport.get_write_buffer_size() > limit
+        if (is_full or len(now) < len(frames)) and not self._catching_up:
             # The transport tells of a full buffer a turn later than we can see it.
             self._catching_up = True
             self._gateway.call_soon(self._catch_up)

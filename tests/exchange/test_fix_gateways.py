@@ -23,11 +23,11 @@ FIRST, SECOND = "gateway-fix", "gateway-fix-2"
 
 def exchange_of_two(folder: Path) -> LocalExchange:
     """CLIENT2 belongs to the second gateway, all others to the first."""
-    base_port = free_base_port()
+    base_port, other_base_port = sorted((free_base_port(), free_base_port()))
     changes = {}
     for name in ("fix", "fix_http"):
         default = getattr(Addresses(), name)[0].port
-        other = free_base_port() + default - base_port
+        other = other_base_port + default - base_port
         changes[f"addresses.{name}"] = f'["127.0.0.1:{default}", "127.0.0.1:{other}"]'
     path = write_exchange_folder(folder, base_port, changes)
     text = path.read_text()

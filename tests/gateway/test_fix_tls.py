@@ -139,6 +139,10 @@ async def test_a_client_that_does_not_read_costs_no_memory_over_tls_either(tmp_p
         connection._transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 14
         )
+        # Else the kernel lets it grow until it holds everything.
+        client.writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14
+        )
         client.writer.transport.pause_reading()
         for number in range(SLOW_ORDERS):
             order = [(11, f"order {number}"), (55, "AAPL"), (54, 1), (38, 1), (40, 2)]
