@@ -154,6 +154,7 @@ _COMMAND_CLASSES: Final[dict[int, Any]] = {
     CommandKind.CLOCK_TICK: oms_commands.ClockTick,
     CommandKind.SET_TRADING_STATE: oms_commands.SetTradingState,
     CommandKind.END_DAY: oms_commands.EndDay,
+    CommandKind.SET_PROTECTION: oms_commands.SetProtection,
 }
 """Commands that a client may submit. LoadReferenceData and GatewayLost are the leader's own."""
 
@@ -210,8 +211,10 @@ def check_commands(blob: Any, *, may_mark: bool = False) -> int:
             found = ", ".join(type(field).__name__ for field in command)
             raise CodecError(f"command kind {kind} has fields ({found})")
         terms = command[-1]
-        if type(terms) is tuple and (
-            len(terms) > len(Terms._fields) or any(type(value) is not int for value in terms)
+        if (
+            kind in _MAY_HAVE_TERMS
+            and type(terms) is tuple
+            and (len(terms) > len(Terms._fields) or any(type(value) is not int for value in terms))
         ):
             raise CodecError(f"terms are at most {len(Terms._fields)} integers, not {terms!r}")
     return len(commands)

@@ -58,6 +58,7 @@ class CommandKind(IntEnum):
     LOAD_REFERENCE_DATA = 30
     SET_TRADING_STATE = 31
     END_DAY = 32
+    SET_PROTECTION = 40
 
 
 class EnterOrder(NamedTuple):
@@ -352,6 +353,16 @@ class SetTradingState(NamedTuple):
     symbol: str
     trading_state: int
     reason: str
+
+
+class SetProtection(NamedTuple):
+    """Operator command: the rules that protect against prices which run away, from now on, in place
+    of those before. `rules` is a ProtectionRules, `instruments` has an InstrumentProtection for
+    each instrument that has any (oms.protection_rules)."""
+
+    kind: int
+    rules: tuple[int, ...]
+    instruments: tuple[tuple[Any, ...], ...]
 
 
 class EndDay(NamedTuple):

@@ -7,21 +7,15 @@ from operator import attrgetter
 from typing import Final
 
 from matching.types import TimeInForce
-from oms.auctions import (
-    INDICATION_INTERVAL_NS,
-    cancel_for_close,
-    indicate,
-    is_over,
-    join_the_close,
-    uncross,
-)
+from oms.auctions import INDICATION_INTERVAL_NS, indicate
 from oms.commands import Command
 from oms.events import CancelReason, Event, EventKind, SystemEventCode, TradingState
 from oms.order_commands import cancel_open_orders
 from oms.order_state import SpecialOrder
+from oms.phases import change_state
 from oms.reference_data import Account, Instrument, SessionDefinition, reference_data_problems
+from oms.safeguards import start_market_hours, watch
 from oms.sessions import Session
-from oms.special_trading import SpecialTrading
 from oms.state import ExchangeState
 from oms.trading_state import AUCTIONS, DayStatistics, Listing
 
@@ -32,7 +26,6 @@ _FOR_THE_DAY: Final = tuple(
 )
 _EXPIRED: Final = int(CancelReason.EXPIRED)
 _INSTRUMENT_ADDED: Final = int(EventKind.INSTRUMENT_ADDED)
-_TRADING_ACTION: Final = int(EventKind.TRADING_ACTION)
 _DAY_ENDED: Final = int(EventKind.INSTRUMENT_DAY_ENDED)
 _SYSTEM_EVENT: Final = int(EventKind.SYSTEM_EVENT)
 _TRADING_STATES: Final = frozenset(int(trading_state) for trading_state in TradingState)
@@ -40,7 +33,8 @@ _TRADING_STATES: Final = frozenset(int(trading_state) for trading_state in Tradi
 
 def clock_tick(state: ExchangeState, command: Command) -> list[Event]:
     """Carry out ClockTick: apply has already moved the time. Orders expire by it, by the time that
-    they said and then in the order of entry; and everyone is told what the auctions would do."""
+    they said and then in the order of entry; what protects the exchange does what is due; and
+    everyone is told what the auctions would do."""
     (_,) = command
     now_ns = state.last_time_ns
     due: dict[tuple[int, int], SpecialOrder] = {}
@@ -50,6 +44,7 @@ def clock_tick(state: ExchangeState, command: Command) -> list[Event]:
         if order.level is not None and order.terms.expire_time_ns == expire_time_ns:
             due[expire_time_ns, order.order_id] = order
     events = cancel_open_orders(state, [due[key] for key in sorted(due)], _EXPIRED)
+    events += watch(state)
     for listing in state.listings.values():
         if listing.trading_state not in AUCTIONS:
             continue
@@ -116,31 +111,12 @@ def set_trading_state(state: ExchangeState, command: Command) -> list[Event]:
         for listing in state.listings.values():
             listing.day = DayStatistics()
         events.append((_SYSTEM_EVENT, "", int(SystemEventCode.START_OF_MARKET_HOURS)))
+        events += start_market_hours(state)
     for listing in listings:
+        listing.phase_ends_ns = 0  # from now on the operator decides
         if (trading_state, reason) != (listing.trading_state, listing.trading_reason):
-            events += _change_state(state, listing, int(trading_state), reason)
+            events += change_state(state, listing, int(trading_state), reason)
     return events
-
-
-def _change_state(
-    state: ExchangeState, listing: Listing, trading_state: int, reason: str
-) -> list[Event]:
-    """Put an instrument into another state: what an auction trades that is over by it, then
-    TradingAction, then the turns of those who have waited."""
-    trading = SpecialTrading(state, listing)
-    if is_over(listing, trading_state):
-        uncross(trading)
-    if trading_state == TradingState.CLOSED:
-        cancel_for_close(trading)
-    elif trading_state == TradingState.CLOSING_AUCTION:
-        join_the_close(listing)
-    listing.trading_state = trading_state
-    listing.trading_reason = reason
-    listing.indicated_ns = 0
-    symbol, stock_locate = listing.instrument.symbol, listing.stock_locate
-    trading.events.append((_TRADING_ACTION, "", symbol, stock_locate, trading_state, reason))
-    trading.settle()
-    return trading.events
 
 
 def end_day(state: ExchangeState, command: Command) -> list[Event]:
@@ -151,8 +127,8 @@ def end_day(state: ExchangeState, command: Command) -> list[Event]:
     (_,) = command
     events: list[Event] = []
     for listing in state.listings.values():
-        if listing.trading_state != TradingState.CLOSED:
-            events += _change_state(state, listing, int(TradingState.CLOSED), "")
+        if listing.trading_state not in (TradingState.CLOSED, TradingState.EMERGENCY_CLOSED):
+            events += change_state(state, listing, int(TradingState.CLOSED), "")
     orders = [
         order
         for session in state.sessions.values()
@@ -163,6 +139,8 @@ def end_day(state: ExchangeState, command: Command) -> list[Event]:
     events += cancel_open_orders(state, orders, _EXPIRED)
     if state.market_hours_started:
         state.market_hours_started = False
+        for listing in state.listings.values():
+            listing.previous_close = listing.last_price or listing.previous_close
         events += [
             (
                 _DAY_ENDED,

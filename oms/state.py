@@ -9,6 +9,7 @@ from matching.order_book import MatchNumbers
 from matching.types import BookOrder, OrderType
 from oms.events import OrdStatus
 from oms.order_state import Order, SpecialOrder
+from oms.protection_rules import NO_PROTECTION, ProtectionRules
 from oms.reference_data import Account
 from oms.sessions import NAMES_NO_ORDER, Session
 from oms.trading_state import Listing, price_band
@@ -25,18 +26,23 @@ class ExchangeState:
     first. The dictionaries are in the order of loading. `random_state` is that of the generator
     which varies what an order displays: as much a part of the state as a counter. `expiries` are
     (time, order reference number, order) of GTD orders, a heap; those that are gone stay in it
-    until then.
+    until then. `protection` are the rules for all instruments; `market_hours_since_ns` is when
+    market hours have started last, `breaker_level` the highest level of the circuit breakers
+    since then.
     """
 
     __slots__ = (
         "accounts",
+        "breaker_level",
         "expiries",
         "is_loaded",
         "last_order_reference_number",
         "last_time_ns",
         "listings",
+        "market_hours_since_ns",
         "market_hours_started",
         "match_numbers",
+        "protection",
         "random_state",
         "sessions",
     )
@@ -49,6 +55,9 @@ class ExchangeState:
         self.expiries: list[tuple[int, int, SpecialOrder]] = []
         self.is_loaded = False
         self.market_hours_started = False
+        self.market_hours_since_ns = 0
+        self.protection: ProtectionRules = NO_PROTECTION
+        self.breaker_level = 0
         self.accounts: dict[str, Account] = {}
         self.listings: dict[str, Listing] = {}
         self.sessions: dict[str, Session] = {}
@@ -69,6 +78,15 @@ class ExchangeState:
             self.random_state = (self.random_state * _MULTIPLIER + _INCREMENT) % 2**64
             shown_qty += ((self.random_state >> 33) % (2 * lots + 1) - lots) * lot_size
         return min(shown_qty, order.leaves_qty)
+
+    def bands_are_wide(self) -> bool:
+        """Whether the limit-up-limit-down bands are twice as wide now."""
+        rules = self.protection
+        since_ns = self.last_time_ns - self.market_hours_since_ns
+        if not self.market_hours_started:
+            return False
+        is_late = 0 < rules.wide_from_ns <= since_ns
+        return is_late or since_ns < rules.wide_until_ns
 
     def remember_expiry(self, order: Order) -> None:
         """Take note of when an order expires, if it says so."""
@@ -99,7 +117,8 @@ class ExchangeState:
         assert instrument.symbol == symbol, f"{instrument.symbol} is listed as {symbol}"
         price = listing.last_price or instrument.reference_price
         band = price_band(price, instrument.price_band_bps)
-        assert band == (listing.band_low, listing.band_high), f"{symbol}: the band of {price}"
+        is_band = band == (listing.band_low, listing.band_high)
+        assert is_band or listing.has_luld, f"{symbol}: the band of {price}"
         listing.check_invariants()
         for order in listing.open_orders():
             self._check_open_order(order, listing)

@@ -18,6 +18,7 @@ from oms import (
     order_commands,
     query_commands,
     replace_commands,
+    safeguards,
     session_commands,
 )
 from oms.commands import Command, CommandKind
@@ -51,6 +52,7 @@ HANDLERS: Final[dict[int, Callable[[ExchangeState, Command], list[Event]]]] = {
     CommandKind.LOAD_REFERENCE_DATA: market_commands.load_reference_data,
     CommandKind.SET_TRADING_STATE: market_commands.set_trading_state,
     CommandKind.END_DAY: market_commands.end_day,
+    CommandKind.SET_PROTECTION: safeguards.set_protection,
 }
 """Who carries out a command: a function that changes the state and returns what happened."""
 

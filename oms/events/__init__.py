@@ -49,8 +49,11 @@ from oms.events.market import (
     BookExecuted,
     BookReduced,
     BookReplaced,
+    CircuitBreakersSet,
+    CircuitBreakerTripped,
     InstrumentAdded,
     InstrumentDayEnded,
+    PriceBandSet,
     SystemEvent,
     TradingAction,
 )
@@ -90,6 +93,8 @@ __all__ = [
     "CancelReason",
     "CancelRejected",
     "CancelRejectedResponseTo",
+    "CircuitBreakerTripped",
+    "CircuitBreakersSet",
     "Event",
     "EventKind",
     "InstrumentAdded",
@@ -115,6 +120,7 @@ __all__ = [
     "OrderStatusReported",
     "OrderTriggered",
     "OrdersCanceled",
+    "PriceBandSet",
     "RejectReason",
     "SessionClosed",
     "SessionOpened",
@@ -167,3 +173,6 @@ class EventKind(IntEnum):
     INSTRUMENT_DAY_ENDED = 37
     ORDER_TRIGGERED = 40
     ORDER_RESTATED = 41
+    PRICE_BAND_SET = 50
+    CIRCUIT_BREAKERS_SET = 51
+    CIRCUIT_BREAKER_TRIPPED = 52

@@ -76,6 +76,7 @@ class NaiveAuctions:
 
     def tick(self):
         events = self.expire(self.now)
+        events += self.watch()
         for symbol, instrument in self.instruments.items():
             if instrument["state"] in (4, 5, 6) and self.now - instrument["told"] >= self.interval:
                 instrument["told"] = self.now
@@ -85,12 +86,14 @@ class NaiveAuctions:
     def end_day(self):
         events = []
         for symbol, instrument in self.instruments.items():
-            if instrument["state"] != 0:
+            if instrument["state"] not in (0, 7):
                 events += self.change_state(symbol, 0, "")
         over = [order for order in self.live if order["tif"] not in (1, 6)]
         events += self.take_out_all(sorted(over, key=lambda o: o["id"]), 21)
         if self.market_hours:
             self.market_hours = False
+            for instrument in self.instruments.values():
+                instrument["close"] = instrument["last"] or instrument["close"]
             for symbol, instrument in self.instruments.items():
                 prices = [price for _, price in instrument["trades"]]
                 ends = (prices[0], max(prices), min(prices)) if prices else (0, 0, 0)
@@ -104,18 +107,25 @@ class NaiveAuctions:
     def change_state(self, symbol, new, why):
         instrument = self.instruments[symbol]
         events = []
+        price = 0
         old = instrument["state"]
         collected = [o for o in self.live if o["symbol"] == symbol and o["where"] == "collected"]
         if (new == 2 and (old in (3, 4, 5, 6) or collected)) or (old == 5 and new == 0):
-            self.uncross(symbol, events)
+            price = self.uncross(symbol, events)
         waiting = [o for o in self.live if o["symbol"] == symbol and o["where"] == "close"]
         for order in sorted(waiting, key=lambda o: o["time"]):
             if new == 0:
                 events += self.take_out(order, order["name"], "", 23)
             elif new == 5:
                 self.collect(order)
-        instrument.update(state=new, why=why, told=0)
+        instrument.update(state=new, why=why, told=0, until=None)
+        if price or (new == 2 and old != 2):
+            self.begin_stretch(symbol, price, events)
         events.append((21, "", symbol, instrument["locate"], new, why))
+        if new == 7:
+            mine = [o for o in self.live if o["symbol"] == symbol]
+            for order in sorted(mine, key=lambda o: o["id"]):
+                events += self.take_out(order, order["name"], "", 25)
         self.settle(symbol, events)
         return events
 
@@ -185,3 +195,4 @@ class NaiveAuctions:
         if price:
             instrument["last"] = price
             self.tell_stops(symbol, price)
+        return price

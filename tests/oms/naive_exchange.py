@@ -12,19 +12,29 @@ from math import ceil, floor
 
 from naive_auctions import NaiveAuctions
 from naive_numbers import LIVE, NaiveNumbers
+from naive_protection import RULES, NaiveProtection
 from naive_queries import NaiveQueries
 from naive_terms import NaiveTerms
 from naive_trading import NaiveTrading, as_terms
 
+NO_ENTRY = {0: 14, 1: 15, 7: 44}
 STATUS = {"NEW": 0, "PARTIALLY_FILLED": 1, "FILLED": 2, "CANCELED": 4, "REJECTED": 8}
 
 
-class NaiveExchange(NaiveAuctions, NaiveNumbers, NaiveQueries, NaiveTerms, NaiveTrading):
+class NaiveExchange(
+    NaiveAuctions, NaiveNumbers, NaiveProtection, NaiveQueries, NaiveTerms, NaiveTrading
+):
     """apply(command, now) returns the events that the exchange owes for it. It keeps so many closed
     orders, and an answer has so many orders, rows in an event, and levels of a side at most."""
 
     def __init__(
-        self, closed_kept: int, page: int = 500, rows: int = 50, levels: int = 500, interval=10**9
+        self,
+        closed_kept: int,
+        page: int = 500,
+        rows: int = 50,
+        levels: int = 500,
+        interval: int = 10**9,
+        hold: int = 30 * 10**9,
     ):
         self.closed_kept = closed_kept
         self.interval = interval
@@ -33,6 +43,9 @@ class NaiveExchange(NaiveAuctions, NaiveNumbers, NaiveQueries, NaiveTerms, Naive
         self.levels = levels
         self.loaded = False
         self.market_hours = False
+        self.hold = hold
+        self.rules = dict.fromkeys(RULES, 0)
+        self.breaker = self.opened_at = 0
         self.instruments: dict = {}
         self.accounts: dict = {}
         self.sessions: dict = {}
@@ -69,8 +82,11 @@ class NaiveExchange(NaiveAuctions, NaiveNumbers, NaiveQueries, NaiveTerms, Naive
             30: self.load,
             31: self.trading,
             32: self.end_day,
+            40: self.protect,
         }
-        return kinds[command[0]](*command[1:])
+        events = kinds[command[0]](*command[1:])
+        self.note_limit_states()
+        return events
 
     # Orders
 
@@ -108,8 +124,8 @@ class NaiveExchange(NaiveAuctions, NaiveNumbers, NaiveQueries, NaiveTerms, Naive
             return (1, symbol, "")
         instrument = self.instruments[symbol]
         account = self.sessions[owner]["account"]
-        if instrument["state"] < 2:
-            return ({0: 14, 1: 15}[instrument["state"]], instrument["state"], "")
+        if instrument["state"] in NO_ENTRY:
+            return (NO_ENTRY[instrument["state"]], instrument["state"], "")
         if side not in (1, 2, 5, 6):
             return (4, side, "")
         if kind not in (1, 2, 3, 4, 75, 80):
@@ -182,8 +198,8 @@ class NaiveExchange(NaiveAuctions, NaiveNumbers, NaiveQueries, NaiveTerms, Naive
         done = sum(q for q, _ in order["fills"])
         if terms is not None and order["terms"] is None:
             return (18, "terms", "none")
-        if instrument["state"] < 2:
-            return ({0: 14, 1: 15}[instrument["state"]], instrument["state"], "")
+        if instrument["state"] in NO_ENTRY:
+            return (NO_ENTRY[instrument["state"]], instrument["state"], "")
         if quantity <= 0:
             return (7, quantity, "")
         if quantity <= done:
@@ -308,13 +324,15 @@ class NaiveExchange(NaiveAuctions, NaiveNumbers, NaiveQueries, NaiveTerms, Naive
             return (10, price, "")
         if price % instrument["tick"]:
             return (11, price, instrument["tick"])
-        if has_limit and kind != 4 and (price < low or price > high):
+        if has_limit and kind != 4 and self.is_outside(instrument, order["side"], price):
             return (12, price, f"{low}-{high}")
         worth = quantity * (price or max(high, self.term(order, "stop")))
         most = self.accounts[account]["value"]
         return (13, worth, most) if worth > most else None
 
     def band(self, instrument):
+        if instrument["luld"]:
+            return instrument["band"]
         middle = Fraction(instrument["last"] or instrument["reference"])
         width = middle * instrument["bps"] / 10_000
         return max(1, ceil(middle - width)), min(1_999_999_900, floor(middle + width))
@@ -405,6 +423,7 @@ class NaiveExchange(NaiveAuctions, NaiveNumbers, NaiveQueries, NaiveTerms, Naive
                 "last": 0,
                 "told": 0,
                 "trades": [],
+                **self.unprotected(reference),
             }
             events.append((20, "", symbol, locate, lot, tick, reference))
         for account, firm, quantity, value in accounts:
@@ -425,16 +444,19 @@ class NaiveExchange(NaiveAuctions, NaiveNumbers, NaiveQueries, NaiveTerms, Naive
     def trading(self, symbol, trading_state, why):
         chosen = [symbol] if symbol else list(self.instruments)
         chosen = [name for name in chosen if name in self.instruments]
-        if trading_state not in range(7) or not chosen:
+        if trading_state not in range(8) or not chosen:
             return []
         events = []
         if trading_state == 2 and not self.market_hours:
             self.market_hours = True
             for instrument in self.instruments.values():
                 instrument["trades"] = []
+            self.opened_at, self.breaker = self.now, 0
             events.append((22, "", 3))
+            events += self.say_levels()
         for name in chosen:
             instrument = self.instruments[name]
+            instrument["until"] = None
             if (instrument["state"], instrument["why"]) != (trading_state, why):
                 events += self.change_state(name, trading_state, why)
         return events
