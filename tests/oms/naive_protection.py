@@ -63,7 +63,7 @@ class NaiveProtection:
                     instrument["band"] = self.old_band(instrument)
                 self.set_band(symbol, events)
             elif had_luld:
-                events.append((50, "", instrument["locate"], symbol, 0, 0, 0))
+                events.append((60, "", instrument["locate"], symbol, 0, 0, 0))
             if luld or move or was_protected:
                 self.settle(symbol, events)
         levels = self.say_levels()
@@ -106,7 +106,7 @@ class NaiveProtection:
         levels = [self.rules[f"level_{level}"] for level in (1, 2, 3)]
         if not all(levels):
             return []
-        return [(51, "", *(int(10**6 * (1 - Fraction(level, 10_000))) for level in levels))]
+        return [(61, "", *(int(10**6 * (1 - Fraction(level, 10_000))) for level in levels))]
 
     # Bands
 
@@ -137,7 +137,7 @@ class NaiveProtection:
         band = self.wanted_band(instrument)
         if band != instrument["band"]:
             instrument["band"] = band
-            events.append((50, "", instrument["locate"], symbol, instrument["middle"], *band))
+            events.append((60, "", instrument["locate"], symbol, instrument["middle"], *band))
         if instrument["state"] != 2:
             return
         mine = [
@@ -293,7 +293,7 @@ class NaiveProtection:
         if level <= self.breaker or (late and level < 3):
             return
         self.breaker = level
-        events.append((52, "", level, index))
+        events.append((62, "", level, index))
         for symbol, instrument in self.instruments.items():
             by_hand = instrument["state"] == 1 and instrument["until"] is None
             if instrument["state"] in (0, 7) or by_hand:
