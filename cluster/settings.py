@@ -70,6 +70,8 @@ class NodeSettings:
     """Size of the pieces in which a snapshot goes to another node."""
     reference_data: tuple[tuple[tuple[object, ...], ...], ...] = field(default=((), (), ()))
     """(instruments, accounts, sessions) of a new cluster: see oms.commands.LoadReferenceData."""
+    protection: tuple[tuple[object, ...], ...] = ()
+    """(rules, instruments) of a new cluster: see oms.commands.SetProtection; () for none."""
     opening_state: int = 2
     """TradingState that every instrument of a new cluster is put into."""
     tls: TlsSettings | None = None
