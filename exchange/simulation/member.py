@@ -313,6 +313,14 @@ class Member:
         self.core = None
         self.port = None
 
+    def flushed(self, job: FlushJob) -> None:
+        """A flush is on the disk."""
+        self.watch.flushed(self, job)
+
+    def sent(self, peer_id: int, message: dict[str, Any]) -> None:
+        """A raft message left."""
+        self.watch.sent(self, peer_id, message)
+
     def fatal(self, error: BaseException) -> None:
         """The node stopped itself. A broken disk may do that; nothing else ever may."""
         if isinstance(error, PowerLoss):

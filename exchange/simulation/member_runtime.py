@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from cluster.journal import Journal
+from cluster.journal import FlushJob, Journal
 from cluster.runtime import FlushDone
 from cluster.settings import NodeSettings
 from exchange.simulation.disk import PowerLoss
-from exchange.simulation.network import SimulatedNetwork
-from exchange.simulation.world import Life, SimulatedFlusher
-
-if TYPE_CHECKING:
-    from exchange.simulation.member import Member
+from exchange.simulation.network import Fabric, SimulatedNetwork
+from exchange.simulation.world import Life, SimulatedFlusher, World
 
 T = TypeVar("T")
 
@@ -25,12 +22,26 @@ class Job:
         self.work = work
 
 
+class Machine(Protocol):
+    """What the node runs on, and who watches it; it outlives the node."""
+
+    world: World
+    fabric: Fabric
+    disk_hangs: bool
+
+    def flush_latency_s(self) -> float: ...
+    def flushed(self, job: FlushJob) -> None: ...
+    def sent(self, peer_id: int, message: dict[str, Any]) -> None: ...
+    def power_lost(self) -> None: ...
+    def fatal(self, error: BaseException) -> None: ...
+
+
 class MemberRuntime(Life):
     """cluster.runtime.Runtime of one life of one member."""
 
-    def __init__(self, member: Member) -> None:
-        super().__init__(member.world)
-        self._member = member
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(machine.world)
+        self._machine = machine
         self.disk_thread: SimulatedFlusher | None = None
         self.end_of_wire: SimulatedNetwork | None = None
         self.jobs: list[Job] = []
@@ -38,13 +49,13 @@ class MemberRuntime(Life):
 
     def flusher(self, journal: Journal, done: FlushDone) -> SimulatedFlusher:
         self.disk_thread = SimulatedFlusher(
-            self._member.world,
+            self._machine.world,
             self,
             journal,
             done,
-            self._member.flush_latency_s,
-            lambda: self._member.disk_hangs,
-            lambda job: self._member.watch.flushed(self._member, job),
+            self._machine.flush_latency_s,
+            lambda: self._machine.disk_hangs,
+            self._machine.flushed,
         )
         return self.disk_thread
 
@@ -63,15 +74,15 @@ class MemberRuntime(Life):
             try:
                 result = work()
             except PowerLoss:
-                self._member.power_lost()
+                self._machine.power_lost()
                 return
             except Exception as raised:
                 error = raised
-            self._member.world.after(0.0, self._tell, done, result, error, life=self)
+            self._machine.world.after(0.0, self._tell, done, result, error, life=self)
 
-        rng = self._member.world.rng
+        rng = self._machine.world.rng
         slow = rng.random() < 0.05
-        self._member.world.after((0.2 if slow else 0.002) * rng.random(), run)
+        self._machine.world.after((0.2 if slow else 0.002) * rng.random(), run)
 
     def _tell(
         self,
@@ -82,7 +93,7 @@ class MemberRuntime(Life):
         try:
             done(result, error)
         except Exception as raised:  # as the loop of a live node does
-            self._member.fatal(raised)
+            self._machine.fatal(raised)
 
     def network(
         self,
@@ -92,14 +103,14 @@ class MemberRuntime(Life):
         on_connected: Callable[[int, int], None],
         on_disconnected: Callable[[int, int], None],
     ) -> SimulatedNetwork:
-        member = self._member
+        machine = self._machine
         self.end_of_wire = SimulatedNetwork(
-            member.fabric, settings.node_id, self, on_message, on_connected, on_disconnected
+            machine.fabric, settings.node_id, self, on_message, on_connected, on_disconnected
         )
         send = self.end_of_wire.send
 
         def watched_send(peer_id: int, message: dict[str, Any]) -> None:
-            member.watch.sent(member, peer_id, message)
+            machine.sent(peer_id, message)
             send(peer_id, message)
 
         self.end_of_wire.send = watched_send  # type: ignore[method-assign]
