@@ -44,13 +44,14 @@ class TradingDays:
         self._weekdays = weekdays
         self._holidays = holidays
 
-    def schedule_at(self, now_ns: int) -> ScheduleTradingDay | None:
-        """The day that is now, unless it is over, or else the next one; None when there is none."""
+    def schedule_at(self, now_ns: int, after: int = 0) -> ScheduleTradingDay | None:
+        """The day that is now, unless it is over, or else the next one; `after` is a date as
+        YYYYMMDD that it must be after. None when there is none."""
         day = local_date(now_ns, self._zone)
         for _ in range(_DAYS_AHEAD_MAX):
             if day.weekday() in self._weekdays and day not in self._holidays:
                 schedule = self._schedule_of(day)
-                if schedule.phases[-1][0] > now_ns:
+                if schedule.date > after and schedule.phases[-1][0] > now_ns:
                     return schedule
             day += _DAY
         return None
@@ -71,7 +72,7 @@ class TradingDays:
         known = state.trading_day
         if known.is_running and known.phases[-1][0] > now_ns:
             return []
-        schedule = self.schedule_at(now_ns)
+        schedule = self.schedule_at(now_ns, after=known.date if known.begun else 0)
         if schedule is None or (schedule.date, schedule.phases) == (known.date, known.phases):
             return []
-        return [schedule] if schedule.date > known.date or not known.begun else []
+        return [schedule]
