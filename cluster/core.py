@@ -12,13 +12,14 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
+from cluster.clock import LeaderClock
 from cluster.codec import ClientFrame, pack_commands
 from cluster.consensus import Consensus
-from cluster.interface import AppliedBatch, EventSink, NodeRole
+from cluster.interface import AppliedBatch, EventSink, NodeRole, Upkeep
 from cluster.replica import ClientRecord
 from cluster.runtime import Runtime, Timer
 from cluster.sequencer import Sequencer
@@ -29,7 +30,15 @@ from cluster.snapshot_transfer import SnapshotSender
 from cluster.storage import EVENTS, NodeStorage
 from cluster.timings import Timings
 from cluster.voting import read_marker, write_marker
-from oms.commands import Command, CommandKind, GatewayLost, LoadReferenceData, SetTradingState
+from oms.commands import (
+    ClockTick,
+    Command,
+    CommandKind,
+    GatewayLost,
+    LoadReferenceData,
+    SetProtection,
+    SetTradingState,
+)
 
 _TRANSFER_STEP_S: Final = 0.002
 _TRANSFER_TIMEOUT_S: Final = 1.0
@@ -49,13 +58,28 @@ class Clients(Protocol):
     def resume_reading(self) -> None: ...
 
 
+def opening_commands(settings: NodeSettings) -> list[Command]:
+    """The first commands in the log of a new cluster."""
+    instruments, accounts, sessions = settings.reference_data
+    commands: list[Command] = [
+        LoadReferenceData(CommandKind.LOAD_REFERENCE_DATA, instruments, accounts, sessions)
+    ]
+    if settings.protection:
+        commands.append(SetProtection(CommandKind.SET_PROTECTION, *settings.protection))
+    if settings.opening_state is not None:
+        commands.append(
+            SetTradingState(CommandKind.SET_TRADING_STATE, "", settings.opening_state, "")
+        )
+    return commands
+
+
 class NodeCore:
     """One member of the cluster as a state machine over its runtime.
 
     `clients` is set before start(). `make_snapshot` blocks; it is called beside the loop.
     `on_snapshot_received(index)`: a snapshot from the leader is ready; the node is to close and to
-    start again on it. `wall_clock_ns` stamps batches. Raises JournalError if the folder is another
-    node's.
+    start again on it. `wall_clock_ns` stamps batches. `upkeep` says what is done as time passes.
+    Raises JournalError if the folder is another node's.
     """
 
     clients: Clients
@@ -72,6 +96,7 @@ class NodeCore:
         on_fatal: Callable[[BaseException], None],
         wall_clock_ns: Callable[[], int] = time.time_ns,
         rng: random.Random | None = None,
+        upkeep: Upkeep | None = None,
     ) -> None:
         self.settings = settings
         self.node_id = settings.node_id
@@ -132,6 +157,10 @@ class NodeCore:
         self._sinks = sinks
         self._runtime = runtime
         self._wall_clock_ns = wall_clock_ns
+        self._upkeep = upkeep
+        self._clock = LeaderClock(
+            runtime, wall_clock_ns, settings.clock_tick_ms, self._submit_clock_tick
+        )
         self._in_flight = False
         self._proposed_s = 0.0
         self._first_waiting_s = 0.0
@@ -149,6 +178,7 @@ class NodeCore:
     async def close(self) -> None:
         """Leave the cluster."""
         self.snapshots.close()
+        self._clock.stop()
         for timer in self._grace.values():
             timer.cancel()
         await self.raft.close()
@@ -191,6 +221,16 @@ class NodeCore:
     def _submit_own(self, *commands: Command) -> None:
         """Commands of the exchange itself: they have no numbers and are not sent again."""
         self.submit(ClientFrame("", 0, 0, pack_commands(list(commands))))
+
+    def _submit_clock_tick(self) -> None:
+        """Time passes, and `upkeep` says what else; what came before must be over by then, and what
+        is due by then must not wait for the next tick."""
+        tick = ClockTick(CommandKind.CLOCK_TICK)
+        commands: Sequence[Command] = ()
+        if self._upkeep is not None:
+            commands = self._upkeep(self.replica.state_machine.state, self._wall_clock_ns())
+        if self.can_take_more:
+            self._submit_own(*((tick, *commands, tick) if commands else (tick,)))
 
     def _propose_turn(self) -> None:
         self._propose_scheduled = False
@@ -273,11 +313,8 @@ class NodeCore:
         self._in_flight = False
         state = self.replica.state_machine.state
         if not state.is_loaded:
-            instruments, accounts, sessions = self.settings.reference_data
-            self._submit_own(
-                LoadReferenceData(CommandKind.LOAD_REFERENCE_DATA, instruments, accounts, sessions),
-                SetTradingState(CommandKind.SET_TRADING_STATE, "", self.settings.opening_state, ""),
-            )
+            self._submit_own(*opening_commands(self.settings))
+        self._clock.start()
         served = self.clients.clients
         for session in state.sessions.values():
             if session.is_open and session.gateway_id not in served:
@@ -285,6 +322,7 @@ class NodeCore:
         self.clients.became_ready()
 
     def _lost_leadership(self) -> None:
+        self._clock.stop()
         self._in_flight = False
         self._transfer_to = None
         self.sequencer.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Address(NamedTuple):
@@ -70,9 +70,11 @@ class NodeSettings:
     """Size of the pieces in which a snapshot goes to another node."""
     reference_data: tuple[tuple[tuple[object, ...], ...], ...] = field(default=((), (), ()))
     """(instruments, accounts, sessions) of a new cluster: see oms.commands.LoadReferenceData."""
-    protection: tuple[tuple[object, ...], ...] = ()
+    protection: tuple[tuple[Any, ...], ...] = ()
     """(rules, instruments) of a new cluster: see oms.commands.SetProtection; () for none."""
-    opening_state: int = 2
-    """TradingState that every instrument of a new cluster is put into."""
+    opening_state: int | None = 2
+    """TradingState that every instrument of a new cluster is put into; None: it stays CLOSED."""
+    clock_tick_ms: int = 0
+    """How often the leader says in the log that time passes; 0: never."""
     tls: TlsSettings | None = None
     """None: Raft and client protocol are plain TCP."""

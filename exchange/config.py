@@ -51,6 +51,7 @@ from exchange.config_sections import (
     Ouch,
     Tls,
 )
+from exchange.config_trading_day import TradingDaySection, check_trading_day
 
 FILE_NAME = "exchange.toml"
 _NAME_IN_CERTIFICATE = re.compile("[A-Za-z0-9_-]+")
@@ -80,6 +81,7 @@ class Config:
     fix: Fix = field(default_factory=Fix)
     ouch: Ouch = field(default_factory=Ouch)
     marketdata: MarketData = field(default_factory=MarketData)
+    trading_day: TradingDaySection = field(default_factory=TradingDaySection)
     protection: Protection = field(default_factory=Protection)
     instruments: tuple[InstrumentSection, ...] = DEFAULT_INSTRUMENTS
     accounts: tuple[AccountSection, ...] = DEFAULT_ACCOUNTS
@@ -117,6 +119,7 @@ TABLES: dict[str, type[Any]] = {
     "fix": Fix,
     "ouch": Ouch,
     "marketdata": MarketData,
+    "trading_day": TradingDaySection,
     "protection": Protection,
 }
 LISTS: dict[str, tuple[type[Any], str]] = {
@@ -176,6 +179,7 @@ def parse(document: dict[str, Any]) -> Config:
     _check_plaintext(config)
     _check_fix_tls(config.fix)
     _check_names_in_certificates(config)
+    check_trading_day(config.trading_day, config.cluster.clock_tick_ms)
     return config
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from exchange.config_keys import ConfigError, integer, key
 from exchange.config_members import InstrumentSection
+from oms.commands import CommandKind, SetProtection
 from oms.protection_rules import (
     NO_PROTECTION,
     SECOND_NS,
@@ -75,10 +77,10 @@ class Protection:
     )
 
 
-def protection_values(
+def protection_command(
     section: Protection, instruments: Sequence[InstrumentSection]
-) -> tuple[tuple[object, ...], ...]:
-    """(rules, instruments) of a SetProtection; () when nothing is protected."""
+) -> SetProtection:
+    """The command that says it to a running cluster."""
     rules = ProtectionRules(
         window_ns=section.window_s * SECOND_NS,
         limit_state_ns=section.limit_state_s * SECOND_NS,
@@ -97,10 +99,17 @@ def protection_values(
         for item in instruments
         if item.luld_bps or item.volatility_bps or item.index_weight
     )
-    if not rows and rules == NO_PROTECTION:
-        return ()
-    assert not protection_problems(rules, rows)
-    return (rules, rows)
+    problems = protection_problems(rules, rows)
+    assert not problems, f"a protection that was checked is wrong: {'; '.join(problems)}"
+    return SetProtection(CommandKind.SET_PROTECTION, rules, rows)
+
+
+def protection_values(
+    section: Protection, instruments: Sequence[InstrumentSection]
+) -> tuple[tuple[Any, ...], ...]:
+    """(rules, instruments) for a new cluster; () when nothing is protected."""
+    _, rules, rows = protection_command(section, instruments)
+    return (rules, rows) if rows or rules != NO_PROTECTION else ()
 
 
 def check_protection(section: Protection, instruments: Sequence[InstrumentSection]) -> None:

@@ -34,6 +34,7 @@ _TABLE_NOTES = {
     "index_weight do. Becomes a command in the log of a NEW cluster; `exchange market protect` "
     "says it to one that runs.",
     "marketdata": "ITCH 5.0 over MoldUDP64, and the market-data process.",
+    "trading_day": "The schedule. While it is not enabled, operators open and close the market.",
 }
 _LISTS = (
     (

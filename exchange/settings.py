@@ -11,6 +11,8 @@ from exchange.config import Config
 from exchange.config_keys import ConfigError
 from exchange.config_members import FixClientSection
 from exchange.config_protection import protection_values
+from exchange.config_trading_day import phases
+from exchange.trading_day import TradingDays
 from gateway.fix.schedule import SessionSchedule
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
 from gateway.ouch.settings import OuchGatewaySettings, OuchUserSettings
@@ -21,6 +23,7 @@ from marketdata.settings import (
     LineSettings,
     MarketDataSettings,
 )
+from oms.events import TradingState
 from oms.reference_data import Account, Instrument, SessionDefinition
 
 
@@ -153,9 +156,26 @@ def node_settings(config: Config, node_id: int) -> NodeSettings:
         day_files_bytes=cluster.day_files_bytes,
         reference_data=reference_data(config),
         protection=protection_values(config.protection, config.instruments),
-        opening_state=int(cluster.opening_state),
+        opening_state=_opening_state(config),
+        clock_tick_ms=cluster.clock_tick_ms,
         tls=tls_settings(config, node_name(node_id)),
     )
+
+
+def _opening_state(config: Config) -> int | None:
+    """What a new cluster is opened with; nothing when the schedule opens it."""
+    state = config.cluster.opening_state
+    if config.trading_day.enabled and state is TradingState.TRADING:
+        return None
+    return int(state)
+
+
+def trading_days(config: Config) -> TradingDays | None:
+    """The calendar of the exchange; None while operators open and close the market."""
+    day = config.trading_day
+    if not day.enabled:
+        return None
+    return TradingDays(phases(day), day.time_zone, frozenset(day.weekdays), frozenset(day.holidays))
 
 
 def fix_tls(config: Config) -> ListenerTls | None:

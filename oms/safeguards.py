@@ -29,6 +29,9 @@ PAR: Final = 1_000_000
 """The index of the circuit breakers at the close of the day before."""
 
 _LAST_LEVEL: Final = 3
+_END_OF_DAY_NS: Final = 2**63 - 1
+"""When a phase ends that only the end of the day does."""
+
 _BASIS_POINTS: Final = 10_000
 _CLOSED: Final = int(TradingState.CLOSED)
 _HALTED: Final = int(TradingState.HALTED)
@@ -118,13 +121,17 @@ def watch(state: ExchangeState) -> list[Event]:
 
 
 def _reopen(state: ExchangeState, listing: Listing) -> list[Event]:
-    """The next phase of an instrument that was paused: orders are collected, then they trade."""
-    if listing.trading_state == _HALTED:
+    """The next phase of an instrument that was paused: orders are collected, then they trade; or
+    the phase that the trading day has come to meanwhile."""
+    phase = state.trading_day.phase
+    if listing.trading_state == _HALTED and phase in (None, _TRADING, _AUCTION_CALL):
         reason = _REOPENING.get(listing.trading_reason, listing.trading_reason)
         events = change_state(state, listing, _AUCTION_CALL, reason)
+        listing.held = (_AUCTION_CALL, reason)
         listing.phase_ends_ns = state.last_time_ns + state.protection.call_ns
         return events
-    return change_state(state, listing, _TRADING, "")
+    listing.held = None
+    return change_state(state, listing, _TRADING if phase is None else phase, "")
 
 
 def _watch_prices(
@@ -167,9 +174,11 @@ def _watch_index(state: ExchangeState) -> list[Event]:
         was_halted = listing.trading_state == _HALTED and not listing.phase_ends_ns
         if was_halted or listing.trading_state in (_CLOSED, _EMERGENCY_CLOSED):
             continue
-        events += change_state(state, listing, _HALTED, BREAKER_HALTS[level])
-        if level < _LAST_LEVEL:
-            listing.phase_ends_ns = now_ns + rules.breaker_halt_ns
+        reason = BREAKER_HALTS[level]
+        events += change_state(state, listing, _HALTED, reason)
+        listing.held = (_HALTED, reason)
+        is_last = level == _LAST_LEVEL
+        listing.phase_ends_ns = _END_OF_DAY_NS if is_last else now_ns + rules.breaker_halt_ns
     return events
 
 

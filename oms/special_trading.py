@@ -245,6 +245,7 @@ class SpecialTrading:
         listing = self.listing
         listing.trading_state = _HALTED
         listing.trading_reason = reason
+        listing.held = (_HALTED, reason)
         listing.phase_ends_ns = self.state.last_time_ns + self.state.protection.pause_ns
         listing.pegged_to = (None, None)
         symbol, stock_locate = listing.instrument.symbol, listing.stock_locate

@@ -13,6 +13,7 @@ from oms.order_state import Order, SpecialOrder
 from oms.protection_rules import NO_PROTECTION, ProtectionRules
 from oms.reference_data import Account
 from oms.sessions import Session
+from oms.trading_day import TradingDay
 from oms.trading_state import Listing, price_band
 
 _MULTIPLIER: Final = 6_364_136_223_846_793_005
@@ -27,9 +28,9 @@ class ExchangeState:
     first. The dictionaries are in the order of loading. `random_state` is that of the generator
     which varies what an order displays: as much a part of the state as a counter. `expiries` are
     (time, order reference number, order) of GTD orders, a heap; those that are gone stay in it
-    until then. `protection` are the rules for all instruments; `market_hours_since_ns` is when
-    market hours have started last, `breaker_level` the highest level of the circuit breakers
-    since then.
+    until then. `system_hours_ended` says that a day is over and the next one has not begun.
+    `protection` are the rules for all instruments; `market_hours_since_ns` is when market hours
+    have started last, `breaker_level` the highest level of the circuit breakers since then.
     """
 
     __slots__ = (
@@ -46,6 +47,8 @@ class ExchangeState:
         "protection",
         "random_state",
         "sessions",
+        "system_hours_ended",
+        "trading_day",
     )
 
     def __init__(self) -> None:
@@ -56,6 +59,8 @@ class ExchangeState:
         self.expiries: list[tuple[int, int, SpecialOrder]] = []
         self.is_loaded = False
         self.market_hours_started = False
+        self.system_hours_ended = False
+        self.trading_day = TradingDay()
         self.market_hours_since_ns = 0
         self.protection: ProtectionRules = NO_PROTECTION
         self.breaker_level = 0

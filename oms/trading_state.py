@@ -107,13 +107,14 @@ class Listing:
     the orders that came for an auction and are not displayed yet, `for_close` wait for the closing
     one. `special` are the open orders that do not trade like any other; `is_plain` says that there
     are none, nor an auction: then `book` alone decides. `indicated_ns` is when everyone was last
-    told what the auction would do. `day` are the statistics of the day.
+    told what the auction would do. `day` are the statistics of the day. `held` are the trading
+    state and the reason in which the schedule leaves the instrument; None: it does not.
 
     `protection` is None for an instrument that has no band of limit-up-limit-down and no range of
-    prices that halts it; one that has is never plain. `phase_ends_ns` is when the clock takes an
-    instrument out of its state that a protection has put into it, 0 if none has.
-    `previous_close` is the last price of the day before, or the reference price; `index_weight` is
-    the instrument's in the index of the circuit breakers.
+    prices that halts it; one that has is never plain. `phase_ends_ns` is when the clock takes the
+    instrument out of the state in which a protection holds it, 0 if none does. `previous_close` is
+    the last price of the day before, or the reference price; `index_weight` is the instrument's in
+    the index of the circuit breakers.
     """
 
     __slots__ = (
@@ -124,6 +125,7 @@ class Listing:
         "collected",
         "day",
         "for_close",
+        "held",
         "index_weight",
         "indicated_ns",
         "instrument",
@@ -159,6 +161,7 @@ class Listing:
         self.max_quantity = instrument.max_quantity
         self.trading_state: int = TradingState.CLOSED
         self.trading_reason = ""
+        self.held: tuple[int, str] | None = None
         self.last_price = 0
         self.band_low, self.band_high = price_band(
             instrument.reference_price, instrument.price_band_bps

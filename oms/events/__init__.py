@@ -78,6 +78,8 @@ from oms.events.sessions import (
     SessionClosed,
     SessionOpened,
     SessionRefused,
+    TradingDayEnded,
+    TradingDayStarted,
 )
 
 __all__ = [
@@ -128,6 +130,8 @@ __all__ = [
     "SystemEvent",
     "SystemEventCode",
     "TradingAction",
+    "TradingDayEnded",
+    "TradingDayStarted",
     "TradingState",
 ]
 
@@ -173,6 +177,8 @@ class EventKind(IntEnum):
     INSTRUMENT_DAY_ENDED = 37
     ORDER_TRIGGERED = 40
     ORDER_RESTATED = 41
+    TRADING_DAY_STARTED = 50
+    TRADING_DAY_ENDED = 51
     PRICE_BAND_SET = 60
     CIRCUIT_BREAKERS_SET = 61
     CIRCUIT_BREAKER_TRIPPED = 62

@@ -101,6 +101,11 @@ class MarketStatusReported(NamedTuple):
     closed: int
     halted: int
     trading: int
+    pre_open: int
+    opening_auction: int
+    closing_auction: int
+    auction_call: int
+    emergency_closed: int
 
 
 class BookReported(NamedTuple):

@@ -19,6 +19,7 @@ answers).
     CLIENT1 numbers [in 3]
     open CLIENT1 on GW1 [cancel-on-disconnect] [reset]      close CLIENT1 on GW1      lost GW1
     trading AAPL HALTED T1        trading all TRADING       load    restart    wait 5    end of day
+    day 20260302: PRE_OPEN 10, OPENING_AUCTION 20, TRADING 30, CLOSED 90       resume AAPL|all [R4]
     tick 5                        protect AAPL band 500 move 1000 weight 1, MSFT weight 3 [RULES]
 
 An order may want more. Its price is also `market-to-limit`, `stop 99.00`, `stop 99.00 at 98.50`,
@@ -27,7 +28,8 @@ time in force also `gtd 30`, until second 30, `opg` or `cls`: at the open, at th
 of the line, in any order: `display 20`, `give-or-take 5`, `min 50`, `hidden`, `post-only`,
 `all-or-none`, and `self-trade group 1 cancel-newest` (or cancel-oldest, cancel-both, decrement). A
 script begins in second 0; `wait 5` makes it five seconds later, `tick 5` lets the clock tick five
-times on the way.
+times on the way. `day` is
+the schedule of a day, with the second in which each phase begins.
 
 A band or a move is in 1/100 of a percent. RULES are any of `window 300`, `limit-state 15`, `pause
 300`, `call 60`, `wide-until 900`, `wide-from 21900`, `breakers 700 1300 2000`, `halt 900`, `until
@@ -72,6 +74,8 @@ from oms.commands import (
     ReduceNumberedOrder,
     ReplaceNumberedOrder,
     ReplaceOrder,
+    ResumeTrading,
+    ScheduleTradingDay,
     SetOrderEntry,
     SetProtection,
     SetTradingState,
@@ -149,6 +153,8 @@ COMMANDS = {
     "load": re.compile("load"),
     "restart": re.compile("restart"),
     "end_day": re.compile("end of day"),
+    "day": re.compile(r"day (?P<date>\d+): (?P<phases>.+)"),
+    "resume": re.compile(r"resume (?P<symbol>\S+) ?(?P<why>.*)"),
     "wait": re.compile(r"wait (?P<seconds>\d+)"),
     "tick": re.compile(r"tick (?P<seconds>\d+)"),
     "protect": re.compile(
@@ -349,6 +355,17 @@ class ScriptPlayer:
         symbol = "" if symbol == "all" else symbol
         kind = CommandKind.SET_TRADING_STATE
         return SetTradingState(kind, symbol, TradingState[state], why)
+
+    def _day(self, date, phases) -> ScheduleTradingDay:
+        said = [phase.split() for phase in phases.split(", ")]
+        begins = tuple(
+            (int(second) * SECOND_NS, int(TradingState[state])) for state, second in said
+        )
+        return ScheduleTradingDay(CommandKind.SCHEDULE_TRADING_DAY, int(date), begins)
+
+    def _resume(self, symbol, why) -> ResumeTrading:
+        symbol = "" if symbol == "all" else symbol
+        return ResumeTrading(CommandKind.RESUME_TRADING, symbol, why)
 
     def _protect(self, instruments, rules) -> SetProtection:
         rows = [] if instruments == "none" else [row.split() for row in instruments.split(", ")]

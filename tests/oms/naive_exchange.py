@@ -11,6 +11,7 @@ from fractions import Fraction
 from math import ceil, floor
 
 from naive_auctions import NaiveAuctions
+from naive_day import NaiveDay
 from naive_numbers import LIVE, NaiveNumbers
 from naive_protection import RULES, NaiveProtection
 from naive_queries import NaiveQueries
@@ -22,7 +23,7 @@ STATUS = {"NEW": 0, "PARTIALLY_FILLED": 1, "FILLED": 2, "CANCELED": 4, "REJECTED
 
 
 class NaiveExchange(
-    NaiveAuctions, NaiveNumbers, NaiveProtection, NaiveQueries, NaiveTerms, NaiveTrading
+    NaiveAuctions, NaiveDay, NaiveNumbers, NaiveProtection, NaiveQueries, NaiveTerms, NaiveTrading
 ):
     """apply(command, now) returns the events that the exchange owes for it. It keeps so many closed
     orders, and an answer has so many orders, rows in an event, and levels of a side at most."""
@@ -43,6 +44,10 @@ class NaiveExchange(
         self.levels = levels
         self.loaded = False
         self.market_hours = False
+        self.night = False
+        self.date = 0
+        self.to_come: list | None = None  # phases of the day; None: there was never a day
+        self.phase = None  # that of the day which is running
         self.hold = hold
         self.rules = dict.fromkeys(RULES, 0)
         self.breaker = self.opened_at = 0
@@ -82,6 +87,8 @@ class NaiveExchange(
             30: self.load,
             31: self.trading,
             32: self.end_day,
+            33: self.schedule,
+            34: self.resume,
             40: self.protect,
         }
         events = kinds[command[0]](*command[1:])
@@ -422,6 +429,7 @@ class NaiveExchange(
                 "why": "",
                 "last": 0,
                 "told": 0,
+                "held": None,
                 "trades": [],
                 **self.unprotected(reference),
             }
@@ -439,24 +447,4 @@ class NaiveExchange(
                 "disabled": False,
                 "closed": 0,
             }
-        return events
-
-    def trading(self, symbol, trading_state, why):
-        chosen = [symbol] if symbol else list(self.instruments)
-        chosen = [name for name in chosen if name in self.instruments]
-        if trading_state not in range(8) or not chosen:
-            return []
-        events = []
-        if trading_state == 2 and not self.market_hours:
-            self.market_hours = True
-            for instrument in self.instruments.values():
-                instrument["trades"] = []
-            self.opened_at, self.breaker = self.now, 0
-            events.append((22, "", 3))
-            events += self.say_levels()
-        for name in chosen:
-            instrument = self.instruments[name]
-            instrument["until"] = None
-            if (instrument["state"], instrument["why"]) != (trading_state, why):
-                events += self.change_state(name, trading_state, why)
         return events

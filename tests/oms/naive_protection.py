@@ -221,7 +221,7 @@ class NaiveProtection:
     def pause(self, symbol, why, events):
         instrument = self.instruments[symbol]
         until = self.now + self.rules["pause"]
-        instrument.update(state=1, why=why, until=until)
+        instrument.update(state=1, why=why, until=until, held=(1, why))
         events.append((21, "", symbol, instrument["locate"], 1, why))
 
     def wait_for_reopening(self, order):
@@ -246,13 +246,15 @@ class NaiveProtection:
 
     def next_phase(self, symbol, events):
         instrument = self.instruments[symbol]
-        if instrument["state"] == 1:
+        day = 2 if self.phase is None else self.phase
+        if instrument["state"] == 1 and day in (2, 6):
             why = {"T5": "T7", "MWC1": "MWCQ", "MWC2": "MWCQ"}
             why = why.get(instrument["why"], instrument["why"])
             events += self.change_state(symbol, 6, why)
-            instrument["until"] = self.now + self.rules["call"]
+            instrument.update(until=self.now + self.rules["call"], held=(6, why))
         else:
-            events += self.change_state(symbol, 2, "")
+            instrument["held"] = None
+            events += self.change_state(symbol, day, "")
 
     def watch_prices(self, symbol, events):
         instrument = self.instruments[symbol]
@@ -299,5 +301,5 @@ class NaiveProtection:
             if instrument["state"] in (0, 7) or by_hand:
                 continue
             events += self.change_state(symbol, 1, f"MWC{level}")
-            if level < 3:
-                instrument["until"] = self.now + self.rules["halt"]
+            until = self.now + self.rules["halt"] if level < 3 else 10**30
+            instrument.update(until=until, held=(1, f"MWC{level}"))
