@@ -230,6 +230,8 @@ def _end_day(state: ExchangeState) -> list[Event]:
         state.market_hours_started = False
         for listing in state.listings.values():
             listing.previous_close = listing.last_price or listing.previous_close
+            if listing.protection is not None:
+                listing.protection.reference_price = listing.previous_close
         events += [
             (
                 _DAY_ENDED,

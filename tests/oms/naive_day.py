@@ -103,6 +103,7 @@ class NaiveDay:
             self.market_hours = False
             for instrument in self.instruments.values():
                 instrument["close"] = instrument["last"] or instrument["close"]
+                instrument["middle"] = instrument["close"]
             for symbol, instrument in self.instruments.items():
                 prices = [price for _, price in instrument["trades"]]
                 ends = (prices[0], max(prices), min(prices)) if prices else (0, 0, 0)
