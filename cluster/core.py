@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
@@ -28,10 +27,10 @@ from cluster.snapshot_keeper import MakeSnapshot, SnapshotKeeper
 from cluster.snapshot_receiver import SnapshotReceiver
 from cluster.snapshot_transfer import SnapshotSender
 from cluster.storage import EVENTS, NodeStorage
+from cluster.timings import Timings
 from cluster.voting import read_marker, write_marker
 from oms.commands import Command, CommandKind, GatewayLost, LoadReferenceData, SetTradingState
 
-_RECENT_TIMINGS: Final = 4096
 _TRANSFER_STEP_S: Final = 0.002
 _TRANSFER_TIMEOUT_S: Final = 1.0
 
@@ -48,32 +47,6 @@ class Clients(Protocol):
     def became_ready(self) -> None: ...
     def lost_leadership(self) -> None: ...
     def resume_reading(self) -> None: ...
-
-
-class Timings:
-    """Sums for the metrics of the hot path, and the latest values for percentiles. Seconds."""
-
-    __slots__ = ("count", "recent", "total_s")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.total_s = 0.0
-        self.recent: deque[float] = deque(maxlen=_RECENT_TIMINGS)
-
-    def add(self, seconds: float) -> None:
-        self.count += 1
-        self.total_s += seconds
-        self.recent.append(seconds)
-
-    def summary(self) -> dict[str, float]:
-        """count, mean, p50 and p99 in microseconds."""
-        ordered = sorted(self.recent) or [0.0]
-        return {
-            "count": self.count,
-            "mean_us": round(1e6 * self.total_s / max(1, self.count), 1),
-            "p50_us": round(1e6 * ordered[len(ordered) // 2], 1),
-            "p99_us": round(1e6 * ordered[len(ordered) * 99 // 100], 1),
-        }
 
 
 class NodeCore:
