@@ -21,6 +21,7 @@ from cluster.raft import RaftCore
 from cluster.runtime import Runtime
 from cluster.settings import NodeSettings
 from cluster.snapshot_link import SnapshotLink
+from cluster.timings import Pauses
 from cluster.vouching import Vouching
 
 _REPLAY_ENTRIES_PER_TURN: Final = 500
@@ -68,6 +69,7 @@ class Consensus:
         self._runtime = runtime
         self._time = runtime.time
         self._beat_due_s = self._time()
+        self.pauses = Pauses()
         self._last_view: tuple[Any, ...] = ()
         self._was_leader = False
         self._tick_scheduled = False
@@ -253,8 +255,10 @@ class Consensus:
         if self._closed or self._failed:
             return
         self._excuse_own_stall()
+        now_s = self._time()
+        self.pauses.add(now_s - self._beat_due_s)
         period_s = self._settings.heartbeat_ms / 1000
-        self._beat_due_s = self._time() + period_s
+        self._beat_due_s = now_s + period_s
         self._runtime.call_later(period_s, self._beat)
         if self.is_leader and self._gate.hangs:
             logger.error("a write to the journal hangs: no longer leading")
@@ -274,6 +278,7 @@ class Consensus:
         late_s = now_s - self._beat_due_s
         if late_s > STALL_S:
             self._beat_due_s = now_s
+            self.pauses.add(late_s)
             self._candidacy.stalled(late_s)
             self._core.excuse(late_s)
 

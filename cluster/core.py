@@ -12,8 +12,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -29,6 +28,7 @@ from cluster.snapshot_keeper import MakeSnapshot, SnapshotKeeper
 from cluster.snapshot_receiver import SnapshotReceiver
 from cluster.snapshot_transfer import SnapshotSender
 from cluster.storage import EVENTS, NodeStorage
+from cluster.timings import Timings
 from cluster.voting import read_marker, write_marker
 from oms.commands import (
     ClockTick,
@@ -38,8 +38,8 @@ from oms.commands import (
     LoadReferenceData,
     SetTradingState,
 )
+from oms.market_commands import clock_is_due
 
-_RECENT_TIMINGS: Final = 4096
 _TRANSFER_STEP_S: Final = 0.002
 _TRANSFER_TIMEOUT_S: Final = 1.0
 
@@ -56,32 +56,6 @@ class Clients(Protocol):
     def became_ready(self) -> None: ...
     def lost_leadership(self) -> None: ...
     def resume_reading(self) -> None: ...
-
-
-class Timings:
-    """Sums for the metrics of the hot path, and the latest values for percentiles. Seconds."""
-
-    __slots__ = ("count", "recent", "total_s")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.total_s = 0.0
-        self.recent: deque[float] = deque(maxlen=_RECENT_TIMINGS)
-
-    def add(self, seconds: float) -> None:
-        self.count += 1
-        self.total_s += seconds
-        self.recent.append(seconds)
-
-    def summary(self) -> dict[str, float]:
-        """count, mean, p50 and p99 in microseconds."""
-        ordered = sorted(self.recent) or [0.0]
-        return {
-            "count": self.count,
-            "mean_us": round(1e6 * self.total_s / max(1, self.count), 1),
-            "p50_us": round(1e6 * ordered[len(ordered) // 2], 1),
-            "p99_us": round(1e6 * ordered[len(ordered) * 99 // 100], 1),
-        }
 
 
 def opening_commands(settings: NodeSettings) -> list[Command]:
@@ -247,14 +221,13 @@ class NodeCore:
         self.submit(ClientFrame("", 0, 0, pack_commands(list(commands))))
 
     def _submit_clock_tick(self) -> None:
-        """Time passes, and `upkeep` says what else; what came before must be over by then, and what
-        is due by then must not wait for the next tick."""
+        """Say in the log how late it is, if something is due by it or `upkeep` has something to do:
+        what came before must be over by then, and what is due must not wait for the next tick."""
+        state, now_ns = self.replica.state_machine.state, self._wall_clock_ns()
         tick = ClockTick(CommandKind.CLOCK_TICK)
-        commands: Sequence[Command] = ()
-        if self._upkeep is not None:
-            commands = self._upkeep(self.replica.state_machine.state, self._wall_clock_ns())
-        if self.can_take_more:
-            self._submit_own(*((tick, *commands, tick) if commands else (tick,)))
+        upkeep = self._upkeep(state, now_ns) if self._upkeep is not None else ()
+        if self.can_take_more and (upkeep or clock_is_due(state, now_ns)):
+            self._submit_own(*((tick, *upkeep, tick) if upkeep else (tick,)))
 
     def _propose_turn(self) -> None:
         self._propose_scheduled = False
