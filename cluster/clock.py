@@ -1,8 +1,8 @@
 """The leader's clock: time passes in the log although nobody trades.
 
-Only the leader submits, so there is one clock, and it stands for as long as nobody leads. A tick
-says no more than that it is now as late as its entry says: a leader that begins may say so at once,
-whatever the one before has said.
+Only the leader has one that runs, so there is one, and it stands for as long as nobody leads. What
+it brings into the log says no more than that it is now as late as the entry says: a leader that
+begins may say so at once, whatever the one before has said.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -39,6 +39,7 @@ from oms.commands import (
     SetProtection,
     SetTradingState,
 )
+from oms.market_commands import clock_is_due
 
 _TRANSFER_STEP_S: Final = 0.002
 _TRANSFER_TIMEOUT_S: Final = 1.0
@@ -223,14 +224,13 @@ class NodeCore:
         self.submit(ClientFrame("", 0, 0, pack_commands(list(commands))))
 
     def _submit_clock_tick(self) -> None:
-        """Time passes, and `upkeep` says what else; what came before must be over by then, and what
-        is due by then must not wait for the next tick."""
+        """Say in the log how late it is, if something is due by it or `upkeep` has something to do:
+        what came before must be over by then, and what is due must not wait for the next tick."""
+        state, now_ns = self.replica.state_machine.state, self._wall_clock_ns()
         tick = ClockTick(CommandKind.CLOCK_TICK)
-        commands: Sequence[Command] = ()
-        if self._upkeep is not None:
-            commands = self._upkeep(self.replica.state_machine.state, self._wall_clock_ns())
-        if self.can_take_more:
-            self._submit_own(*((tick, *commands, tick) if commands else (tick,)))
+        upkeep = self._upkeep(state, now_ns) if self._upkeep is not None else ()
+        if self.can_take_more and (upkeep or clock_is_due(state, now_ns)):
+            self._submit_own(*((tick, *upkeep, tick) if upkeep else (tick,)))
 
     def _propose_turn(self) -> None:
         self._propose_scheduled = False

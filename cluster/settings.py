@@ -75,6 +75,6 @@ class NodeSettings:
     opening_state: int | None = 2
     """TradingState that every instrument of a new cluster is put into; None: it stays CLOSED."""
     clock_tick_ms: int = 0
-    """How often the leader says in the log that time passes; 0: never."""
+    """How often the leader looks whether something is due by time; 0: never."""
     tls: TlsSettings | None = None
     """None: Raft and client protocol are plain TCP."""

@@ -168,8 +168,8 @@ class Cluster:
     clock_tick_ms: int = key(
         1_000,
         integer(0, 3_600_000, 1_000),
-        "How often the leader says in the log that time passes: orders expire by it, auctions are "
-        "indicated, phases of the day begin; 0: never.",
+        "How often the leader looks whether something is due by time, an order that expires, the "
+        "indication of an auction, a phase of the day, and says so in the log; 0: never.",
     )
 
 

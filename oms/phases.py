@@ -62,7 +62,7 @@ def set_band(trading: SpecialTrading) -> None:
     protection = listing.protection
     if protection is None or not protection.luld_bps:
         return
-    band = band_now(trading.state, listing, protection)
+    band = band_at(trading.state, listing, protection, trading.state.last_time_ns)
     if band != (listing.band_low, listing.band_high):
         listing.band_low, listing.band_high = band
         listing.pegged_to = (None, None)  # a pegged order follows no further than the band
@@ -74,11 +74,11 @@ def set_band(trading: SpecialTrading) -> None:
             trading.cancel(order, order.cl_ord_id, "", _PRICE_OUT_OF_BAND)
 
 
-def band_now(
-    state: ExchangeState, listing: Listing, protection: PriceProtection
+def band_at(
+    state: ExchangeState, listing: Listing, protection: PriceProtection, now_ns: int
 ) -> tuple[int, int]:
     """The limit-up-limit-down band that an instrument should have."""
-    width = protection.luld_bps * (2 if state.bands_are_wide() else 1)
+    width = protection.luld_bps * (2 if state.bands_are_wide(now_ns) else 1)
     return luld_band(protection.reference_price, width, listing.tick_size)
 
 

@@ -140,6 +140,12 @@ class PriceProtection:
             self.reference_price = mean
             self.reference_since_ns = now_ns
 
+    def is_due(self, now_ns: int) -> bool:
+        """Whether the passing of time may change what is remembered, and with it the reference
+        price or the range."""
+        held_ns = now_ns - self.reference_since_ns
+        return self._count > 0 and (held_ns >= REFERENCE_HOLDS_NS or self.volatility_bps > 0)
+
     def is_in_range(self, price: int, now_ns: int) -> bool:
         """Whether a trade at this price is no move of `volatility_bps`."""
         lowest, highest = self.free_range(now_ns, price)

@@ -11,7 +11,7 @@ from typing import Final
 
 from oms.commands import Command
 from oms.events import Event, EventKind, TradingState
-from oms.phases import band_now, change_state, report_band, set_band
+from oms.phases import band_at, change_state, report_band, set_band
 from oms.price_protection import PriceProtection
 from oms.protection_rules import InstrumentProtection, ProtectionRules, protection_problems
 from oms.special_trading import VOLATILITY_HALT, SpecialTrading
@@ -115,9 +115,23 @@ def watch(state: ExchangeState) -> list[Event]:
                 events += _reopen(state, listing)
         elif listing.protection is not None and listing.trading_state == _TRADING:
             events += _watch_prices(state, listing, listing.protection)
-    if state.market_hours_started and state.protection.breaker_level_1:
-        events += _watch_index(state)
-    return events
+    return events + _watch_index(state)
+
+
+def watch_is_due(state: ExchangeState, now_ns: int) -> bool:
+    """Whether `watch` at `now_ns` could do anything. Changes nothing; O(instruments)."""
+    for listing in state.listings.values():
+        protection = listing.protection
+        if listing.phase_ends_ns:
+            if now_ns >= listing.phase_ends_ns:
+                return True
+        elif protection is not None and listing.trading_state == _TRADING:
+            if protection.is_due(now_ns) or _band_moves(state, listing, protection, now_ns):
+                return True
+            since_ns = protection.limit_since_ns
+            if since_ns and now_ns - since_ns >= state.protection.limit_state_ns:
+                return True
+    return _level_to_trip(state, now_ns)[0] > 0
 
 
 def _reopen(state: ExchangeState, listing: Listing) -> list[Event]:
@@ -149,8 +163,7 @@ def _watch_prices(
         trading.settle()
         return trading.events
     protection.update_reference(state.last_time_ns)
-    band = (listing.band_low, listing.band_high)
-    has_moved = listing.has_luld and band != band_now(state, listing, protection)
+    has_moved = _band_moves(state, listing, protection, state.last_time_ns)
     if not has_moved and not listing.special:
         return []
     trading = SpecialTrading(state, listing)
@@ -159,14 +172,19 @@ def _watch_prices(
     return trading.events
 
 
+def _band_moves(
+    state: ExchangeState, listing: Listing, protection: PriceProtection, now_ns: int
+) -> bool:
+    band = (listing.band_low, listing.band_high)
+    return listing.has_luld and band != band_at(state, listing, protection, now_ns)
+
+
 def _watch_index(state: ExchangeState) -> list[Event]:
     """Trip the highest level that the index has fallen to, each once a day, and halt everything
     that trades, or will without an operator."""
-    rules, now_ns = state.protection, state.last_time_ns
-    index = _index(state)
-    level = sum(index <= each for each in breaker_levels(state))
-    is_late = now_ns - state.market_hours_since_ns >= rules.breaker_until_ns
-    if level <= state.breaker_level or (is_late and level < _LAST_LEVEL):
+    now_ns = state.last_time_ns
+    level, index = _level_to_trip(state, now_ns)
+    if level == 0:
         return []
     state.breaker_level = level
     events: list[Event] = [(_BREAKER_TRIPPED, "", level, index)]
@@ -177,9 +195,22 @@ def _watch_index(state: ExchangeState) -> list[Event]:
         reason = BREAKER_HALTS[level]
         events += change_state(state, listing, _HALTED, reason)
         listing.held = (_HALTED, reason)
-        is_last = level == _LAST_LEVEL
-        listing.phase_ends_ns = _END_OF_DAY_NS if is_last else now_ns + rules.breaker_halt_ns
+        ends_ns = now_ns + state.protection.breaker_halt_ns
+        listing.phase_ends_ns = _END_OF_DAY_NS if level == _LAST_LEVEL else ends_ns
     return events
+
+
+def _level_to_trip(state: ExchangeState, now_ns: int) -> tuple[int, int]:
+    """(level that the index has newly fallen to, the index); level 0: none. O(instruments)."""
+    levels = breaker_levels(state)
+    if not levels or not state.market_hours_started:
+        return 0, PAR
+    index = _index(state)
+    level = sum(index <= each for each in levels)
+    is_late = now_ns - state.market_hours_since_ns >= state.protection.breaker_until_ns
+    if level <= state.breaker_level or (is_late and level < _LAST_LEVEL):
+        return 0, index
+    return level, index
 
 
 def _index(state: ExchangeState) -> int:

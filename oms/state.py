@@ -85,10 +85,10 @@ class ExchangeState:
             shown_qty += ((self.random_state >> 33) % (2 * lots + 1) - lots) * lot_size
         return min(shown_qty, order.leaves_qty)
 
-    def bands_are_wide(self) -> bool:
-        """Whether the limit-up-limit-down bands are twice as wide now."""
+    def bands_are_wide(self, now_ns: int) -> bool:
+        """Whether the limit-up-limit-down bands are to be twice as wide."""
         rules = self.protection
-        since_ns = self.last_time_ns - self.market_hours_since_ns
+        since_ns = now_ns - self.market_hours_since_ns
         if not self.market_hours_started:
             return False
         is_late = 0 < rules.wide_from_ns <= since_ns

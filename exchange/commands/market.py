@@ -35,20 +35,20 @@ _STATES: Final = (
         "close",
         TradingState.CLOSED,
         "",
-        "Close trading for the rest of the day; orders stay until it ends.",
+        "Close trading for the rest of the day. Orders stay until it ends.",
     ),
     ("pre-open", TradingState.PRE_OPEN, "", "Collect orders for an auction."),
     (
         "opening-auction",
         TradingState.OPENING_AUCTION,
         "",
-        "Collect orders for the opening auction, and tell what it would do. It trades at `open`.",
+        "Collect for the opening auction. Everyone is told what it would do; it trades at `open`.",
     ),
     (
         "auction",
         TradingState.AUCTION_CALL,
         "",
-        "Collect orders for an auction, as after a halt. It trades at `resume`.",
+        "Collect orders for an auction. As after a halt; it trades at `resume`.",
     ),
     (
         "closing-auction",
@@ -76,7 +76,7 @@ def register(cli: click.Group) -> None:
         market,
         "resume",
         ResumeTrading(CommandKind.RESUME_TRADING, "", ""),
-        "Resume trading after a halt: in the phase that the trading day is in by now.",
+        "Go on where the trading day is by now. Without a schedule that is continuous trading.",
     )
     _add_end_day(market)
     _add_status(market)
@@ -146,11 +146,11 @@ def _add_status(market: click.Group) -> None:
     @config_option
     @json_option
     def status(config: Config, as_json: bool) -> None:
-        """Show the trading day and the state of each instrument, as the leader has it.
+        """Show the day and each instrument.
 
-        held: an operator halted or closed it, and no phase of the schedule changes that. In an
-        auction: the price at which it would trade now, the shares that would, and those left over
-        (below 0: offered).
+        That is how the leader has it. held: an operator halted or closed the instrument, and no
+        phase of the schedule changes that. In an auction: the price at which it would trade now,
+        the shares that would, and those left over (below 0: offered).
         """
         facts = asyncio.run(admin.market(node_addresses(config), tls=client_tls(config)))
         described = _described(config, facts)
