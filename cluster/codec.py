@@ -17,7 +17,7 @@ import struct
 from collections.abc import Iterator
 from enum import IntEnum
 from itertools import product
-from typing import Any, Final, NamedTuple, get_args, get_type_hints
+from typing import Any, Final, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgpack
 
@@ -124,11 +124,13 @@ class FrameReader:
 def _field_types(command_class: Any) -> tuple[tuple[type, ...], ...]:
     """The types that the fields of a command may have together: one tuple for each choice."""
     hints = get_type_hints(command_class)
-    allowed = (
-        (hint,) if isinstance(hint, type) else get_args(hint) or (tuple,)
-        for hint in (hints[name] for name in command_class._fields)
-    )
-    return tuple(product(*allowed))
+    return tuple(product(*(_types_of(hints[name]) for name in command_class._fields)))
+
+
+def _types_of(hint: Any) -> tuple[type, ...]:
+    if get_origin(hint) is tuple:
+        return (tuple,)
+    return (hint,) if isinstance(hint, type) else get_args(hint)
 
 
 _COMMAND_CLASSES: Final[dict[int, Any]] = {

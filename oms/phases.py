@@ -65,7 +65,7 @@ def set_band(trading: SpecialTrading) -> None:
     band = band_at(trading.state, listing, protection, trading.state.last_time_ns)
     if band != (listing.band_low, listing.band_high):
         listing.band_low, listing.band_high = band
-        listing.pegged_to = (None, None)  # a pegged order follows no further than the band
+        listing.pegged_to = None  # a pegged order follows no further than the band
         report_band(trading, protection.reference_price)
     if listing.trading_state != _TRADING:
         return

@@ -61,8 +61,9 @@ def protection_problems(rules: Sequence[Any], instruments: Sequence[Sequence[Any
     Whoever reads a configuration refuses it unless the list is empty; the state machine ignores
     a command with wrong ones. Symbols are not looked up.
     """
-    if len(rules) != len(ProtectionRules._fields):
-        return [f"protection has {len(rules)} values; there must be {len(ProtectionRules._fields)}"]
+    wanted = len(ProtectionRules._fields)
+    if not isinstance(rules, tuple) or not isinstance(instruments, tuple) or len(rules) != wanted:
+        return [f"protection is not {wanted} numbers and the rows of instruments"]
     values = ProtectionRules(*rules)
     problems: list[str] = []
     for name, value in zip(ProtectionRules._fields, values, strict=True):

@@ -82,6 +82,7 @@ def _protect(state: ExchangeState, listing: Listing, values: InstrumentProtectio
         set_band(trading)
     elif had_luld:
         listing.set_collar()
+        listing.pegged_to = None
         report_band(trading, 0)
     trading.settle()
     return trading.events

@@ -250,7 +250,7 @@ class SpecialTrading:
         listing.trading_reason = reason
         listing.held = (_HALTED, reason)
         listing.phase_ends_ns = self.state.last_time_ns + self.state.protection.pause_ns
-        listing.pegged_to = (None, None)
+        listing.pegged_to = None
         symbol, stock_locate = listing.instrument.symbol, listing.stock_locate
         self.events.append((_TRADING_ACTION, "", symbol, stock_locate, _HALTED, reason))
 

@@ -103,7 +103,8 @@ class Listing:
 
     `book` are the displayed orders, `books` these and the hidden ones. `stops` wait for a trade,
     `triggered` have had theirs and wait for their turn, `pegs` are all pegged orders by order_id
-    in the order of their reference numbers, priced for the best prices `pegged_to`. `collected` are
+    in the order of their reference numbers, priced for the best prices `pegged_to` (None: maybe for
+    others). `collected` are
     the orders that came for an auction and are not displayed yet, `for_close` wait for the closing
     one. `special` are the open orders that do not trade like any other; `is_plain` says that there
     are none, nor an auction: then `book` alone decides. `indicated_ns` is when everyone was last
@@ -173,7 +174,7 @@ class Listing:
         self.stops: StopOrders[SpecialOrder] = StopOrders()
         self.triggered: deque[SpecialOrder] = deque()
         self.pegs: dict[int, SpecialOrder] = {}
-        self.pegged_to: tuple[int | None, int | None] = (None, None)
+        self.pegged_to: tuple[int | None, int | None] | None = None
         self.collected: OrderPool[Order] = OrderPool()
         self.for_close: dict[int, SpecialOrder] = {}
         self.indicated_ns = 0
