@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 from cluster.codec import ClientFrame, pack_commands
 from cluster.consensus import Consensus
+from cluster.garbage import YoungEvents
 from cluster.interface import AppliedBatch, EventSink, NodeRole
 from cluster.replica import ClientRecord
 from cluster.runtime import Runtime, Timer
@@ -79,6 +80,7 @@ class NodeCore:
         self.events = storage.events
         self.role = NodeRole.FOLLOWER
         self.timings = {"replicate": Timings(), "apply": Timings(), "batch_wait": Timings()}
+        self._young_events = YoungEvents()
         self.sequencer = Sequencer(settings.max_batch_bytes, settings.max_pending_bytes)
         disk, wal_dir = storage.disk, storage.folders.wal
         self.raft = Consensus(
@@ -219,6 +221,7 @@ class NodeCore:
         self.events.append(batch)
         for sink in self._sinks.values():
             sink.on_batch(batch)
+        self._young_events.add(len(batch.events))
         if not self.raft.is_ready:
             return
         self.clients.publish(batch, self.replica.last_client_ids)
