@@ -28,10 +28,11 @@ from cluster.snapshot_keeper import MakeSnapshot, SnapshotKeeper
 from cluster.snapshot_receiver import SnapshotReceiver
 from cluster.snapshot_transfer import SnapshotSender
 from cluster.storage import EVENTS, NodeStorage
+from cluster.timings import Timings
 from cluster.voting import read_marker, write_marker
 from oms.commands import Command, CommandKind, GatewayLost, LoadReferenceData, SetTradingState
 
-_RECENT_TIMINGS: Final = 4096
+_RECENT_COMMITS: Final = 4_096
 _TRANSFER_STEP_S: Final = 0.002
 _TRANSFER_TIMEOUT_S: Final = 1.0
 
@@ -48,32 +49,6 @@ class Clients(Protocol):
     def became_ready(self) -> None: ...
     def lost_leadership(self) -> None: ...
     def resume_reading(self) -> None: ...
-
-
-class Timings:
-    """Sums for the metrics of the hot path, and the latest values for percentiles. Seconds."""
-
-    __slots__ = ("count", "recent", "total_s")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.total_s = 0.0
-        self.recent: deque[float] = deque(maxlen=_RECENT_TIMINGS)
-
-    def add(self, seconds: float) -> None:
-        self.count += 1
-        self.total_s += seconds
-        self.recent.append(seconds)
-
-    def summary(self) -> dict[str, float]:
-        """count, mean, p50 and p99 in microseconds."""
-        ordered = sorted(self.recent) or [0.0]
-        return {
-            "count": self.count,
-            "mean_us": round(1e6 * self.total_s / max(1, self.count), 1),
-            "p50_us": round(1e6 * ordered[len(ordered) // 2], 1),
-            "p99_us": round(1e6 * ordered[len(ordered) * 99 // 100], 1),
-        }
 
 
 class NodeCore:
@@ -105,7 +80,12 @@ class NodeCore:
         self.replica = storage.replica
         self.events = storage.events
         self.role = NodeRole.FOLLOWER
-        self.timings = {"replicate": Timings(), "apply": Timings(), "batch_wait": Timings()}
+        self.timings = {
+            **{name: Timings() for name in ("batch_wait", "replicate", "apply", "egress")},
+            "fsync": storage.journal.flush_timings,
+        }
+        self.recent_commits: deque[tuple[int, float]] = deque(maxlen=_RECENT_COMMITS)
+        """Time stamp of a batch, and when it was committed here, by time.perf_counter."""
         self.sequencer = Sequencer(settings.max_batch_bytes, settings.max_pending_bytes)
         disk, wal_dir = storage.disk, storage.folders.wal
         self.raft = Consensus(
@@ -243,16 +223,18 @@ class NodeCore:
         """A committed batch, on every node, in log order."""
         begun_s = time.perf_counter()
         batch = self.replica.apply(index, term, payload)
+        self.recent_commits.append((batch.time_ns, begun_s))
         self.events.append(batch)
         for sink in self._sinks.values():
             sink.on_batch(batch)
         if not self.raft.is_ready:
             return
+        applied_s = time.perf_counter()
+        self.timings["apply"].add(applied_s - begun_s)
         self.clients.publish(batch, self.replica.last_client_ids)
         for client_id in self.replica.last_gaps:
             self.clients.cut(client_id)  # it says hello again, and sends again what is missing
-        now_s = time.perf_counter()
-        self.timings["apply"].add(now_s - begun_s)
+        self.timings["egress"].add(time.perf_counter() - applied_s)
         if self._in_flight:
             self._in_flight = False
             self.timings["replicate"].add(begun_s - self._proposed_s)
