@@ -19,8 +19,10 @@ from cluster.election import STALL_S
 from cluster.journal import Journal
 from cluster.raft import RaftCore
 from cluster.runtime import Runtime
-from cluster.settings import Durability, NodeSettings
+from cluster.settings import NodeSettings
 from cluster.snapshot_link import SnapshotLink
+from cluster.timings import Pauses
+from cluster.vouching import Vouching
 
 _REPLAY_ENTRIES_PER_TURN: Final = 500
 
@@ -64,18 +66,16 @@ class Consensus:
         self._on_change = on_change
         self._on_fatal = on_fatal
         self._failed = False
-        self._acknowledgements_wait = settings.durability is Durability.MAJORITY_DISK
-        self._leader_waits = settings.durability is not Durability.MEMORY
         self._runtime = runtime
         self._time = runtime.time
         self._beat_due_s = self._time()
+        self.pauses = Pauses()
         self._last_view: tuple[Any, ...] = ()
         self._was_leader = False
         self._tick_scheduled = False
         self._ticking = False
         self._closed = False
         self._gate = DiskGate(journal, runtime, on_durable=self._durable, on_error=self._fail)
-        self._delivery: guard.Delivery | None = None
         others = tuple(member for member in self._members if member != settings.node_id)
         self._core = RaftCore(
             settings.node_id,
@@ -101,6 +101,9 @@ class Consensus:
             schedule_tick=self.schedule_tick,
             rng=rng or random.Random(),
         )
+        self._vouching = Vouching(
+            settings.durability, journal, self._core, self._gate, self._candidacy
+        )
         self.snapshots = SnapshotLink(
             journal,
             self._core,
@@ -123,8 +126,8 @@ class Consensus:
             on_connected=self._connected,
             on_disconnected=self._disconnected,
         )
-        self._gate.network = self._candidacy.network = self._network
-        self.snapshots.network = self._network
+        for part in (self._gate, self._candidacy, self._vouching, self.snapshots):
+            part.network = self._network
         await self._network.start()
         self._beat_due_s = self._time()
         self._beat()
@@ -252,8 +255,10 @@ class Consensus:
         if self._closed or self._failed:
             return
         self._excuse_own_stall()
+        now_s = self._time()
+        self.pauses.add(now_s - self._beat_due_s)
         period_s = self._settings.heartbeat_ms / 1000
-        self._beat_due_s = self._time() + period_s
+        self._beat_due_s = now_s + period_s
         self._runtime.call_later(period_s, self._beat)
         if self.is_leader and self._gate.hangs:
             logger.error("a write to the journal hangs: no longer leading")
@@ -273,6 +278,7 @@ class Consensus:
         late_s = now_s - self._beat_due_s
         if late_s > STALL_S:
             self._beat_due_s = now_s
+            self.pauses.add(late_s)
             self._candidacy.stalled(late_s)
             self._core.excuse(late_s)
 
@@ -319,7 +325,7 @@ class Consensus:
         if self._failed or self._closed:
             return
         for peer_id, message in acknowledgements.items():
-            self._acknowledged(peer_id, message)
+            self._vouching.count(peer_id, message)
         self._gate.flush()
         if self.is_leader:
             self._tick()
@@ -332,54 +338,14 @@ class Consensus:
     def _send(self, peer_id: int, message: dict[str, Any]) -> None:
         """Called by pysyncobj, inside a tick or inside a delivery."""
         kind = message["type"]
-        epoch: int | None = None
-        if kind == "next_node_idx":
-            stamped = self._stamp_acknowledgement(peer_id, message)
-            if stamped is None:
-                return
-            epoch = stamped["epoch"]
-            message = guard.vouch(stamped, may_vote=self.may_vote)
-        elif kind == "append_entries":
-            if "prevLogIdx" not in message or "transmission" in message:
-                return  # pysyncobj's own snapshots and cut entries: never used
+        if kind in ("next_node_idx", "request_vote", "response_vote"):
+            self._vouching.send(peer_id, message)
+        elif kind == "append_entries" and "prevLogIdx" in message and "transmission" not in message:
             if self.standby_id is not None:
                 message = message | {"standby": str(self.standby_id)}
-        elif kind not in ("request_vote", "response_vote"):
-            return  # apply_command: pysyncobj would forward proposals to the leader; clients do
-        promises = guard.needs_durable_log(
-            message, acknowledgements_wait=self._acknowledgements_wait
-        )
-        if not promises or self._gate.is_served(self._gate.ticket):
             self._network.send(peer_id, message)
-        elif kind == "next_node_idx" and self._delivery_is_heartbeat:
-            # A slow disk is no silence: vouch at once for what is durable already.
-            capped = min(message["next_node_idx"], self.journal.durable_index + 1)
-            self._network.send(peer_id, message | {"next_node_idx": capped})
-        else:
-            self._gate.hold(peer_id, epoch, message)
-
-    @property
-    def _delivery_is_heartbeat(self) -> bool:
-        delivery = self._delivery
-        return (
-            delivery is not None
-            and delivery.message is not None
-            and not delivery.message["entries"]
-        )
-
-    def _stamp_acknowledgement(
-        self, peer_id: int, message: dict[str, Any]
-    ) -> dict[str, Any] | None:
-        epoch = self._network.epoch(peer_id)
-        if epoch is None:
-            return None
-        delivery = self._delivery
-        if delivery is not None and delivery.reply is not None:
-            message = delivery.reply
-        elif delivery is not None and delivery.next_index_cap is not None:
-            capped = min(message["next_node_idx"], delivery.next_index_cap)
-            message = message | {"next_node_idx": capped}
-        return message | {"term": self.term, "epoch": epoch}
+        # All else is never used: pysyncobj's own snapshots and cut entries, and apply_command, by
+        # which it would forward proposals to the leader. Clients do that.
 
     def _offer_snapshot(self, peer_id: int) -> None:
         """Called by pysyncobj in the place of entries that the journal no longer has."""
@@ -402,8 +368,7 @@ class Consensus:
         if kind == "append_entries":
             self._append_entries(peer_id, message)
         elif kind == "next_node_idx":
-            if guard.acknowledgement_counts(message, current_term=self.term, epoch=epoch):
-                self._acknowledged(peer_id, message)
+            self._vouching.received(peer_id, epoch, message)
         elif kind.startswith("snapshot_"):
             self.snapshots.handle(peer_id, message)
         elif kind == "higher_term":
@@ -428,27 +393,14 @@ class Consensus:
             if delivery.reply is not None:
                 self._network.send(peer_id, delivery.reply)
             return
-        self._delivery = delivery
+        self._vouching.delivery = delivery
         try:
             self._bridge.deliver(peer_id, delivery.message)
         finally:
-            self._delivery = None
+            self._vouching.delivery = None
         self._candidacy.heard_leader(peer_id)
         standby = message.get("standby", "")
         self.standby_id = int(standby) if standby.isdigit() else None
-
-    def _acknowledged(self, peer_id: int, message: dict[str, Any]) -> None:
-        """An answer of this term and connection; what is beyond our own disk waits (A5)."""
-        if not self.is_leader:
-            return
-        durable_index = (
-            self.journal.durable_index if self._leader_waits else self.journal.last_index
-        )
-        counts, waits = guard.cap_acknowledgement(message, durable_index=durable_index)
-        if waits is not None:
-            self._gate.hold_acknowledgement(peer_id, waits)
-        if counts is not None:
-            self._core.acknowledged(peer_id, counts)
 
     # --- connections ---
 

@@ -28,6 +28,7 @@ _GAUGES: Final = {
     "snapshots_taken": "snapshots taken since start",
     "snapshots_failed": "snapshots that came to nothing",
     "journal_bytes_since_snapshot": "growth of the journal since the newest snapshot",
+    "longest_pause_ms": "how late the event loop was at most",
     "uptime_s": "seconds since start",
 }
 
@@ -59,6 +60,12 @@ class _Collector:
             for statistic, value in summary.items():
                 stages.add_metric([stage, statistic], value)
         yield stages
+        pauses = GaugeMetricFamily(
+            "exchange_node_pauses", "how often the event loop was late", labels=["longer_than_ms"]
+        )
+        for limit_ms, count in status["pauses_longer_than_ms"].items():
+            pauses.add_metric([limit_ms], count)
+        yield pauses
 
 
 class NodeHttp:

@@ -247,6 +247,8 @@ class Node:
             "clients": self._port.clients,
             "batches": self.core.sequencer.batches,
             "stages_us": {name: timings.summary() for name, timings in self.core.timings.items()},
+            "pauses_longer_than_ms": self.core.raft.pauses.longer_than(),
+            "longest_pause_ms": round(1000 * self.core.raft.pauses.longest_s, 1),
             **self._start_facts,
             "uptime_s": round(time.monotonic() - self._started_s, 3),
         }

@@ -9,7 +9,6 @@ it are the parts of cluster.replica.Replica.snapshot_parts. A file is written un
 name, synced, renamed, and the folder synced: a name that ends in `.snapshot` was whole once. It is
 hashed all the same whenever it is read. Two good ones are kept, in case the newer one is damaged
 later; one that is found damaged is put aside under the name `.damaged`.
-, in case the newer one is damaged.
 """
 
 from __future__ import annotations

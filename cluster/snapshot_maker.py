@@ -37,7 +37,6 @@ from cluster.snapshot import SnapshotError, SnapshotHeader, SnapshotStore
 from cluster.storage import NodeFolders
 
 _NICENESS: Final = 10
-"""Matching goes first."""
 
 
 @dataclass(slots=True)
@@ -135,6 +134,16 @@ class MakerProcess:
             self._process.kill()
 
 
+def _give_way() -> None:
+    """Matching goes first, that of other nodes on this machine, too."""
+    os.nice(_NICENESS)
+    with contextlib.suppress(OSError):
+        # Where Linux shares a processor out by session first, niceness counts within one session
+        # only: this process gets its own, and that one is nice.
+        os.setsid()
+        Path("/proc/self/autogroup").write_text(str(_NICENESS))
+
+
 def _end_with_parent() -> None:
     """The node holds the other end of our stdin: when it is gone, a snapshot is nobody's."""
 
@@ -153,7 +162,7 @@ def _main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--derivations", default="")
     parser.add_argument("--sync", type=Path, action="append", default=[])
     options = parser.parse_args(arguments)
-    os.nice(_NICENESS)
+    _give_way()
     gc.disable()  # what a replay makes is needed until the end; looking for garbage is a quarter
     with contextlib.suppress(OSError):  # out of memory: let it be this process, not the node
         Path("/proc/self/oom_score_adj").write_text("1000")

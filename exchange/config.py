@@ -36,6 +36,7 @@ from exchange.config_members import (
     DEFAULT_OUCH_USERS,
     AccountSection,
     DropCopySessionSection,
+    FixClientSection,
     FixSessionSection,
     InstrumentSection,
     OuchUserSection,
@@ -264,9 +265,7 @@ def _check_sessions(config: Config) -> None:
             raise ConfigError(where, f"{named[folded]} has this name, too", "OUCH1")
         named[folded] = where
     for session in config.fix_sessions:
-        if session.password and session.password_hash is not None:
-            where = f"fix_sessions.{session.comp_id}.password"
-            raise ConfigError(where, "is set, and password_hash is set, too", '""')
+        _check_one_password(f"fix_sessions.{session.comp_id}", session)
         if session.gateway not in config.fix_gateway_ids:
             where = f"fix_sessions.{session.comp_id}.gateway"
             count = len(config.fix_gateway_ids)
@@ -282,12 +281,17 @@ def _check_drop_copy(config: Config) -> None:
         where = f"drop_copy_sessions.{reader.comp_id}"
         if reader.comp_id in sessions:
             raise ConfigError(where, "a session that trades has this name, too", "RISK1")
-        if reader.password and reader.password_hash is not None:
-            raise ConfigError(f"{where}.password", "is set, and password_hash is set, too", '""')
+        _check_one_password(where, reader)
         for name in reader.sessions:
             if name not in sessions:
                 problem = f"{name!r} is none of [[fix_sessions]] and [[ouch_users]]"
                 raise ConfigError(f"{where}.sessions", problem, f'["{min(sessions)}"]')
+
+
+def _check_one_password(where: str, client: FixClientSection) -> None:
+    """A client has a password or its hash: of two, nobody could say which one counts."""
+    if client.password and client.password_hash is not None:
+        raise ConfigError(f"{where}.password", "is set, and password_hash is set, too", '""')
 
 
 def _check_distinct(addresses: Addresses) -> None:

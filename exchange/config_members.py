@@ -86,11 +86,10 @@ class AccountSection:
 
 
 @dataclass(frozen=True, slots=True)
-class FixSessionSection:
-    """One FIX client ([[fix_sessions]])."""
+class FixClientSection:
+    """What there is to say of every FIX client: who it is, and how it shows that."""
 
     comp_id: str = key("", COMP_ID, "CompID of the client: its SenderCompID(49).")
-    account: str = key("", _ACCOUNT, "Account that its orders are booked on.")
     username: str = key(
         "", text(64, "trader1", may_be_empty=True), 'Username(553) to be checked; "" checks none.'
     )
@@ -110,13 +109,20 @@ class FixSessionSection:
         NETWORKS,
         "Networks or addresses that it may connect from; [] means from anywhere.",
     )
-    cancel_on_disconnect: bool = key(
-        False, FLAG, "Cancel the session's open orders when its connection ends."
-    )
     version: FixVersion = key(
         FixVersion.FIX_4_4,
         choice(FixVersion),
-        "Version of FIX of what is reported before its first Logon; the Logon chooses its own.",
+        "Version of FIX of what is stored before its first Logon; the Logon chooses its own.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FixSessionSection(FixClientSection):
+    """One FIX client that trades ([[fix_sessions]])."""
+
+    account: str = key("", _ACCOUNT, "Account that its orders are booked on.")
+    cancel_on_disconnect: bool = key(
+        False, FLAG, "Cancel the session's open orders when its connection ends."
     )
     max_messages_per_s: int = key(
         0,
@@ -129,36 +135,12 @@ class FixSessionSection:
 
 
 @dataclass(frozen=True, slots=True)
-class DropCopySessionSection:
-    """One FIX client that reads copies of the reports of others ([[drop_copy_sessions]])."""
+class DropCopySessionSection(FixClientSection):
+    """One FIX client that reads copies of the reports of others ([[drop_copy_sessions]]). Its
+    version is best said: the day's copies are stored in it, whether it has come or not."""
 
-    comp_id: str = key("", COMP_ID, "CompID of the client: its SenderCompID(49).")
     sessions: tuple[str, ...] = key(
         (), NAMES, "FIX sessions and OUCH users whose reports it reads; [] means all of them."
-    )
-    version: FixVersion = key(
-        FixVersion.FIX_4_4,
-        choice(FixVersion),
-        "Version of FIX that it logs on with: the day's copies are stored in it.",
-    )
-    username: str = key(
-        "", text(64, "risk1", may_be_empty=True), 'Username(553) to be checked; "" checks none.'
-    )
-    password: str = key(
-        "",
-        text(64, "secret", may_be_empty=True),
-        "Password(554) to be checked, in clear: for tests on one machine.",
-    )
-    password_hash: PasswordHash | None = key(
-        None,
-        _PASSWORD_HASH,
-        "The same as `exchange hash-password` prints it; who does not know the password gets no "
-        "answer.",
-    )
-    allowed_addresses: tuple[Network, ...] = key(
-        (),
-        NETWORKS,
-        "Networks or addresses that it may connect from; [] means from anywhere.",
     )
 
 

@@ -6,7 +6,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from exchange.fix_client import (
     FixClient,
@@ -16,6 +16,8 @@ from exchange.fix_client import (
 )
 from oms.price import parse_price
 from protocols.fix import FixMessage
+
+NEWS: Final = "B"
 
 
 class Request(NamedTuple):
@@ -127,8 +129,8 @@ class Ledger:
         self._client = client
 
     def receive(self, message: FixMessage, received_ns: int) -> None:
-        """The `on_message` of the FixClient. News(B) answers nothing."""
-        if message.msg_type != "B":
+        """The `on_message` of the FixClient. News answers nothing."""
+        if message.msg_type != NEWS:
             self.record(read_report(message, received_ns))
 
     def record(self, report: Report) -> None:

@@ -9,6 +9,7 @@ from cluster.settings import Address, NodeSettings, TlsSettings
 from cluster.tls import OPERATOR, TlsError, client_context, client_name, node_name
 from exchange.config import Config
 from exchange.config_keys import ConfigError
+from exchange.config_members import FixClientSection
 from gateway.fix.schedule import SessionSchedule
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
 from gateway.ouch.settings import OuchGatewaySettings, OuchUserSettings
@@ -163,6 +164,19 @@ def fix_tls(config: Config) -> ListenerTls | None:
     return ListenerTls(fix.tls_certificate, fix.tls_key, fix.tls_client_authority)
 
 
+def _fix_client(section: FixClientSection) -> FixSessionSettings:
+    """Who a FIX client is, and how it shows that; what it may do is added."""
+    return FixSessionSettings(
+        comp_id=section.comp_id,
+        account="",
+        username=section.username or None,
+        password=section.password or None,
+        password_hash=section.password_hash,
+        allowed_addresses=section.allowed_addresses,
+        version=section.version.value,
+    )
+
+
 def fix_gateway_settings(config: Config, number: int = 1) -> FixGatewaySettings:
     """Settings of one FIX gateway. Raises ConfigError for one that is not configured."""
     if number not in config.fix_gateway_ids:
@@ -171,15 +185,10 @@ def fix_gateway_settings(config: Config, number: int = 1) -> FixGatewaySettings:
         raise ConfigError("--id", problem, "exchange gateway fix --id 1")
     fix = config.fix
     sessions = {
-        item.comp_id: FixSessionSettings(
-            comp_id=item.comp_id,
+        item.comp_id: dataclasses.replace(
+            _fix_client(item),
             account=item.account,
-            username=item.username or None,
-            password=item.password or None,
-            password_hash=item.password_hash,
-            allowed_addresses=item.allowed_addresses,
             cancel_on_disconnect=item.cancel_on_disconnect,
-            version=item.version.value,
             max_messages_per_s=item.max_messages_per_s,
         )
         for item in config.fix_sessions
@@ -228,16 +237,7 @@ def drop_copy_settings(config: Config) -> FixGatewaySettings:
         *(item.username for item in config.ouch_users),
     )
     readers = {
-        item.comp_id: FixSessionSettings(
-            comp_id=item.comp_id,
-            account="",
-            username=item.username or None,
-            password=item.password or None,
-            password_hash=item.password_hash,
-            allowed_addresses=item.allowed_addresses,
-            version=item.version.value,
-            copies_of=item.sessions or everybody,
-        )
+        item.comp_id: dataclasses.replace(_fix_client(item), copies_of=item.sessions or everybody)
         for item in config.drop_copy_sessions
     }
     return dataclasses.replace(

@@ -32,7 +32,7 @@ from oms.order_commands import (
 from oms.order_state import Order, make_special
 from oms.replace_commands import refusal_of_replace, replace_open_order
 from oms.risk import Refusal, is_plain_order, is_special
-from oms.sessions import NAMES_NO_ORDER, Session
+from oms.sessions import Session
 from oms.special_trading import SpecialTrading
 from oms.state import ExchangeState
 
@@ -100,7 +100,7 @@ def enter_numbered_order(state: ExchangeState, command: Command) -> list[Event]:
         asked = (_ENTRY, session_name, _ENTRY, account, cl_ord_id, *terms)
         return [(*reports.order_rejected(asked, refused), memo)]
     state.last_order_reference_number = order_id
-    session.names[cl_ord_id] = order
+    session.names.let_stand(cl_ord_id, order)
     if order.terms is not None:
         return SpecialTrading(state, state.listings[symbol]).accept(order, memo)
     events = match_new_order(state, order, session, state.listings[symbol])
@@ -113,10 +113,9 @@ def _refusal_of_entry(
 ) -> Refusal | None:
     """Use up the name of a new order, and run the checks: those of an EnterOrder, with the
     gateway's own after those of the session."""
-    names = session.names
-    if order.cl_ord_id in names:  # by an order that has the same name without being numbered
+    if session.names.use(order.cl_ord_id) is None:
+        # By an order that has the same name without being numbered.
         return RejectReason.DUPLICATE_CL_ORD_ID, order.cl_ord_id, ""
-    names[order.cl_ord_id] = NAMES_NO_ORDER
     if not session.takes_orders:
         return refusal_of_session(session)
     if refusal:
@@ -167,7 +166,7 @@ def replace_numbered_order(state: ExchangeState, command: Command) -> list[Event
         return [reports.number_rejected(session_name, channel, number, refused, memo)]
     cl_ord_id = order_name(channel, number)
     is_other = order_type != order.order_type or time_in_force != order.time_in_force
-    if refusal or is_other or cl_ord_id in session.names:
+    if refusal or is_other or session.names.is_used(cl_ord_id):
         return _cancel(state, order, _REPLACE_INVALID)
     if quantity <= order.cum_qty:
         return _cancel(state, order, _USER)
@@ -285,7 +284,7 @@ def _use_up(session: Session, channel: int, number: int) -> bool:
 
 def _find_live(session: Session, channel: int, number: int) -> Order | None:
     """The live order that has this number now; None for one that a replace has superseded."""
-    order = session.names.get(order_name(channel, number))
+    order = session.names.meaning(order_name(channel, number))
     return order if isinstance(order, Order) and order.level is not None else None
 
 

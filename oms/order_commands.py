@@ -22,6 +22,7 @@ from oms.events import (
     OrdStatus,
     RejectReason,
 )
+from oms.names import LAST_SHARD, NAMES_NO_ORDER
 from oms.order_state import Order, SpecialOrder, make_special, terms_of
 from oms.reference_data import Account
 from oms.risk import (
@@ -31,7 +32,7 @@ from oms.risk import (
     is_plain_order,
     is_special,
 )
-from oms.sessions import NAMES_NO_ORDER, Session
+from oms.sessions import Session
 from oms.special_trading import SpecialTrading
 from oms.state import ExchangeState
 from oms.terms import Instruction
@@ -79,10 +80,12 @@ def enter_order(state: ExchangeState, command: Command) -> list[Event]:
     if msg_seq_num > session.last_msg_seq_num:  # noqa: PLR1730  a call of max is three times that
         session.last_msg_seq_num = msg_seq_num
     # First of all: a client must not read the refusal of a copy as that of its live order.
-    names = session.names
-    if cl_ord_id in names:
+    names = session.names  # what Names.use does, without the call
+    shard = names.shards[hash(cl_ord_id) & LAST_SHARD]
+    if cl_ord_id in shard:
         return [_entry_refused(command, RejectReason.DUPLICATE_CL_ORD_ID, cl_ord_id)]
-    names[cl_ord_id] = NAMES_NO_ORDER
+    shard[cl_ord_id] = NAMES_NO_ORDER
+    names.in_order.append(cl_ord_id)
     if not session.takes_orders:
         return [_entry_refused(command, *refusal_of_session(session))]
     account = session.account
@@ -110,7 +113,7 @@ def enter_order(state: ExchangeState, command: Command) -> list[Event]:
     )
     if terms is None and is_plain_order(order, listing, account):
         state.last_order_reference_number = number
-        names[cl_ord_id] = order
+        shard[cl_ord_id] = order
         return match_new_order(state, order, session, listing)
 
     if terms is not None or is_special(order):
@@ -119,7 +122,7 @@ def enter_order(state: ExchangeState, command: Command) -> list[Event]:
     if refusal is not None:
         return [_entry_refused(command, *refusal)]
     state.last_order_reference_number = number
-    names[cl_ord_id] = order
+    shard[cl_ord_id] = order
     if order.terms is None:
         return match_new_order(state, order, session, listing)
     return SpecialTrading(state, listing).accept(order, None)
@@ -254,10 +257,9 @@ def cancel_orders(state: ExchangeState, command: Command) -> list[Event]:
     if session is None:
         unknown = RejectReason.UNKNOWN_SESSION, session_name, ""
         return [reports.orders_canceled(command, 0, unknown)]
-    if cl_ord_id in session.names:
+    if session.names.use(cl_ord_id) is None:
         duplicate = RejectReason.DUPLICATE_CL_ORD_ID, cl_ord_id, ""
         return [reports.orders_canceled(command, 0, duplicate)]
-    session.names[cl_ord_id] = NAMES_NO_ORDER
     refusal = refusal_of_choice(state, symbol, side)
     if refusal is not None:
         return [reports.orders_canceled(command, 0, refusal)]
@@ -291,11 +293,14 @@ def find_order_to_change(state: ExchangeState, command: Command) -> Order | Refu
         return RejectReason.UNKNOWN_SESSION, session_name, ""
     if msg_seq_num > session.last_msg_seq_num:  # noqa: PLR1730
         session.last_msg_seq_num = msg_seq_num
-    names = session.names
-    if cl_ord_id in names:
+    names = session.names  # what Names.use and .meaning do, without the calls
+    shards = names.shards
+    shard = shards[hash(cl_ord_id) & LAST_SHARD]
+    if cl_ord_id in shard:
         return RejectReason.DUPLICATE_CL_ORD_ID, cl_ord_id, ""
-    names[cl_ord_id] = NAMES_NO_ORDER
-    order = names.get(orig_cl_ord_id, NAMES_NO_ORDER)
+    shard[cl_ord_id] = NAMES_NO_ORDER
+    names.in_order.append(cl_ord_id)
+    order = shards[hash(orig_cl_ord_id) & LAST_SHARD].get(orig_cl_ord_id, NAMES_NO_ORDER)
     if isinstance(order, Order):
         return order if order.level is not None else (RejectReason.TOO_LATE, order.ord_status, "")
     if order == NAMES_NO_ORDER:
@@ -309,7 +314,7 @@ def change_refused(
     """CancelRejected with what is known of the order that the request names."""
     _, session_name, _, _, orig_cl_ord_id, *_ = command
     session = state.sessions.get(session_name)
-    order = None if session is None else session.names.get(orig_cl_ord_id)
+    order = None if session is None else session.names.meaning(orig_cl_ord_id)
     return reports.cancel_rejected(command, order or _NO_ORDER, response_to, refusal)
 
 

@@ -49,7 +49,7 @@ def query_order(state: ExchangeState, command: Command) -> list[Event]:
     _, session_name, msg_seq_num, cl_ord_id, symbol, side = command
     session = state.session_that_asks(session_name, msg_seq_num)
     if session is not None:
-        order = session.names.get(cl_ord_id)
+        order = session.names.meaning(cl_ord_id)
         if isinstance(order, Order):
             return [reports.order_status_reported(order)]
     return [reports.unknown_order_reported(session_name, cl_ord_id, symbol, side)]

@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 from oms import reports
 from oms.commands import Command, ReplaceOrder
 from oms.events import CancelRejectedResponseTo, Event, RejectReason
+from oms.names import NAMES_NO_ORDER
 from oms.order_commands import (
     change_refused,
     find_order_to_change,
@@ -21,7 +22,6 @@ from oms.order_commands import (
 )
 from oms.order_state import Order, SpecialOrder, limit_of, make_special
 from oms.risk import REDUCE_CHECKS, REPLACE_CHECKS, Refusal, first_refusal, is_plain_order
-from oms.sessions import NAMES_NO_ORDER
 from oms.special_trading import SpecialTrading
 from oms.state import ExchangeState
 from oms.terms import as_terms
@@ -138,8 +138,8 @@ def _replace_plain_order(
 
     kept_priority, executions = listing.book.replace(order, new_number, price, leaves_qty)
     order.record_replace(cl_ord_id, quantity)
-    session.names[orig_cl_ord_id] = NAMES_NO_ORDER
-    session.names[cl_ord_id] = order
+    session.names.let_stand(orig_cl_ord_id, NAMES_NO_ORDER)
+    session.names.let_stand(cl_ord_id, order)
     events = [reports.order_replaced(order, leaves_qty, orig_cl_ord_id)]
     if kept_priority:
         canceled_qty = original_leaves_qty - leaves_qty

@@ -194,7 +194,6 @@ def _restore_names(
     names, account = session.names, session.account.account
     entered: dict[int, Order] = {}
     while len(names) < count:
-        known = len(names)
         cl_ord_ids, meanings, order_ids = next(parts)
         orders = list(map(unnamed.pop, order_ids))
         order_names = compress(cl_ord_ids, map(AN_ORDER.__eq__, meanings))
@@ -206,9 +205,9 @@ def _restore_names(
                 order.set_terms(order.terms, session.account.firm)
         named = iter(orders)
         values = [next(named) if meaning == AN_ORDER else meaning for meaning in meanings]
-        names.update(zip(cl_ord_ids, values, strict=True))
-        assert len(names) == known + len(cl_ord_ids), f"{session.name} has a name twice"
+        names.restore(cl_ord_ids, values)
         entered.update(zip(order_ids, orders, strict=True))
+    assert names.held == count, f"{session.name} has a name twice"
     for order in session.closed_orders:
         del entered[order.order_id]
     # A replaced order has a later name than others, but the place of its entry.

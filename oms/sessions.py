@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
-from itertools import islice
 from typing import Final
 
 from matching.types import Side
 from oms.events import OrdStatus
+from oms.names import Names
 from oms.order_state import Order
 from oms.reference_data import Account
 
 CLOSED_ORDERS_KEPT: Final = 1_000
 """Closed orders per session that QueryOrder can still describe. Of older ones only the name and
 the final OrdStatus remain, so a cancel is TOO_LATE, and the name stays used, all day."""
-
-NAMES_NO_ORDER: Final = 0
-"""Stands for a name that is used up but names no order: that of a cancel request, of a rejected
-request, or one that an accepted replace has superseded. (No closed order has the OrdStatus 0.)"""
 
 _BUY: Final = int(Side.BUY)
 _SELL: Final = int(Side.SELL)
@@ -28,16 +23,13 @@ _FINAL: Final = (int(OrdStatus.FILLED), int(OrdStatus.CANCELED))
 class Session:
     """One trading session.
 
-    `names` has every ClOrdID that the session has used today: the Order while the order is live
-    or still remembered, else its final OrdStatus, or NAMES_NO_ORDER. `open_orders` are by order_id
-    in the order of entry. `gateway_id` is who opened the session last. `last_numbers` has the last
+    `names` has every ClOrdID that the session has used today. `open_orders` are by order_id in the
+    order of entry. `gateway_id` is who opened the session last. `last_numbers` has the last
     number used of each channel, in the order of first use. `takes_orders` follows from the rest of
     the session, by `decide_whether_it_takes_orders`: one look for each order that is entered.
     """
 
     __slots__ = (
-        "_digested_names",
-        "_names_digest",
         "account",
         "cancel_on_disconnect",
         "closed_orders",
@@ -62,11 +54,9 @@ class Session:
         self.order_entry_enabled = True
         self.takes_orders = True
         self.last_numbers: dict[int, int] = {}
-        self.names: dict[str, Order | int] = {}
+        self.names = Names()
         self.open_orders: dict[int, Order] = {}
         self.closed_orders: deque[Order] = deque()
-        self._names_digest = hashlib.sha256()
-        self._digested_names = 0
 
     @property
     def is_locked(self) -> bool:
@@ -109,16 +99,4 @@ class Session:
             forgotten = self.closed_orders.popleft()
             status = forgotten.ord_status
             assert status in _FINAL, f"order {forgotten.order_id} is closed with status {status}"
-            self.names[forgotten.cl_ord_id] = status
-
-    def digest_names(self) -> str:
-        """Return a SHA-256 of every name in the order of first use, in hexadecimal.
-
-        Names are only ever added, so each is hashed once and the next call goes on from there: a
-        day has millions of them, and the state hash is taken while orders wait. Where the calls
-        fell makes no difference to the result.
-        """
-        new_names = list(islice(self.names, self._digested_names, None))
-        self._digested_names += len(new_names)
-        self._names_digest.update("".join(f"{name!a}," for name in new_names).encode("ascii"))
-        return self._names_digest.hexdigest()
+            self.names.let_stand(forgotten.cl_ord_id, status)

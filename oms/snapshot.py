@@ -32,6 +32,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Final, Protocol, TypeAlias
 
+from oms.names import Names
 from oms.order_state import (
     ORDER_COLUMNS,
     Order,
@@ -111,11 +112,11 @@ def hash_state(state: ExchangeState) -> str:
         for place in places:
             _digest_orders(digest, place, symbols, owners)
     for session in state.sessions.values():
-        names = session.digest_names()
+        names = session.names.digest()
         add(*_session_head(session), len(session.closed_orders), len(session.names), names)
         _digest_orders(digest, session.closed_orders, symbols, owners)
         # The columns tell which orders have a name; of all other names, what became of them.
-        digest.update(_meanings(session.names))
+        digest.update(_meanings(session.names.meanings()))
     return digest.hexdigest()
 
 
@@ -200,8 +201,8 @@ def _session_head(session: Session) -> tuple[Any, ...]:
     )
 
 
-def _meanings(names: dict[str, Order | int]) -> bytes:
-    return bytes([value if type(value) is int else AN_ORDER for value in names.values()])
+def _meanings(meanings: Iterable[Order | int]) -> bytes:
+    return bytes([value if type(value) is int else AN_ORDER for value in meanings])
 
 
 def _columns(orders: list[Order], symbols: dict[str, int]) -> list[list[Any]]:
@@ -217,8 +218,10 @@ def _orders_parts(orders: Iterable[Order], symbols: dict[str, int]) -> Iterator[
         yield tuple(map(tuple, _columns(piece, symbols)))
 
 
-def _names_parts(names: dict[str, Order | int]) -> Iterator[Part]:
-    items = iter(names.items())
-    while piece := dict(islice(items, ROWS_PER_PART)):
-        order_ids = tuple(value.order_id for value in piece.values() if isinstance(value, Order))
-        yield tuple(piece), _meanings(piece), order_ids
+def _names_parts(names: Names) -> Iterator[Part]:
+    meanings = names.meanings()
+    for start in range(0, len(names), ROWS_PER_PART):
+        piece = names.in_order[start : start + ROWS_PER_PART]
+        meant = list(islice(meanings, len(piece)))
+        order_ids = tuple(value.order_id for value in meant if isinstance(value, Order))
+        yield tuple(piece), _meanings(meant), order_ids

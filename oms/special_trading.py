@@ -16,8 +16,8 @@ from matching.peg_price import peg_price
 from matching.types import Executed, OrderType, Prevented, Refreshed, Side, TimeInForce
 from oms import reports
 from oms.events import CancelReason, Event, Liquidity, OrdStatus, TradingState
+from oms.names import NAMES_NO_ORDER
 from oms.order_state import Order, SpecialOrder, limit_of
-from oms.sessions import NAMES_NO_ORDER
 from oms.state import ExchangeState
 from oms.terms import Terms
 from oms.trading_state import COLLECTING, Listing
@@ -84,8 +84,8 @@ class SpecialTrading:
             if isinstance(order, SpecialOrder):
                 self._renew(order, terms)
         order.record_replace(cl_ord_id, quantity)
-        session.names[orig_cl_ord_id] = NAMES_NO_ORDER
-        session.names[cl_ord_id] = order
+        session.names.let_stand(orig_cl_ord_id, NAMES_NO_ORDER)
+        session.names.let_stand(cl_ord_id, order)
         event = reports.order_replaced(order, order.leaves_qty, orig_cl_ord_id)
         self.events.append(reports.with_end(event, order, memo))
         if unshown_qty:

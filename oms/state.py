@@ -8,9 +8,10 @@ from typing import Final
 from matching.order_book import MatchNumbers
 from matching.types import BookOrder, OrderType
 from oms.events import OrdStatus
+from oms.names import NAMES_NO_ORDER
 from oms.order_state import Order, SpecialOrder
 from oms.reference_data import Account
-from oms.sessions import NAMES_NO_ORDER, Session
+from oms.sessions import Session
 from oms.trading_state import Listing, price_band
 
 _MULTIPLIER: Final = 6_364_136_223_846_793_005
@@ -110,7 +111,7 @@ class ExchangeState:
         number = order.order_reference_number
         session = self.sessions[order.owner]
         assert session.open_orders.get(order.order_id) is order, f"{what} is not open"
-        assert session.names.get(order.cl_ord_id) is order, f"{what} has lost its name"
+        assert session.names.meaning(order.cl_ord_id) is order, f"{what} has lost its name"
         assert order.symbol == symbol, f"{what} is for {order.symbol}"
         assert order.account == session.account.account, f"{what}: {order.account}"
         is_on_grid = order.price % listing.tick_size == 0 or order.order_type == OrderType.PEGGED
@@ -134,12 +135,14 @@ class ExchangeState:
             what = f"closed order {order.order_id} of {session.name}"
             assert not order.is_resting, f"{what} rests"
             assert order.leaves_qty == 0, f"{what} has {order.leaves_qty} left"
-            assert session.names.get(order.cl_ord_id) is order, f"{what} has lost its name"
+            assert session.names.meaning(order.cl_ord_id) is order, f"{what} has lost its name"
             is_filled = order.cum_qty == order.quantity
             expected = OrdStatus.FILLED if is_filled else OrdStatus.CANCELED
             assert order.ord_status == expected, f"{what} has status {order.ord_status}"
         named = 0
-        for name, order_or_status in session.names.items():
+        names = session.names
+        names.check_invariants()
+        for name, order_or_status in zip(names.in_order, names.meanings(), strict=True):
             if isinstance(order_or_status, Order):
                 named += 1
                 assert order_or_status.cl_ord_id == name, f"{session.name}: {name} is stale"

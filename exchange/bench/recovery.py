@@ -212,11 +212,18 @@ class OneByOne:
         return [f"{len(self.events)} answers to {self.sent} commands, or others than expected"]
 
 
+async def _pauses(exchange: LocalExchange, leader: int) -> dict[str, int]:
+    """How many pauses of the leader's event loop were longer than so many ms, so far."""
+    found: dict[str, int] = (await exchange.statuses())[leader]["pauses_longer_than_ms"]
+    return {f"over_{limit_ms}_ms": count for limit_ms, count in found.items()}
+
+
 async def _measure_pause(
     exchange: LocalExchange, seconds: float, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Let all nodes trade, and take a snapshot on the leader meanwhile. The pause is the longest
-    time to an answer that a client with one command in flight has seen."""
+    time to an answer that a client with one command in flight has seen; `leader_pauses` are those
+    of the leader's event loop alone, however busy the machine makes all others."""
     for node_id in exchange.config.node_ids[1:]:
         await exchange.spawn(f"node-{node_id}")
     await exchange.wait_until_whole(START_TIMEOUT_S)
@@ -224,18 +231,25 @@ async def _measure_pause(
     await client.start()
     say(f"one command in flight: {seconds:g} s without a snapshot, then while one is taken")
     end_s = time.monotonic() + seconds
-    without_ns = await client.run(lambda: time.monotonic() > end_s)
     leader = await exchange.leader()
+    at_start = await _pauses(exchange, leader)
+    without_ns = await client.run(lambda: time.monotonic() > end_s)
+    between = await _pauses(exchange, leader)
     addresses, tls = node_addresses(exchange.config), client_tls(exchange.config)
     taking = asyncio.create_task(take_snapshot(addresses[leader], leader, tls=tls))
     during_ns = await client.run(taking.done)
     snapshot = await taking
+    at_end = await _pauses(exchange, leader)
     await client.close()
     return {
         "snapshot_s": snapshot["snapshot_seconds"],
         "pause_ms": {
             "without": round(max(without_ns) / NS_PER_MS, 1),
             "during": round(max(during_ns) / NS_PER_MS, 1),
+        },
+        "leader_pauses": {
+            "without": {limit: between[limit] - at_start[limit] for limit in between},
+            "during": {limit: at_end[limit] - between[limit] for limit in between},
         },
         "ack_us": {
             "without": percentiles(without_ns, NS_PER_US),

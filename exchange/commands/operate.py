@@ -44,7 +44,14 @@ KILL_TIMEOUT_S = 2.0
 
 def register(cli: click.Group) -> None:
     """Add the verbs of this file."""
+    _add_kill_verbs(cli)
+    _add_transfer_verb(cli)
+    _add_snapshot_verb(cli)
+    _add_market_verbs(cli)
+    _add_rescue_verb(cli)
 
+
+def _add_kill_verbs(cli: click.Group) -> None:
     @cli.group(epilog="Example: exchange kill leader")
     def kill() -> None:
         """Break something on purpose."""
@@ -71,6 +78,8 @@ def register(cli: click.Group) -> None:
             click.echo(f"killed {name} (pid {pid}); start it again with:")
             click.echo(f"{program()} node --id {leader}{config_words(config)}")
 
+
+def _add_transfer_verb(cli: click.Group) -> None:
     @verb(cli, "transfer", "exchange transfer --to 2")
     @config_option
     @json_option
@@ -92,6 +101,8 @@ def register(cli: click.Group) -> None:
         else:
             click.echo(f"node {new} leads, node {old} has handed over ({1000 * seconds:.0f} ms)")
 
+
+def _add_snapshot_verb(cli: click.Group) -> None:
     @verb(cli, "snapshot", "exchange snapshot --node 2")
     @config_option
     @json_option
@@ -117,6 +128,8 @@ def register(cli: click.Group) -> None:
                 f"{size:,} bytes, {seconds:.1f} s"
             )
 
+
+def _add_market_verbs(cli: click.Group) -> None:
     @cli.group(epilog="Example: exchange market halt AAPL")
     def market() -> None:
         """Open, halt, resume or close trading.
@@ -131,7 +144,6 @@ def register(cli: click.Group) -> None:
         ("close", TradingState.CLOSED, "", "Close trading."),
     ):
         _add_market_verb(market, name, state, reason, help_text)
-    _add_rescue_verb(cli)
 
 
 def _add_rescue_verb(cli: click.Group) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from cluster.client_port import ClientPort
 from cluster.core import NodeCore
@@ -14,63 +12,16 @@ from cluster.event_store import EventStore, EventStoreError
 from cluster.guard import SafetyViolation
 from cluster.interface import AppliedBatch
 from cluster.journal import FlushJob, Journal, JournalError
-from cluster.runtime import FlushDone
 from cluster.segment import MARK_BYTES, SUFFIX
-from cluster.settings import Address, NodeSettings
 from cluster.snapshot import SnapshotStore, snapshot_name
 from cluster.snapshot_maker import SnapshotMade, make_snapshot
-from cluster.storage import NodeFolders, NodeStorage
+from cluster.storage import NodeStorage
 from cluster.voting import FILE_NAME
 from exchange.simulation.disk import PowerLoss, SimulatedDisk
-from exchange.simulation.network import Fabric, SimulatedNetwork
-from exchange.simulation.world import EPOCH_NS, Life, SimulatedFlusher, Violation, World
-from oms.reference_data import Account, Instrument, SessionDefinition
-
-T = TypeVar("T")
-SESSIONS = ("CLIENT1", "CLIENT2", "CLIENT3")
-REFERENCE_DATA = (
-    tuple(
-        tuple(Instrument(symbol, locate, 100, 1, 1_000_000, 1000, 1_000_000))
-        for locate, symbol in enumerate(("AAPL", "MSFT"), start=1)
-    ),
-    tuple(tuple(Account(f"ACC{i}", "FIRM", 1_000_000, 10**15)) for i in (1, 2, 3)),
-    tuple(tuple(SessionDefinition(name, f"ACC{i}")) for i, name in enumerate(SESSIONS, start=1)),
-)
-_DIRECTORY = Path("node")
-_FOLDERS = NodeFolders(_DIRECTORY, {})
-_NOWHERE = Address("simulated", 0)
-
-
-@dataclass(frozen=True, slots=True)
-class MemberOptions:
-    """What the nodes of a run are set to; drawn per seed."""
-
-    heartbeat_ms: int = 10
-    suspect_after_ms: int = 60
-    segment_bytes: int = 32 << 10
-    snapshot_after_bytes: int = 1 << 30
-    snapshot_chunk_bytes: int = 4 << 10
-
-
-def settings_of(node_id: int, members: tuple[int, ...], options: MemberOptions) -> NodeSettings:
-    """Settings as a live node has them; the addresses are never used."""
-    addresses = dict.fromkeys(members, _NOWHERE)
-    return NodeSettings(
-        node_id=node_id,
-        raft_addresses=addresses,
-        client_addresses=addresses,
-        raft_bind=_NOWHERE,
-        client_bind=_NOWHERE,
-        http_bind=_NOWHERE,
-        data_dir=_DIRECTORY,
-        heartbeat_ms=options.heartbeat_ms,
-        suspect_after_ms=options.suspect_after_ms,
-        segment_bytes=options.segment_bytes,
-        snapshot_after_bytes=options.snapshot_after_bytes,
-        snapshot_chunk_bytes=options.snapshot_chunk_bytes,
-        gateway_grace_ms=2_000,
-        reference_data=REFERENCE_DATA,
-    )
+from exchange.simulation.member_runtime import MemberRuntime
+from exchange.simulation.member_settings import FOLDERS, NOWHERE, MemberOptions, settings_of
+from exchange.simulation.network import Fabric
+from exchange.simulation.world import EPOCH_NS, Violation, World
 
 
 class Watch:
@@ -98,94 +49,6 @@ class Watch:
         """The member has read its disk. `interrupted`: not for the first time since it ended."""
 
 
-class _Job:
-    """Work beside the loop; a crash may come in the middle of it."""
-
-    def __init__(self, work: Callable[[], object]) -> None:
-        self.work = work
-
-
-class _Runtime(Life):
-    """cluster.runtime.Runtime of one life of one member."""
-
-    def __init__(self, member: Member) -> None:
-        super().__init__(member.world)
-        self._member = member
-        self.disk_thread: SimulatedFlusher | None = None
-        self.end_of_wire: SimulatedNetwork | None = None
-        self.jobs: list[_Job] = []
-        """Work beside the loop that is not done yet."""
-
-    def flusher(self, journal: Journal, done: FlushDone) -> SimulatedFlusher:
-        self.disk_thread = SimulatedFlusher(
-            self._member.world,
-            self,
-            journal,
-            done,
-            self._member.flush_latency_s,
-            lambda: self._member.disk_hangs,
-            lambda job: self._member.watch.flushed(self._member, job),
-        )
-        return self.disk_thread
-
-    def background(
-        self, work: Callable[[], T], done: Callable[[T | None, BaseException | None], None]
-    ) -> None:
-        job = _Job(work)
-        self.jobs.append(job)
-
-        def run() -> None:
-            if not self.alive:
-                return
-            self.jobs.remove(job)
-            result: T | None = None
-            error: BaseException | None = None
-            try:
-                result = work()
-            except PowerLoss:
-                self._member._power_lost()
-                return
-            except Exception as raised:
-                error = raised
-            self._member.world.after(0.0, self._tell, done, result, error, life=self)
-
-        rng = self._member.world.rng
-        slow = rng.random() < 0.05
-        self._member.world.after((0.2 if slow else 0.002) * rng.random(), run)
-
-    def _tell(
-        self,
-        done: Callable[[T | None, BaseException | None], None],
-        result: T | None,
-        error: BaseException | None,
-    ) -> None:
-        try:
-            done(result, error)
-        except Exception as raised:  # as the loop of a live node does
-            self._member._fatal(raised)
-
-    def network(
-        self,
-        settings: NodeSettings,
-        *,
-        on_message: Callable[[int, int, dict[str, Any]], None],
-        on_connected: Callable[[int, int], None],
-        on_disconnected: Callable[[int, int], None],
-    ) -> SimulatedNetwork:
-        member = self._member
-        self.end_of_wire = SimulatedNetwork(
-            member.fabric, settings.node_id, self, on_message, on_connected, on_disconnected
-        )
-        send = self.end_of_wire.send
-
-        def watched_send(peer_id: int, message: dict[str, Any]) -> None:
-            member.watch.sent(member, peer_id, message)
-            send(peer_id, message)
-
-        self.end_of_wire.send = watched_send  # type: ignore[method-assign]
-        return self.end_of_wire
-
-
 class Member:
     """A node that can be crashed and started again."""
 
@@ -210,7 +73,7 @@ class Member:
         self.core: NodeCore | None = None
         self.port: ClientPort | None = None
         self.journal: Journal | None = None
-        self.runtime: _Runtime | None = None
+        self.runtime: MemberRuntime | None = None
         self.lives = 0
         self.is_starting = False
         """Applying what it knows to be committed, before it meets the others."""
@@ -229,7 +92,7 @@ class Member:
         """Whether it may vote, or may once it is up again (cluster/voting.py)."""
         if self.core is not None:
             return self.core.raft.may_vote
-        return (_FOLDERS.wal / FILE_NAME).as_posix() in self.disk.names
+        return (FOLDERS.wal / FILE_NAME).as_posix() in self.disk.names
 
     @property
     def is_leader(self) -> bool:
@@ -251,11 +114,11 @@ class Member:
         """Start the process on what its disk holds."""
         assert self.core is None
         self.lives += 1
-        runtime = self.runtime = _Runtime(self)
+        runtime = self.runtime = MemberRuntime(self)
         try:
             self._open(runtime)
         except PowerLoss:
-            self._power_lost()
+            self.power_lost()
         except (JournalError, EventStoreError, OSError) as error:
             if self.flipped:
                 self._damage_noticed(error)
@@ -281,12 +144,12 @@ class Member:
         """Start later, unless somebody else does before."""
         self.world.after(delay_s, lambda: None if self.is_up else self.start())
 
-    def _open(self, runtime: _Runtime) -> None:
+    def _open(self, runtime: MemberRuntime) -> None:
         """As cluster/node.py does it."""
         was_interrupted, self._was_interrupted = self._was_interrupted, True
         storage = NodeStorage(
             self.disk,
-            _FOLDERS,
+            FOLDERS,
             node_id=self.node_id,
             segment_bytes=self.settings.segment_bytes,
         )
@@ -308,11 +171,11 @@ class Member:
             runtime,
             make_snapshot=self._make_snapshot,
             on_snapshot_received=self._snapshot_received,
-            on_fatal=self._fatal,
+            on_fatal=self.fatal,
             wall_clock_ns=lambda: EPOCH_NS + int(self.world.now_s * 1e9) + self.clock_offset_ns,
             rng=random.Random(self.world.rng.random()),
         )
-        self.port = ClientPort(core, storage.events, _no_answer, _NOWHERE, runtime)
+        self.port = ClientPort(core, storage.events, _no_answer, NOWHERE, runtime)
         core.clients = self.port
         self.core = core
         self.is_starting = True
@@ -345,9 +208,7 @@ class Member:
         events.append = watched  # type: ignore[method-assign]
 
     def _make_snapshot(self, index: int) -> SnapshotMade:
-        made = make_snapshot(
-            self.disk, _FOLDERS.wal, _FOLDERS.snapshots, index, {}, [_FOLDERS.events]
-        )
+        made = make_snapshot(self.disk, FOLDERS.wal, FOLDERS.snapshots, index, {}, [FOLDERS.events])
         self.world.count("snapshots taken")
         self.world.note("node %d took the snapshot after %d", self.node_id, index)
         return made
@@ -406,10 +267,10 @@ class Member:
 
     def damage_snapshot(self) -> None:
         """One bit of the newer of two snapshots is another one from now on."""
-        indexes = SnapshotStore(self.disk, _FOLDERS.snapshots).indexes()
+        indexes = SnapshotStore(self.disk, FOLDERS.snapshots).indexes()
         if len(indexes) < 2:
             return
-        name = (_FOLDERS.snapshots / snapshot_name(indexes[-1])).as_posix()
+        name = (FOLDERS.snapshots / snapshot_name(indexes[-1])).as_posix()
         content = bytearray(self.disk.content(name))
         content[self.world.rng.randrange(len(content))] ^= 1 << self.world.rng.randrange(8)
         self.disk.set_content(name, bytes(content))
@@ -438,7 +299,7 @@ class Member:
         except ValueError:
             return
         except Exception as error:
-            self._fatal(error)
+            self.fatal(error)
 
     def _end(self) -> None:
         assert self.runtime is not None
@@ -452,10 +313,18 @@ class Member:
         self.core = None
         self.port = None
 
-    def _fatal(self, error: BaseException) -> None:
+    def flushed(self, job: FlushJob) -> None:
+        """A flush is on the disk."""
+        self.watch.flushed(self, job)
+
+    def sent(self, peer_id: int, message: dict[str, Any]) -> None:
+        """A raft message left."""
+        self.watch.sent(self, peer_id, message)
+
+    def fatal(self, error: BaseException) -> None:
         """The node stopped itself. A broken disk may do that; nothing else ever may."""
         if isinstance(error, PowerLoss):
-            self._power_lost()
+            self.power_lost()
             return
         if not isinstance(error, OSError) and not isinstance(error.__cause__, OSError):
             kind = "safety rule" if isinstance(error, SafetyViolation) else "bug"
@@ -468,7 +337,7 @@ class Member:
         # only after everything else was healed.
         self.start_after(0.5)
 
-    def _power_lost(self) -> None:
+    def power_lost(self) -> None:
         """In the middle of a call to the disk."""
         self.world.note("node %d lost its power in a call to the disk", self.node_id)
         self.world.count("power losses in a call")

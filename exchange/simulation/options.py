@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from exchange.simulation.member import SESSIONS, MemberOptions
+from exchange.simulation.member_settings import SESSIONS, MemberOptions
 from exchange.simulation.network import Faults
 
 FAULT_KINDS = (

@@ -32,7 +32,7 @@ from cluster.snapshot_transfer import SnapshotSender
 from cluster.storage import NodeFolders, NodeStorage
 from cluster.verify import verify
 from exchange.simulation.disk import PowerLoss
-from exchange.simulation.member import MemberOptions
+from exchange.simulation.member_settings import MemberOptions
 from exchange.simulation.options import calm_options
 from exchange.simulation.run import Run, as_it_was
 

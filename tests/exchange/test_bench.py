@@ -256,4 +256,6 @@ def test_recovery_measures_load_replay_and_pause() -> None:
     assert facts["memory_peak_bytes"] > facts["snapshot_bytes"]
     assert facts["pause_ms"].keys() == facts["ack_us"].keys() == {"without", "during"}
     assert facts["ack_us"]["during"]["max"] >= facts["ack_us"]["during"]["p50"] > 0
+    for pauses in facts["leader_pauses"].values():
+        assert pauses["over_5_ms"] >= pauses["over_500_ms"] >= 0
     assert (facts["lost"], facts["duplicated"], facts["problems"]) == (0, 0, [])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from exchange.simulation.gateway import Gateway
-from exchange.simulation.member import SESSIONS
+from exchange.simulation.member_settings import SESSIONS
 from exchange.simulation.options import calm_options
 from exchange.simulation.run import Run, as_it_was
 
