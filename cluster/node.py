@@ -173,13 +173,15 @@ class Node:
             return self._sinks[sink].query(request)
         if not (type(request) is tuple and request and type(request[0]) is str):
             raise ValueError(
-                'a node query is an array: ("ping",), ("status",), ("mark", id), ("transfer", to), '
-                '("snapshot",)'
+                'a node query is an array: ("ping",), ("status",), ("commits",), ("mark", id), '
+                '("transfer", to), ("snapshot",)'
             )
         if request == ("ping",):
             return "pong"
         if request == ("status",):
             return self.status()
+        if request == ("commits",):
+            return list(self.core.recent_commits)
         if request == ("snapshot",):
             return self.core.snapshots.take()
         if request[0] == "mark" and len(request) == 2 and type(request[1]) is str:

@@ -236,9 +236,10 @@ class InstrumentBooks(Generic[O]):
     def _prevent(self, order: O, resting: O) -> Prevented:
         """Carry out what the incoming order wants done instead of a trade with `resting`."""
         action = order.self_trade_action
+        quantity = min(order.leaves_qty, resting.leaves_qty)
         incoming_qty = resting_qty = shown_qty = 0
         if action == SelfTradeAction.DECREMENT:
-            incoming_qty = resting_qty = min(order.leaves_qty, resting.leaves_qty)
+            incoming_qty = resting_qty = quantity
         if action in (SelfTradeAction.CANCEL_NEWEST, SelfTradeAction.CANCEL_BOTH):
             incoming_qty = order.leaves_qty
         if action in (SelfTradeAction.CANCEL_OLDEST, SelfTradeAction.CANCEL_BOTH):
@@ -249,7 +250,9 @@ class InstrumentBooks(Generic[O]):
             shown_qty = 0 if resting.is_hidden else resting.shown_qty or resting.leaves_qty
             self._remove_all(resting)
         order.leaves_qty -= incoming_qty
-        return Prevented(resting, order, resting_qty, incoming_qty, shown_qty)
+        return Prevented(
+            resting, order, quantity, resting.price, resting_qty, incoming_qty, shown_qty
+        )
 
 
 def _is_passed_over(quantity: int, resting: BookOrder) -> bool:

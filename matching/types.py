@@ -131,12 +131,15 @@ class Refreshed(NamedTuple):
 class Prevented(NamedTuple):
     """What was done instead of a trade between two orders of one group.
 
-    `resting_qty` and `incoming_qty` are the shares that were taken off each; an order with none
-    left is out. `shown_qty` is how many fewer of the resting order are shown.
+    `quantity` shares would have traded at `price`. `resting_qty` and `incoming_qty` are the shares
+    that were taken off each; an order with none left is out. `shown_qty` is how many fewer of the
+    resting order are shown.
     """
 
     resting: BookOrder
     incoming: BookOrder
+    quantity: int
+    price: int
     resting_qty: int
     incoming_qty: int
     shown_qty: int

@@ -30,7 +30,7 @@ from oms.order_commands import (
     refusal_of_session,
 )
 from oms.order_state import Order, make_special
-from oms.replace_commands import refusal_of_replace, replace_open_order
+from oms.replace_commands import refusal_of_replace, replace_open_order, terms_that_change
 from oms.risk import Refusal, is_plain_order, is_special
 from oms.sessions import Session
 from oms.special_trading import SpecialTrading
@@ -165,6 +165,7 @@ def replace_numbered_order(state: ExchangeState, command: Command) -> list[Event
         refused = refusal_of_session(session)
         return [reports.number_rejected(session_name, channel, number, refused, memo)]
     cl_ord_id = order_name(channel, number)
+    fields = terms_that_change(order, fields)
     is_other = order_type != order.order_type or time_in_force != order.time_in_force
     if refusal or is_other or session.names.is_used(cl_ord_id):
         return _cancel(state, order, _REPLACE_INVALID)

@@ -270,6 +270,16 @@ def make_special(order: Order, fields: Sequence[Any], firm: str) -> SpecialOrder
     return special
 
 
+def with_first_terms(order: Order, terms: Terms) -> SpecialOrder:
+    """A live plain order as one that has terms; it takes the place of the other everywhere."""
+    special = make_special(order, terms, "")
+    special.order_id = order.order_id
+    special.cum_qty = order.cum_qty
+    special.cum_value = order.cum_value
+    special.ord_status = order.ord_status
+    return special
+
+
 def terms_of(order: Order) -> Terms:
     """The terms of any order as they are now."""
     return order.current_terms() if isinstance(order, SpecialOrder) else NO_TERMS

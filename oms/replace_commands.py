@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from oms import reports
 from oms.commands import Command, ReplaceOrder
-from oms.events import CancelRejectedResponseTo, Event, RejectReason
+from oms.events import CancelRejectedResponseTo, Event
 from oms.names import NAMES_NO_ORDER
 from oms.order_commands import (
     change_refused,
@@ -20,11 +20,11 @@ from oms.order_commands import (
     refusal_of_trade,
     report_executions,
 )
-from oms.order_state import Order, SpecialOrder, limit_of, make_special
+from oms.order_state import Order, SpecialOrder, limit_of, make_special, terms_of
 from oms.risk import REDUCE_CHECKS, REPLACE_CHECKS, Refusal, first_refusal, is_plain_order
 from oms.special_trading import SpecialTrading
 from oms.state import ExchangeState
-from oms.terms import as_terms
+from oms.terms import NO_TERMS, as_terms
 from oms.terms_checks import refusal_of_state, refusal_of_terms
 
 _PLAIN_FIELDS: Final = len(ReplaceOrder._fields)
@@ -39,6 +39,7 @@ def replace_order(state: ExchangeState, command: Command) -> list[Event]:
     _, _, _, cl_ord_id, _, symbol, side, order_type, time_in_force, quantity, price = command
     order = find_order_to_change(state, command)
     if isinstance(order, Order):
+        terms = terms_that_change(order, terms)
         refusal = (
             _order_entry_disabled(state, order)
             or mismatch(
@@ -54,6 +55,16 @@ def replace_order(state: ExchangeState, command: Command) -> list[Event]:
     else:
         refusal = order
     return [change_refused(state, command, CancelRejectedResponseTo.REPLACE, refusal)]
+
+
+def terms_that_change(order: Order, fields: Sequence[Any] | None) -> Sequence[Any] | None:
+    """The terms of a replace, or None when they are what the order has, as it said them or as they
+    are now: a client that must repeat them does not ask for another turn by it."""
+    if fields is None:
+        return None
+    terms = as_terms(fields)
+    has = order.terms or NO_TERMS
+    return None if terms in (has, terms_of(order)) else terms
 
 
 def _order_entry_disabled(state: ExchangeState, order: Order) -> Refusal | None:
@@ -83,11 +94,9 @@ def refusal_of_replace(
         price,
     )
     listing, account = state.listings[order.symbol], state.accounts[order.account]
-    if isinstance(order, SpecialOrder):
-        terms = order.current_terms() if fields is None else fields
+    if order.terms is not None or fields is not None:
+        terms = terms_of(order) if fields is None else fields
         changed = make_special(changed, terms, account.firm)
-    elif fields is not None:
-        return RejectReason.ORDER_MISMATCH, "terms", "none"
     changed.cum_qty = order.cum_qty
     is_plain = changed.terms is None
     if is_plain and quantity > order.cum_qty and is_plain_order(changed, listing, account):
@@ -114,7 +123,7 @@ def replace_open_order(
     """Give a live order another name, total quantity and price, and other terms unless `fields` is
     None; it may trade and even fill. The first event is OrderReplaced, with `memo` at its end
     unless that is None."""
-    if not state.listings[order.symbol].is_plain or order.terms is not None:
+    if not (state.listings[order.symbol].is_plain and order.terms is None and fields is None):
         trading = SpecialTrading(state, state.listings[order.symbol])
         terms = None if fields is None else as_terms(fields)
         return trading.replace(order, cl_ord_id, quantity, price, terms, memo)

@@ -126,9 +126,13 @@ def order_canceled(
     )
 
 
-def order_replaced(order: Order, leaves_qty: int, orig_cl_ord_id: str) -> Event:
-    """OrderReplaced: the order as it is after the replace and before its executions."""
-    return (*_order_state(_REPLACED, order, leaves_qty), orig_cl_ord_id)
+def order_replaced(
+    order: Order, leaves_qty: int, orig_cl_ord_id: str, limit: int | None = None
+) -> Event:
+    """OrderReplaced: the order as it is after the replace and before its executions. `limit` is
+    what the client said where that is not the price at which the order stands (a pegged one)."""
+    event = (*_order_state(_REPLACED, order, leaves_qty), orig_cl_ord_id)
+    return event if limit is None else (*event[:10], limit, *event[11:])
 
 
 def with_end(event: Event, order: Order, memo: bytes | None) -> Event:
@@ -242,7 +246,10 @@ def orders_canceled(command: Command, canceled: int, refusal: Refusal | None) ->
 
 def order_status_reported(order: Order) -> Event:
     """OrderStatusReported for an order that lives or is remembered."""
-    event = _order_state(_STATUS_REPORTED, order, order.leaves_qty)
+    return _with_terms(_order_state(_STATUS_REPORTED, order, order.leaves_qty), order)
+
+
+def _with_terms(event: Event, order: Order) -> Event:
     return (*event, tuple(order.current_terms())) if isinstance(order, SpecialOrder) else event
 
 
@@ -253,7 +260,8 @@ def unknown_order_reported(owner: str, cl_ord_id: str, symbol: str, side: int) -
 
 def order_listed(order: Order, request_id: str, total: int, remaining: int) -> Event:
     """OrderListed for an order that lives."""
-    return (*_order_state(_LISTED, order, order.leaves_qty), request_id, total, remaining)
+    event = (*_order_state(_LISTED, order, order.leaves_qty), request_id, total, remaining)
+    return _with_terms(event, order)
 
 
 def no_order_listed(owner: str, request_id: str, symbol: str, side: int) -> Event:

@@ -17,7 +17,7 @@ from matching.types import Executed, OrderType, Prevented, Refreshed, Side, Time
 from oms import reports
 from oms.events import CancelReason, Event, Liquidity, OrdStatus, TradingState
 from oms.names import NAMES_NO_ORDER
-from oms.order_state import Order, SpecialOrder, limit_of
+from oms.order_state import Order, SpecialOrder, limit_of, with_first_terms
 from oms.state import ExchangeState
 from oms.terms import Terms
 from oms.trading_state import COLLECTING, Listing
@@ -78,6 +78,9 @@ class SpecialTrading:
             unshown_qty = self._reduce_in_place(order, canceled_qty)
         else:
             self.take_out(order)
+            if terms is not None and not isinstance(order, SpecialOrder):
+                order = with_first_terms(order, terms)
+                session.open_orders[order.order_id] = order
             order.order_reference_number = state.take_order_number()
             order.leaves_qty = quantity - order.cum_qty
             order.price = price
@@ -86,7 +89,7 @@ class SpecialTrading:
         order.record_replace(cl_ord_id, quantity)
         session.names.let_stand(orig_cl_ord_id, NAMES_NO_ORDER)
         session.names.let_stand(cl_ord_id, order)
-        event = reports.order_replaced(order, order.leaves_qty, orig_cl_ord_id)
+        event = reports.order_replaced(order, order.leaves_qty, orig_cl_ord_id, limit_of(order))
         self.events.append(reports.with_end(event, order, memo))
         if unshown_qty:
             stock_locate = self.listing.stock_locate
@@ -316,26 +319,31 @@ class SpecialTrading:
         """Report what was done instead of a trade, first of the resting order."""
         resting, incoming = cast(Order, prevented.resting), cast(Order, prevented.incoming)
         stock_locate = self.listing.stock_locate
+        added = _ADDED_HIDDEN if resting.is_hidden else _ADDED
+        trade = (prevented.quantity, prevented.price)
+        action = int(incoming.self_trade_action)
         if prevented.resting_qty:
-            self._report_lowered(resting, prevented.resting_qty)
+            self._report_lowered(resting, prevented.resting_qty, (*trade, added, action))
         if prevented.shown_qty and resting.leaves_qty:
             self.events.append(reports.book_reduced(resting, stock_locate, prevented.shown_qty))
         elif prevented.shown_qty:
             number = resting.order_reference_number
             self.events.append(reports.book_deleted(stock_locate, number))
         if prevented.incoming_qty:
-            self._report_lowered(incoming, prevented.incoming_qty)
+            removed = (*trade, _REMOVED, action)
+            self._report_lowered(incoming, prevented.incoming_qty, removed)
 
-    def _report_lowered(self, order: Order, quantity: int) -> None:
-        """Report shares that were taken off an order: it lives on, or is canceled."""
+    def _report_lowered(self, order: Order, quantity: int, prevented: tuple[int, ...]) -> None:
+        """Report shares that were taken off an order: it lives on, or is canceled. `prevented` is
+        that of the event."""
         if order.leaves_qty:
             order.record_replace(order.cl_ord_id, order.quantity - quantity)
-            self.events.append(reports.order_reduced(order, quantity))
+            self.events.append((*reports.order_reduced(order, quantity), prevented))
             return
         order.record_cancel()
         self.close(order)
         canceled = reports.order_canceled(order, order.cl_ord_id, "", quantity, _SELF_TRADE)
-        self.events.append(canceled)
+        self.events.append((*canceled, prevented))
 
     # --- places -----------------------------------------------------------------------------------
 

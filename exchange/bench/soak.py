@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 
 from cluster.admin import state_hash
 from exchange.bench.figures import NS_PER_US, host_facts, percentiles
-from exchange.bench.load import MIDDLE_PRICE, QUANTITY, TICK, FixWindowSession
+from exchange.bench.flow import MIDDLE_PRICE, QUANTITY, TICK
+from exchange.bench.window import FixWindowSession
 from exchange.fix_client import (
     BEGIN_STRING,
     new_order_single,
@@ -100,15 +101,12 @@ class SoakSession(FixWindowSession):
         self._unanswered: deque[tuple[str, int]] = deque()
         self._random = random.Random(comp_id)
 
-    def next_frames(self, count: int) -> tuple[list[bytes], int]:
+    def next_frames(self, count: int) -> list[bytes]:
         """Make them."""
         made = list(islice(self._requests, count))
         now_ns = time.perf_counter_ns()
         self._unanswered.extend((name, now_ns) for name, _ in made)
-        return [frame for _, frame in made], len(made)
-
-    def received(self, data: bytes) -> None:
-        """Nothing is kept."""
+        return [frame for _, frame in made]
 
     def answers(self, messages: bytes, count: int) -> None:
         """Note how long one of them took; now and then read them all."""

@@ -66,6 +66,7 @@ class ClientSession:
     """
 
     __slots__ = (
+        "_zone",
         "close_is_owed",
         "connection",
         "fix",
@@ -101,6 +102,7 @@ class ClientSession:
         self.unanswered: deque[Unanswered] = deque()
         self.notes = Notes()
         self.listings = Listings()
+        self._zone = gateway.schedule.zone
         self.sender = self._make_sender()
         self.frames: list[bytes] = []
         self.opening: int | None = None
@@ -122,7 +124,7 @@ class ClientSession:
     def _make_sender(self) -> Sender:
         comp_id = self.settings.comp_id
         prefix = f"{comp_id}-{self.store.resets}-"
-        return Sender(comp_id, self.settings.account, prefix, self.dialect)
+        return Sender(comp_id, self.settings.account, prefix, self.dialect, self._zone)
 
     def reset_numbers(self, event_seq: int, numbering: Numbering) -> None:
         """Numbers begin again at 1; events up to `event_seq` belong to those of before."""

@@ -8,8 +8,10 @@ Sources: the field dictionaries of FIX 4.2, 4.4 and 5.0 SP2.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from matching.types import OrderType, SelfTradeAction, TimeInForce
 from oms.events import RejectReason
 
 
@@ -54,7 +56,7 @@ REJECT_CODES: Final[dict[int, RejectCodes]] = {
     RejectReason.POST_ONLY_WOULD_TRADE: RejectCodes(99, 99),
     RejectReason.INVALID_STOP_PRICE: RejectCodes(11, 99),
     RejectReason.INVALID_EXPIRE_TIME: RejectCodes(11, 99),
-    RejectReason.NOT_IN_THIS_STATE: RejectCodes(2, 2),
+    RejectReason.NOT_IN_THIS_STATE: RejectCodes(99, 99),
     RejectReason.INVALID_SELF_TRADE: RejectCodes(11, 99),
 }
 """In the latest version; a dialect has its own code in the place of what it does not know."""
@@ -69,14 +71,34 @@ class Dialect(NamedTuple):
     other_ord_rej_reason: int
     highest_cxl_rej_reason: int
     other_cxl_rej_reason: int
+    order_types: Mapping[str, int]
+    """OrdType(40) as asked for -> OrderType."""
+    types_at_the_close: frozenset[str]
+    """Those of them that mean an order at the close by themselves."""
+    times_in_force: Mapping[str, int]
+    """TimeInForce(59) as asked for -> TimeInForce."""
+    type_and_time: Mapping[tuple[int, int], tuple[str, str]]
+    """(OrderType, TimeInForce) -> OrdType(40) and TimeInForce(59) of a report, as they stand in
+    it."""
     exec_trans_type: bool
     """ExecTransType(20) is required, a trade is ExecType(150) 1 or 2, a status has no own 150."""
     match_number_tag: int
     """Where the number of the trade stands, 0: nowhere."""
-    last_liquidity: bool
-    """LastLiquidityInd(851) exists."""
+    highest_last_liquidity: int
+    """The last code of LastLiquidityInd(851), which is left out when it would be higher; 0: the
+    version has no such field."""
+    triggered: str
+    """ExecType(150) of a stop order that a trade has triggered."""
+    working_indicator: bool
+    """WorkingIndicator(636) and PeggedPrice(839) exist, and a trailing stop peg."""
+    components: bool
+    """DisplayInstruction, PegInstructions and SelfMatchPreventionID(2362) exist."""
     unsolicited_reason: int
-    """ExecRestatementReason(378) of a cancel that nobody asked for."""
+    """ExecRestatementReason(378) of what nobody asked for and that has no code of its own."""
+    refresh_reason: int
+    """The same of an iceberg that displays its next part."""
+    self_trade_reasons: Mapping[int, int]
+    """SelfTradeAction -> the same of shares taken off instead of a self-trade."""
     mass_action_report_id: bool
     """OrderMassCancelReport(r) needs a MassActionReportID(1369)."""
     trading_rules: bool
@@ -106,16 +128,64 @@ class Dialect(NamedTuple):
         return code if code <= self.highest_ord_rej_reason else self.other_ord_rej_reason
 
 
+_ORDER_TYPES: Final[dict[str, int]] = {
+    "1": int(OrderType.MARKET),
+    "2": int(OrderType.LIMIT),
+    "3": int(OrderType.STOP),
+    "4": int(OrderType.STOP_LIMIT),
+    "K": int(OrderType.MARKET_TO_LIMIT),
+    "P": int(OrderType.PEGGED),
+}
+_TIMES_IN_FORCE: Final[dict[str, int]] = {str(int(time)): int(time) for time in TimeInForce}
+_ORDER_TYPES_42: Final[dict[str, int]] = {
+    **{text: order_type for text, order_type in _ORDER_TYPES.items() if text != "K"},
+    "5": int(OrderType.MARKET),
+    "B": int(OrderType.LIMIT),
+}
+"""No market-to-limit, but market and limit orders at the close, for which 4.2 has no time."""
+_TIMES_IN_FORCE_42: Final[dict[str, int]] = {
+    text: time for text, time in _TIMES_IN_FORCE.items() if time != TimeInForce.AT_THE_CLOSE
+}
+
+
+def _type_and_time(
+    types: Mapping[str, int], at_the_close: Mapping[int, str], times: Mapping[str, int]
+) -> dict[tuple[int, int], tuple[str, str]]:
+    """What reports say of an order. `at_the_close` are the types that say the time, too; what a
+    market-to-limit order is where there is no such type, is a limit order once it is accepted."""
+    texts = {order_type: text for text, order_type in _ORDER_TYPES.items() if text in types}
+    texts.setdefault(int(OrderType.MARKET_TO_LIMIT), "2")
+    known = {
+        (order_type, time): (f"40={text}\x01", f"59={time_text}\x01")
+        for order_type, text in texts.items()
+        for time_text, time in times.items()
+    }
+    for order_type, text in at_the_close.items():
+        known[order_type, int(TimeInForce.AT_THE_CLOSE)] = f"40={text}\x01", ""
+    return known
+
+
+_AT_THE_CLOSE_42: Final = {int(OrderType.MARKET): "5", int(OrderType.LIMIT): "B"}
+
 _FIX42: Final = Dialect(
     "FIX.4.2",
     highest_ord_rej_reason=8,
     other_ord_rej_reason=0,
     highest_cxl_rej_reason=3,
     other_cxl_rej_reason=2,
+    order_types=_ORDER_TYPES_42,
+    types_at_the_close=frozenset(_AT_THE_CLOSE_42.values()),
+    times_in_force=_TIMES_IN_FORCE_42,
+    type_and_time=_type_and_time(_ORDER_TYPES_42, _AT_THE_CLOSE_42, _TIMES_IN_FORCE_42),
     exec_trans_type=True,
     match_number_tag=0,
-    last_liquidity=False,
+    highest_last_liquidity=0,
+    triggered="D",
+    working_indicator=False,
+    components=False,
     unsolicited_reason=4,
+    refresh_reason=4,
+    self_trade_reasons={int(action): 4 for action in SelfTradeAction},
     mass_action_report_id=False,
     trading_rules=False,
     security_status_text=False,
@@ -129,10 +199,19 @@ _FIX44: Final = Dialect(
     other_ord_rej_reason=99,
     highest_cxl_rej_reason=6,
     other_cxl_rej_reason=99,
+    order_types=_ORDER_TYPES,
+    types_at_the_close=frozenset(),
+    times_in_force=_TIMES_IN_FORCE,
+    type_and_time=_type_and_time(_ORDER_TYPES, {}, _TIMES_IN_FORCE),
     exec_trans_type=False,
     match_number_tag=527,
-    last_liquidity=True,
+    highest_last_liquidity=3,
+    triggered="D",
+    working_indicator=True,
+    components=False,
     unsolicited_reason=8,
+    refresh_reason=8,
+    self_trade_reasons={int(action): 8 for action in SelfTradeAction},
     mass_action_report_id=False,
     trading_rules=False,
     security_status_text=True,
@@ -146,10 +225,24 @@ _FIX50SP2: Final = Dialect(
     other_ord_rej_reason=99,
     highest_cxl_rej_reason=99,
     other_cxl_rej_reason=99,
+    order_types=_ORDER_TYPES,
+    types_at_the_close=frozenset(),
+    times_in_force=_TIMES_IN_FORCE,
+    type_and_time=_type_and_time(_ORDER_TYPES, {}, _TIMES_IN_FORCE),
     exec_trans_type=False,
     match_number_tag=880,
-    last_liquidity=True,
+    highest_last_liquidity=11,
+    triggered="L",
+    working_indicator=True,
+    components=True,
     unsolicited_reason=8,
+    refresh_reason=14,
+    self_trade_reasons={
+        int(SelfTradeAction.CANCEL_NEWEST): 18,
+        int(SelfTradeAction.CANCEL_OLDEST): 19,
+        int(SelfTradeAction.CANCEL_BOTH): 20,
+        int(SelfTradeAction.DECREMENT): 17,
+    },
     mass_action_report_id=True,
     trading_rules=True,
     security_status_text=True,

@@ -31,6 +31,8 @@ COPIED_KINDS: Final = frozenset(
         EventKind.ORDER_REPLACED,
         EventKind.ORDER_REDUCED,
         EventKind.ORDER_MODIFIED,
+        EventKind.ORDER_TRIGGERED,
+        EventKind.ORDER_RESTATED,
         EventKind.ORDER_REJECTED,
         EventKind.CANCEL_REJECTED,
     )

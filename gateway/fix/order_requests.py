@@ -8,22 +8,33 @@ the exchange refuse, and a note keeps the sentence for Text(58) until that refus
 
 from __future__ import annotations
 
-import re
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
+from gateway.fix.fields import parse_quantity
 from gateway.fix.notes import Notes
+from gateway.fix.order_terms import (
+    INCORRECT_QUANTITY,
+    TERM_TAGS,
+    UNSUPPORTED_CHARACTERISTIC,
+    Refusal,
+    read_terms,
+)
+from gateway.fix.order_terms import OTHER as OTHER_REASON
 from gateway.fix.reports import EXECUTION_REPORT, NO_ORDER_ID
 from gateway.fix.request import OTHER, Answer, Outcome, Sender, business_reject
+from matching.types import OrderType, TimeInForce
 from oms.commands import (
     CancelOrder,
+    Command,
     CommandKind,
     EnterOrder,
     QueryOrder,
     ReplaceOrder,
 )
 from oms.price import HIGHEST_PRICE, format_price, parse_price
+from oms.terms import Terms
 from protocols.fix import FixMessage, encode_body
-from protocols.fix_dictionary import FIX44
+from protocols.fix_dictionary import FIX50SP2
 
 NOT_REPRESENTABLE: Final = -1
 """Price or quantity of a command in the place of a value that no command can carry."""
@@ -33,55 +44,33 @@ _REPLACE: Final = int(CommandKind.REPLACE_ORDER)
 _CANCEL: Final = int(CommandKind.CANCEL_ORDER)
 _QUERY: Final = int(CommandKind.QUERY_ORDER)
 _SIDES: Final = {"1": 1, "2": 2, "5": 5}
-_ORDER_TYPES: Final = {"1": 1, "2": 2}
-_TIMES_IN_FORCE: Final = {"0": 0, "1": 1, "3": 3, "4": 4}
-_CLOSED_SETS: Final = ((54, _SIDES), (40, _ORDER_TYPES), (59, _TIMES_IN_FORCE))
-_SUPPORTED: Final = {
-    54: "1 (buy), 2 (sell), 5 (sell short)",
-    40: "1 (market), 2 (limit)",
-    59: "0 (day), 1 (good till cancel), 3 (immediate or cancel), 4 (fill or kill)",
-}
+_SIDES_SUPPORTED: Final = "1 (buy), 2 (sell), 5 (sell short)"
 _NOT_SUPPORTED: Final = frozenset((
-    15, 18, 63, 64, 65, 99, 100, 110, 111, 126, 152, 168, 192, 193, 207, 210, 211, 386, 388, 389,
-    423, 432, 516, 640, 847, 854, 1138, 2362, 2964, 7928, 8000,
+    15, 63, 64, 65, 100, 152, 168, 192, 193, 207, 210, 386, 388, 389, 423, 516, 640, 837, 841, 842,
+    843, 844, 846, 847, 848, 849, 854, 1080, 1082, 1087, 1089, 1090, 1092, 1096, 1097, 1098, 1099,
+    1103, 1104, 1105, 1106, 1108, 1109, 1110, 1111, 1112, 1113, 1114,
 ))  # fmt: skip
 """Instructions that would change what an order does: refused, never silently left out."""
+_NOT_PLAIN: Final = _NOT_SUPPORTED | TERM_TAGS
 _AS_USUAL: Final = {15: "USD", 63: "0", 423: "2", 854: "0"}
 """Values of them that say what holds anyway: dollars, regular settlement, a price per share, a
 quantity in shares."""
 _VENUE: Final = (100, 207)
 """ExDestination and SecurityExchange may name this exchange, by its CompID, and no other."""
-_QUANTITY: Final = re.compile(r"-?[0-9]{1,12}(?:\.0*)?")
-_LIMIT: Final = "2"
+_LIMITED: Final = (int(OrderType.LIMIT), int(OrderType.STOP_LIMIT))
+_AT_THE_CLOSE: Final = int(TimeInForce.AT_THE_CLOSE)
 
-_UNSUPPORTED_CHARACTERISTIC: Final = 11
-_INCORRECT_QUANTITY: Final = 13
-_OTHER: Final = 99
-
-
-def parse_quantity(text: str) -> int | None:
-    """OrderQty(38) as a whole number of shares, None when it is none (or has over 12 digits)."""
-    if len(text) <= 12 and text.isascii() and text.isdigit():
-        return int(text)
-    return int(text.partition(".")[0]) if _QUANTITY.fullmatch(text) else None
-
-
-class _Refusal(NamedTuple):
-    """Why an order cannot become a command: OrdRejReason(103) and the sentence."""
-
-    ord_rej_reason: int
-    text: str
+Asked: TypeAlias = tuple[int, int, int, int, int, Terms | None]
+"""(side, order type, time in force, quantity, price (0 for none), terms) of D and G."""
 
 
 def enter(message: FixMessage, seq: int, now: str, sender: Sender, notes: Notes) -> Outcome:
     """NewOrderSingle(D)."""
     get = message.get
-    side, order_type = _SIDES.get(get(54) or ""), _ORDER_TYPES.get(get(40) or "")
-    time_in_force = _TIMES_IN_FORCE.get(get(59) or "0")
-    quantity, price, refusal = _quantity_and_price(message)
-    if refusal is not None or side is None or order_type is None or time_in_force is None:
-        assert refusal is not None, f"no reason to refuse {message!r}"
-        return _rejected(message, seq, now, sender, refusal)
+    asked = _asked(message, sender)
+    if isinstance(asked, Refusal):
+        return _rejected(message, seq, now, sender, asked)
+    side, order_type, time_in_force, quantity, price, terms = asked
     command = EnterOrder(
         _ENTER,
         sender.session,
@@ -95,47 +84,88 @@ def enter(message: FixMessage, seq: int, now: str, sender: Sender, notes: Notes)
         quantity,
         price,
     )
-    return (command,)
+    return (_with_terms(command, terms),)
 
 
-def _quantity_and_price(message: FixMessage) -> tuple[int, int, _Refusal | None]:
-    """Quantity and price (0 without one) of D and G, or why they cannot be carried."""
+def _with_terms(command: Command, terms: Terms | None) -> Command:
+    return command if terms is None else (*command, tuple(terms))
+
+
+def _asked(message: FixMessage, sender: Sender) -> Asked | Refusal:
+    """What a D or G asks for, or why it cannot be carried."""
     get = message.get
-    none = NOT_REPRESENTABLE
-    if message.has_any(_NOT_SUPPORTED):
-        for tag, found in message.fields:
-            usual = get(56) if tag in _VENUE else _AS_USUAL.get(tag)
-            if tag in _NOT_SUPPORTED and found != usual:
-                text = f"{FIX44.field_name(tag)} {found} is not supported; leave it out"
-                return none, none, _Refusal(_UNSUPPORTED_CHARACTERISTIC, text)
-    for tag, known in _CLOSED_SETS:
-        value = get(tag)
-        if value is not None and value not in known:
-            text = f"{FIX44.field_name(tag)} {value} is not supported; use {_SUPPORTED[tag]}"
-            return none, none, _Refusal(_UNSUPPORTED_CHARACTERISTIC, text)
-    quantity_text = get(38)
+    dialect = sender.dialect
+    order_type_text = get(40) or ""
+    side = _SIDES.get(get(54) or "")
+    order_type = dialect.order_types.get(order_type_text)
+    time_in_force = dialect.times_in_force.get(get(59) or "0")
+    terms = None
+    is_plain = not message.has_any(_NOT_PLAIN)
+    if not is_plain and (refusal := _refusal_of_fields(message)) is not None:
+        return refusal
+    if side is None:
+        return _not_in_the_set(54, get(54), _SIDES_SUPPORTED)
+    if order_type is None:
+        return _not_in_the_set(40, get(40), " ".join(dialect.order_types))
+    if time_in_force is None:
+        return _not_in_the_set(59, get(59), " ".join(dialect.times_in_force))
+    if order_type_text in dialect.types_at_the_close:
+        if time_in_force:
+            return _not_in_the_set(59, get(59), f"0 with OrdType(40) {order_type_text}")
+        time_in_force = _AT_THE_CLOSE
+    if not is_plain:
+        reading = read_terms(message, order_type, sender)
+        if isinstance(reading, Refusal):
+            return reading
+        order_type, terms = reading
+    amounts = _quantity_and_price(message, order_type)
+    if isinstance(amounts, Refusal):
+        return amounts
+    quantity, price = amounts
+    return side, order_type, time_in_force, quantity, price, terms
+
+
+def _refusal_of_fields(message: FixMessage) -> Refusal | None:
+    """The first field that asks for something that does not exist here."""
+    for tag, found in message.fields:
+        usual = message.get(56) if tag in _VENUE else _AS_USUAL.get(tag)
+        if tag in _NOT_SUPPORTED and found != usual:
+            text = f"{FIX50SP2.field_name(tag)} {found} is not supported; leave it out"
+            return Refusal(UNSUPPORTED_CHARACTERISTIC, text)
+    return None
+
+
+def _not_in_the_set(tag: int, found: str | None, supported: str) -> Refusal:
+    text = f"{FIX50SP2.field_name(tag)} {found} is not supported; use {supported}"
+    return Refusal(UNSUPPORTED_CHARACTERISTIC, text)
+
+
+def _quantity_and_price(message: FixMessage, order_type: int) -> tuple[int, int] | Refusal:
+    """Quantity and price (0 without one), or why they cannot be carried."""
+    quantity_text = message.get(38)
     if quantity_text is None:
-        return none, none, _Refusal(_INCORRECT_QUANTITY, "OrderQty(38) is missing")
+        return Refusal(INCORRECT_QUANTITY, "OrderQty(38) is missing")
     quantity = parse_quantity(quantity_text)
     if quantity is None:
         text = f"OrderQty(38) {quantity_text[:40]} is not a whole number of shares below 10^12"
-        return none, none, _Refusal(_INCORRECT_QUANTITY, text)
-    price_text = get(44)
+        return Refusal(INCORRECT_QUANTITY, text)
+    price_text = message.get(44)
     if price_text is None:
-        if get(40) == _LIMIT:
-            return none, none, _Refusal(_OTHER, "Price(44) is missing; OrdType(40) 2 needs one")
-        return quantity, 0, None
+        if order_type in _LIMITED:
+            text = f"Price(44) is missing; OrdType(40) {message.get(40)} needs one"
+            return Refusal(OTHER_REASON, text)
+        return quantity, 0
     price = parse_price(price_text)
     if price is None:
         text = (
             f"Price(44) {price_text[:40]} is not a price: digits with at most 4 decimals,"
             f" up to {format_price(HIGHEST_PRICE)}"
         )
-        return none, none, _Refusal(_OTHER, text)
-    return quantity, price, None
+        return Refusal(OTHER_REASON, text)
+    return quantity, price
 
 
-def _rejected(message: FixMessage, seq: int, now: str, sender: Sender, refusal: _Refusal) -> Answer:
+def _rejected(message: FixMessage, seq: int, now: str, sender: Sender, refusal: Refusal) -> Answer:
     """ExecutionReport of an order that did not become a command."""
     get = message.get
     echoed = [(tag, value) for tag in (38, 40, 44, 59) if (value := get(tag)) is not None]
@@ -164,9 +194,11 @@ def replace(message: FixMessage, seq: int, now: str, sender: Sender, notes: Note
     """OrderCancelReplaceRequest(G)."""
     get = message.get
     cl_ord_id = get(11) or ""
-    quantity, price, refusal = _quantity_and_price(message)
-    if refusal is not None:
-        notes.add(f"9{cl_ord_id}", refusal.text)
+    asked = _asked(message, sender)
+    if isinstance(asked, Refusal):
+        notes.add(f"9{cl_ord_id}", asked.text)
+        asked = _not_representable(message, sender)
+    side, order_type, time_in_force, quantity, price, terms = asked
     command = ReplaceOrder(
         _REPLACE,
         sender.session,
@@ -174,13 +206,21 @@ def replace(message: FixMessage, seq: int, now: str, sender: Sender, notes: Note
         cl_ord_id,
         get(41) or "",
         get(55) or "",
-        _SIDES.get(get(54) or "", 0),
-        _ORDER_TYPES.get(get(40) or "", 0),
-        _TIMES_IN_FORCE.get(get(59) or "0", NOT_REPRESENTABLE),
+        side,
+        order_type,
+        time_in_force,
         quantity,
         price,
     )
-    return (command,)
+    return (_with_terms(command, terms),)
+
+
+def _not_representable(message: FixMessage, sender: Sender) -> Asked:
+    """A replace that must be refused, which says otherwise what the message says."""
+    get, none = message.get, NOT_REPRESENTABLE
+    order_type = sender.dialect.order_types.get(get(40) or "", 0)
+    time_in_force = sender.dialect.times_in_force.get(get(59) or "0", none)
+    return _SIDES.get(get(54) or "", 0), order_type, time_in_force, none, none, None
 
 
 def cancel(message: FixMessage, seq: int, now: str, sender: Sender, notes: Notes) -> Outcome:
@@ -188,7 +228,7 @@ def cancel(message: FixMessage, seq: int, now: str, sender: Sender, notes: Notes
     get = message.get
     side = _SIDES.get(get(54) or "", 0)
     if side == 0:
-        notes.add(f"9{get(11)}", f"Side(54) {get(54)} is not supported; use {_SUPPORTED[54]}")
+        notes.add(f"9{get(11)}", f"Side(54) {get(54)} is not supported; use {_SIDES_SUPPORTED}")
     command = CancelOrder(
         _CANCEL, sender.session, seq, get(11) or "", get(41) or "", get(55) or "", side
     )
@@ -200,7 +240,7 @@ def query(message: FixMessage, seq: int, now: str, sender: Sender, notes: Notes)
     get = message.get
     side = _SIDES.get(get(54) or "", 0)
     if side == 0:
-        text = f"Side(54) {get(54)} is not supported; use {_SUPPORTED[54]}"
+        text = f"Side(54) {get(54)} is not supported; use {_SIDES_SUPPORTED}"
         return business_reject(message, seq, OTHER, text)
     notes.add(f"I{get(11)}", get(790) or "")
     return (QueryOrder(_QUERY, sender.session, seq, get(11) or "", get(55) or "", side),)

@@ -18,7 +18,9 @@ from functools import lru_cache
 from typing import Final
 
 from gateway.fix.dialects import Dialect
+from gateway.fix.term_reports import terms_text
 from gateway.fix.texts import CANCEL_TEXTS, Facts, money, reject_text
+from matching.types import OrderType, TimeInForce
 from oms.events import (
     ORDER_FIELDS,
     CancelReason,
@@ -26,9 +28,12 @@ from oms.events import (
     Event,
     EventKind,
     Liquidity,
+    OrderAccepted,
     OrderCanceled,
     OrderListed,
+    OrderReduced,
     OrderRejected,
+    OrderReplaced,
     OrdersCanceled,
     RejectReason,
 )
@@ -40,8 +45,31 @@ ORDER_MASS_CANCEL_REPORT: Final = "r"
 NO_ORDER_ID: Final = "NONE"
 """OrderID(37) where there is no order."""
 
-_MARKET: Final = 1
+_MARKET: Final = int(OrderType.MARKET)
+_PEGGED: Final = int(OrderType.PEGGED)
+_STOPS: Final = (int(OrderType.STOP), int(OrderType.STOP_LIMIT))
 _ORDER_FIELDS: Final = len(ORDER_FIELDS)
+_TERMS_OF_ACCEPTED: Final = OrderAccepted._fields.index("terms")
+_TERMS_OF_REPLACED: Final = OrderReplaced._fields.index("terms")
+_PREVENTED_OF_REDUCED: Final = OrderReduced._fields.index("prevented")
+_UNSAID: Final = ("", "")
+_TELL_THE_LIMIT: Final = (
+    int(EventKind.ORDER_ACCEPTED),
+    int(EventKind.ORDER_REPLACED),
+    int(EventKind.ORDER_REJECTED),
+)
+"""The events of a pegged order that say its limit; others say where it stands."""
+_UNSOLICITED: Final = frozenset((
+    CancelReason.SESSION_CLOSED,
+    CancelReason.SYSTEM,
+    CancelReason.PRICE_OUT_OF_BAND,
+))  # fmt: skip
+_FOR_AN_AUCTION: Final = (int(TimeInForce.AT_THE_OPEN), int(TimeInForce.AT_THE_CLOSE))
+_REDUCED: Final = int(EventKind.ORDER_REDUCED)
+_PARTIAL_DECLINE: Final = 5  # ExecRestatementReason(378)
+_EXPIRED: Final = "C"  # ExecType(150) and OrdStatus(39)
+_RESTATED: Final = "D"  # ExecType(150)
+_TRIGGERED_TEXT: Final = "A trade has triggered the stop order"
 _NEW_MESSAGE: Final = "20=0\x01"  # ExecTransType(20): 0 new, 3 status
 _STATUS_MESSAGE: Final = "20=3\x01"
 _ALL_ORDERS: Final = 7  # MassCancelRequestType(530) and MassCancelResponse(531)
@@ -68,12 +96,18 @@ def average_price(cum_value: int, cum_qty: int) -> str:
 
 
 def _order_report(
-    event: Event, exec_id: int, exec_type: str, transact_time: str, orig: str, more: str
+    event: Event,
+    exec_id: int,
+    exec_type: str,
+    transact_time: str,
+    orig: str,
+    more: str,
+    dialect: Dialect,
 ) -> str:
     """The ExecutionReport of an event that begins with ORDER_FIELDS. `orig` is the OrigClOrdID(41)
     or ""; `more` are the fields of this kind of event only."""
     (
-        _,
+        kind,
         _,
         cl_ord_id,
         order_id,
@@ -92,11 +126,16 @@ def _order_report(
     ) = event[:16]
     orig_text = f"41={orig}\x01" if orig else ""
     price_text = f"44={_price_text(price)}\x01" if price > 0 else ""
+    if order_type == _PEGGED and kind not in _TELL_THE_LIMIT:
+        is_told = price > 0 and dialect.working_indicator
+        price_text = f"839={_price_text(price)}\x01" if is_told else ""
+    type_text, time_text = dialect.type_and_time.get((order_type, time_in_force), _UNSAID)
     average = average_price(cum_value, cum_qty) if cum_qty else "0"
     return (
         f"37={order_id or NO_ORDER_ID}\x0111={cl_ord_id}\x01{orig_text}17={exec_id}\x01"
-        f"150={exec_type}\x0139={ord_status}\x011={account}\x0155={symbol}\x0154={side}\x01"
-        f"38={quantity}\x0140={order_type}\x01{price_text}59={time_in_force}\x01{more}"
+        f"150={exec_type}\x0139={ord_status}\x011={account}\x0155={symbol}\x01"
+        f"54={side or _UNDISCLOSED}\x01"
+        f"38={quantity}\x01{type_text}{price_text}{time_text}{more}"
         f"151={leaves_qty}\x0114={cum_qty}\x016={average}\x0160={transact_time}\x01"
     )
 
@@ -106,7 +145,12 @@ def _plain(dialect: Dialect) -> str:
 
 
 def _accepted(event: Event, exec_id: int, transact_time: str, dialect: Dialect) -> str:
-    return _order_report(event, exec_id, "0", transact_time, "", _plain(dialect))
+    more = _plain(dialect)
+    if len(event) > _TERMS_OF_ACCEPTED:
+        more += terms_text(event[_TERMS_OF_ACCEPTED], dialect)
+        if event[7] in _STOPS and dialect.working_indicator:
+            more += "636=N\x01"
+    return _order_report(event, exec_id, "0", transact_time, "", more, dialect)
 
 
 def _executed(event: Event, exec_id: int, transact_time: str, dialect: Dialect) -> str:
@@ -114,30 +158,75 @@ def _executed(event: Event, exec_id: int, transact_time: str, dialect: Dialect) 
     more = f"32={last_qty}\x0131={_price_text(last_price)}\x01"
     if dialect.exec_trans_type:
         exec_type = "1" if event[12] else "2"
-        return _order_report(event, exec_id, exec_type, transact_time, "", _NEW_MESSAGE + more)
+        more = _NEW_MESSAGE + more
+        return _order_report(event, exec_id, exec_type, transact_time, "", more, dialect)
     # What added liquidity unseen has added it: FIX knows no more than that.
     last_liquidity = 1 if liquidity == Liquidity.ADDED_HIDDEN else liquidity
-    more += f"{dialect.match_number_tag}={match_number}\x01851={last_liquidity}\x01"
-    return _order_report(event, exec_id, "F", transact_time, "", more)
+    more += f"{dialect.match_number_tag}={match_number}\x01"
+    if last_liquidity <= dialect.highest_last_liquidity:
+        more += f"851={last_liquidity}\x01"
+    return _order_report(event, exec_id, "F", transact_time, "", more, dialect)
 
 
 def _canceled(event: Event, exec_id: int, transact_time: str, dialect: Dialect) -> str:
     canceled = OrderCanceled(*event)
     text = CANCEL_TEXTS[canceled.reason]
     more = f"58={text}\x01" if text else ""
-    if canceled.reason in {CancelReason.SESSION_CLOSED, CancelReason.SYSTEM}:
+    if canceled.prevented:
+        more = f"378={dialect.self_trade_reasons[canceled.prevented[3]]}\x01{more}"
+    elif canceled.reason in _UNSOLICITED:
         more = f"378={dialect.unsolicited_reason}\x01{more}"
     more = _plain(dialect) + more
-    return _order_report(event, exec_id, "4", transact_time, canceled.orig_cl_ord_id, more)
+    exec_type = "4"
+    if _is_expired(canceled):
+        exec_type = _EXPIRED
+        event = (*event[:14], _EXPIRED, *event[15:])
+    orig = canceled.orig_cl_ord_id
+    return _order_report(event, exec_id, exec_type, transact_time, orig, more, dialect)
+
+
+def _is_expired(canceled: OrderCanceled) -> bool:
+    """Whether the time in force alone has ended the order; immediate ones count as canceled."""
+    if canceled.reason == CancelReason.AUCTION_OVER:
+        return canceled.time_in_force in _FOR_AN_AUCTION
+    return canceled.reason == CancelReason.EXPIRED
 
 
 def _replaced(event: Event, exec_id: int, transact_time: str, dialect: Dialect) -> str:
-    return _order_report(event, exec_id, "5", transact_time, event[16], _plain(dialect))
+    more = _plain(dialect)
+    if len(event) > _TERMS_OF_REPLACED:
+        more += terms_text(event[_TERMS_OF_REPLACED], dialect)
+    return _order_report(event, exec_id, "5", transact_time, event[16], more, dialect)
 
 
 def _reduced(event: Event, exec_id: int, transact_time: str, dialect: Dialect) -> str:
-    """Shares were taken off, or the kind of sale changed, under the same name: over OUCH."""
-    return _order_report(event, exec_id, "5", transact_time, "", _plain(dialect))
+    """Shares were taken off, or the kind of sale changed, under the same name: over OUCH; or shares
+    were taken off instead of a self-trade, which nobody asked for."""
+    if event[0] == _REDUCED and len(event) > _PREVENTED_OF_REDUCED:
+        more = f"{_plain(dialect)}378={_PARTIAL_DECLINE}\x01"
+        more += f"58={CANCEL_TEXTS[CancelReason.SELF_TRADE]}\x01"
+        return _order_report(event, exec_id, _RESTATED, transact_time, "", more, dialect)
+    return _order_report(event, exec_id, "5", transact_time, "", _plain(dialect), dialect)
+
+
+def _triggered(event: Event, exec_id: int, transact_time: str, dialect: Dialect) -> str:
+    """A stop order is a market or limit order from now on."""
+    more = _plain(dialect)
+    if dialect.triggered == _RESTATED:
+        more += f"378={dialect.unsolicited_reason}\x01"
+    if dialect.working_indicator:
+        more += "636=Y\x01"
+    more += f"58={_TRIGGERED_TEXT}\x01"
+    return _order_report(event, exec_id, dialect.triggered, transact_time, "", more, dialect)
+
+
+def _restated(event: Event, exec_id: int, transact_time: str, dialect: Dialect) -> str:
+    """An iceberg displays its next part."""
+    shown_qty = event[_ORDER_FIELDS]
+    more = f"{_plain(dialect)}378={dialect.refresh_reason}\x01"
+    more += f"1138={shown_qty}\x01" if dialect.components else ""
+    more += f"58={shown_qty} shares are displayed now, last in the queue of their price\x01"
+    return _order_report(event, exec_id, _RESTATED, transact_time, "", more, dialect)
 
 
 def _rejected(event: Event, exec_id: int, transact_time: str, dialect: Dialect) -> str:
@@ -147,14 +236,15 @@ def _rejected(event: Event, exec_id: int, transact_time: str, dialect: Dialect) 
         text = f"Price(44) {money(rejected.price)} on a market order: leave it out"
     code = dialect.ord_rej_reason(rejected.reason)
     more = f"{_plain(dialect)}103={code}\x0158={text}\x01"
-    return _order_report(event, exec_id, "8", transact_time, "", more)
+    return _order_report(event, exec_id, "8", transact_time, "", more, dialect)
 
 
 def _status(event: Event, exec_id: int, transact_time: str, dialect: Dialect, more: str) -> str:
+    exec_type = "I"
     if dialect.exec_trans_type:
-        status = str(event[14])
-        return _order_report(event, exec_id, status, transact_time, "", _STATUS_MESSAGE + more)
-    return _order_report(event, exec_id, "I", transact_time, "", more)
+        exec_type = str(event[14])
+        more = _STATUS_MESSAGE + more
+    return _order_report(event, exec_id, exec_type, transact_time, "", more, dialect)
 
 
 def _no_order(
@@ -174,7 +264,8 @@ def _no_order(
 
 def _status_reported(event: Event, exec_id: int, transact_time: str, dialect: Dialect) -> str:
     if event[3]:
-        return _status(event, exec_id, transact_time, dialect, "")
+        more = terms_text(event[_ORDER_FIELDS], dialect) if len(event) > _ORDER_FIELDS else ""
+        return _status(event, exec_id, transact_time, dialect, more)
     name = event[2]
     more = f"103=5\x0158=ClOrdID(11) {name} names no order that this session can still ask for\x01"
     return _no_order(event, exec_id, transact_time, dialect, name, more)
@@ -186,6 +277,8 @@ def _listed(event: Event, exec_id: int, transact_time: str, dialect: Dialect) ->
     is_last = "N" if listed.remaining else "Y"
     more = f"584={listed.request_id}\x01911={listed.total}\x01912={is_last}\x01"
     if listed.order_id:
+        if listed.terms:
+            more = terms_text(listed.terms, dialect) + more
         return _status(event[:_ORDER_FIELDS], exec_id, transact_time, dialect, more)
     more += "58=No open order of this session fits the request\x01"
     return _no_order(event, exec_id, transact_time, dialect, "", more)
@@ -236,6 +329,8 @@ _REPORTS: Final[dict[int, Callable[[Event, int, str, Dialect], str]]] = {
     EventKind.ORDER_REPLACED: _replaced,
     EventKind.ORDER_REDUCED: _reduced,
     EventKind.ORDER_MODIFIED: _reduced,
+    EventKind.ORDER_TRIGGERED: _triggered,
+    EventKind.ORDER_RESTATED: _restated,
     EventKind.ORDER_REJECTED: _rejected,
     EventKind.ORDER_STATUS_REPORTED: _status_reported,
     EventKind.ORDER_LISTED: _listed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import tzinfo
 from typing import Final, NamedTuple, TypeAlias
 
 from gateway.fix.dialects import Dialect
@@ -51,12 +52,13 @@ class Answer(NamedTuple):
 class Sender(NamedTuple):
     """Whose message it is, and which version of FIX it speaks. `exec_id_prefix` and the number of
     the message make the ExecID(17) of a report that comes from no event: unique, and the same when
-    it is made again."""
+    it is made again. `zone` is where the days of the market begin and end."""
 
     session: str
     account: str
     exec_id_prefix: str
     dialect: Dialect
+    zone: tzinfo
 
 
 Outcome: TypeAlias = tuple[Command, ...] | Answer

@@ -53,6 +53,7 @@ class OrderListed(NamedTuple):
     request_id: str
     total: int
     remaining: int
+    terms: tuple[Any, ...] = ()
 
 
 class NumbersReported(NamedTuple):

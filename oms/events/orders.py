@@ -59,7 +59,10 @@ class OrderExecuted(NamedTuple):
 
 class OrderCanceled(NamedTuple):
     """The order is out. `orig_cl_ord_id` is "" when nobody asked for it; else `cl_ord_id` is the
-    request's and `orig_cl_ord_id` the order's. `canceled_qty` is what was taken out."""
+    request's and `orig_cl_ord_id` the order's. `canceled_qty` is what was taken out.
+
+    `prevented` is what stands at the end when it was canceled instead of a self-trade: the shares
+    that would have traded, at which price, the Liquidity of this side, and the SelfTradeAction."""
 
     kind: int
     owner: str
@@ -80,6 +83,7 @@ class OrderCanceled(NamedTuple):
     orig_cl_ord_id: str
     canceled_qty: int
     reason: int
+    prevented: tuple[int, ...] = ()
 
 
 class OrderReplaced(NamedTuple):
@@ -132,7 +136,8 @@ class OrderRejected(NamedTuple):
 
 
 class OrderReduced(NamedTuple):
-    """`canceled_qty` shares were taken off an order that lives on in its place."""
+    """`canceled_qty` shares were taken off an order that lives on in its place. `prevented` is what
+    stands at the end when it was done instead of a self-trade (OrderCanceled)."""
 
     kind: int
     owner: str
@@ -151,6 +156,7 @@ class OrderReduced(NamedTuple):
     ord_status: int
     order_reference_number: int
     canceled_qty: int
+    prevented: tuple[int, ...] = ()
 
 
 class OrderModified(NamedTuple):

@@ -18,6 +18,7 @@
     set KEY VALUE             a field of the settings (FixGatewaySettings or FixSessionSettings)
     set schedule START END [reset]   the hours of the sessions (UTC), and whether numbers are reset
     state HALTED [SYMBOL]     the operator changes the trading state
+    tick                      the exchange is told the time
 
 The output repeats the input (but for set) and shows what the clients receive, without 9, 49, 56,
 52, 60, 10, and without 8 when it is FIX.4.4. Every message sent is held against the dictionary of
@@ -42,7 +43,7 @@ from gateway.fix.connection import Connection
 from gateway.fix.order_entry import OrderEntry
 from gateway.fix.schedule import SessionSchedule
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
-from oms.commands import CommandKind, GatewayLost
+from oms.commands import ClockTick, CommandKind, GatewayLost
 from oms.events import TradingState
 from protocols.fix import NS_PER_SECOND, FixDecoder, check_sum, format_utc_timestamp
 from protocols.fix_dictionary import VERSIONS
@@ -145,6 +146,8 @@ class ScriptPlayer:
             elif word == "state":
                 state, _, symbol = rest.partition(" ")
                 self.cluster.set_trading_state(int(TradingState[state]), symbol)
+            elif word == "tick":
+                self.cluster.apply(ClockTick(int(CommandKind.CLOCK_TICK)))
             elif word == "lost":
                 self.cluster.apply(GatewayLost(int(CommandKind.GATEWAY_LOST), "fix-1"))
             elif word == "forget":

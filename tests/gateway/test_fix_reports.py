@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.fix.dialects import DIALECTS
-from gateway.fix.order_requests import parse_quantity
+from gateway.fix.fields import parse_offset, parse_quantity
 from gateway.fix.outgoing import REPORTED_KINDS
 from gateway.fix.reports import average_price
 from gateway.fix.texts import CANCEL_TEXTS, Facts, reject_text
@@ -22,8 +22,29 @@ FOUND = {
     RejectReason.MARKET_CLOSED: 0,
     RejectReason.PRICE_OUT_OF_BAND: 1_000_000,
     RejectReason.ORDER_MISMATCH: "side 1",
+    RejectReason.NOT_IN_THIS_STATE: "order_type 80",
+    RejectReason.INVALID_INSTRUCTION: "HIDDEN with order_type 1",
 }
-TAGGED = ("(55)", "(1)", "(11)", "(54)", "(40)", "(59)", "(38)", "(44)", "(41)", "session")
+LIMITS = {RejectReason.PRICE_OUT_OF_BAND: "900000-1100000", RejectReason.NOT_IN_THIS_STATE: 4}
+TAGGED = (
+    "(99)",
+    "(110)",
+    "(111)",
+    "(211)",
+    "(18)",
+    "(126)",
+    "(2362)",
+    "(55)",
+    "(1)",
+    "(11)",
+    "(54)",
+    "(40)",
+    "(59)",
+    "(38)",
+    "(44)",
+    "(41)",
+    "session",
+)
 
 
 @pytest.mark.parametrize("reason", RejectReason)
@@ -32,7 +53,7 @@ def test_every_reason_has_codes_and_a_sentence_with_its_tag(reason):
         known = VERSIONS[name].enumerations
         assert str(dialect.ord_rej_reason(reason)) in known[103]
         assert str(dialect.cxl_rej_reason(reason)) in known[102]
-    limit = "900000-1100000" if reason == RejectReason.PRICE_OUT_OF_BAND else 100
+    limit = LIMITS.get(reason, 100)
     text = reject_text(reason, Facts(FOUND.get(reason, 7), limit, "AAPL", "a"))
     assert any(tag in text for tag in TAGGED), text
     assert text.isprintable()
@@ -64,9 +85,6 @@ def test_a_client_is_told_of_everything_but_what_the_gateway_or_another_protocol
         "AUCTION_EXECUTED",
         "AUCTION_INDICATED",
         "INSTRUMENT_DAY_ENDED",
-        # Of orders that FIX cannot ask for.
-        "ORDER_TRIGGERED",
-        "ORDER_RESTATED",
     }
 
 
@@ -95,3 +113,12 @@ def test_average_price_before_the_first_fill_is_zero():
 )  # fmt: skip
 def test_quantities(text, quantity):
     assert parse_quantity(text) == quantity
+
+
+@pytest.mark.parametrize(
+    ("text", "offset"),
+    [("0.05", 500), ("-0.05", -500), ("0", 0), ("-0", 0), ("--1", None), ("+1", None),
+     ("-", None), ("1e3", None), (".5", None), ("0.00001", None)],
+)  # fmt: skip
+def test_offsets(text, offset):
+    assert parse_offset(text) == offset

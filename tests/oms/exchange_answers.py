@@ -109,10 +109,20 @@ def describe_executed(owner, name, *fields):
 
 
 def describe_canceled(owner, name, *fields):
-    *order, orig, quantity, reason = fields
+    *order, orig, quantity, reason = fields[:16]
+    instead = without_trade(*fields[16:])
     asked = f"{name} canceled {orig}" if orig else f"{name} canceled by the exchange"
-    reason_name = CancelReason(reason).name
-    return f"{owner} {asked}: {quantity} taken out, {reason_name}, {order_state(name, *order)}"
+    why = f"{CancelReason(reason).name}{instead}"
+    return f"{owner} {asked}: {quantity} taken out, {why}, {order_state(name, *order)}"
+
+
+def without_trade(prevented=()):
+    """What would have traded, if it had not been prevented."""
+    if not prevented:
+        return ""
+    quantity, price, liquidity, action = prevented
+    which = f"{Liquidity(liquidity).name}, {SelfTradeAction(action).name}"
+    return f" instead of {quantity} at {format_price(price)} {which}"
 
 
 def describe_rejected(owner, name, *fields):
@@ -170,12 +180,13 @@ def describe_orders_canceled(owner, name, symbol, side, canceled, reason, found,
 
 
 def describe_listed(owner, name, order_id, *fields):
-    *order, request, total, remaining = fields
+    *order, request, total, remaining = fields[:15]
+    terms = wanting(*fields[15:]) if fields[15:] else ""
     if order_id == 0:
         assert (name, total, remaining) == ("", 0, 0), "nothing is listed"
         return f"{owner} {request}: no order"
     place = f"{total - remaining} of {total}"
-    return f"{owner} {request}: {place}, {name} is {order_state(name, order_id, *order)}"
+    return f"{owner} {request}: {place}, {name} is {order_state(name, order_id, *order)}{terms}"
 
 
 def describe_instruments(owner, request, total, remaining, rows):
@@ -235,7 +246,8 @@ DESCRIPTIONS = {
     ),
     EventKind.BOOK_REPORTED: describe_book,
     EventKind.ORDER_REDUCED: lambda owner, name, *order: (
-        f"{owner} {name} reduced by {order[-1]}, {order_state(name, *order[:-1])}"
+        f"{owner} {name} reduced by {order[13]}{without_trade(*order[14:])},"
+        f" {order_state(name, *order[:13])}"
     ),
     EventKind.ORDER_MODIFIED: lambda owner, name, *order: (
         f"{owner} {name} modified, {order[-1]} taken off, {order_state(name, *order[:-1])}"

@@ -172,16 +172,22 @@ class NaiveExchange(NaiveAuctions, NaiveNumbers, NaiveQueries, NaiveTerms, Naive
                 if said != is_ and refusal is None:
                     refusal = (18, f"{word} {said}", f"{word} {is_}")
         if refusal is None:
+            terms = self.other_terms(order, terms)
             refusal = self.change_refusal(order, quantity, price, terms)
         if refusal:
             return [self.refused(owner, name, orig, symbol, 2, refusal)]
         return self.renew(order, name, quantity, price, terms, None)
 
+    def other_terms(self, order, terms):
+        if terms is None:
+            return None
+        said = order["terms"] or as_terms(())
+        now = dict(said, stop=order["stop"]) if order["terms"] else said
+        return None if as_terms(terms) in (said, now) else terms
+
     def change_refusal(self, order, quantity, price, terms):
         instrument = self.instruments[order["symbol"]]
         done = sum(q for q, _ in order["fills"])
-        if terms is not None and order["terms"] is None:
-            return (18, "terms", "none")
         if instrument["state"] < 2:
             return ({0: 14, 1: 15}[instrument["state"]], instrument["state"], "")
         if quantity <= 0:
@@ -222,7 +228,9 @@ class NaiveExchange(NaiveAuctions, NaiveNumbers, NaiveQueries, NaiveTerms, Naive
         order["name"] = name
         if smaller:
             off = self.shorten(order, order["quantity"] - quantity)
-            events = [(4, *self.fields(order), orig, *self.end(order, memo))]
+            fields = list(self.fields(order))
+            fields[9] = order["limit"] if order["kind"] == 80 else order["price"]
+            events = [(4, *fields, orig, *self.end(order, memo))]
             if off:
                 events.append((31, "", instrument["locate"], order["ref"], off))
             self.settle(order["symbol"], events)

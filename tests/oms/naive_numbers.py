@@ -79,6 +79,7 @@ class NaiveNumbers:
             return self.take_out_all([order], 7)
         if quantity <= sum(q for q, _ in order["fills"]):
             return self.take_out_all([order], 1)
+        terms = self.other_terms(order, terms)
         if self.change_refusal(order, quantity, price, terms):
             return self.take_out_all([order], 7)
         self.use(owner, channel, number)

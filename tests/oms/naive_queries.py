@@ -68,7 +68,8 @@ class NaiveQueries:
         events = []
         for order in later[: self.page]:
             behind = sum(other["id"] > order["id"] for other in every)
-            events.append((18, *self.fields(order), request, len(every), behind))
+            terms = (self.terms_now(order),) if order["terms"] else ()
+            events.append((18, *self.fields(order), request, len(every), behind, *terms))
         return events
 
     def query_instruments(self, owner, seq, request, symbol):

@@ -292,23 +292,26 @@ class NaiveTrading:
             off[other["id"]] = self.leaves(other)
         if action == DECREMENT:
             off = dict.fromkeys(off, min(self.leaves(order), self.leaves(other)))
-        for party in (other, order):
+        trade = (min(self.leaves(order), self.leaves(other)), other["price"])
+        added = 5 if self.is_hidden(other) else 1
+        for party, liquidity in ((other, added), (order, 2)):
             quantity = off[party["id"]]
             if quantity:
-                self.lower(party, quantity, events)
+                self.lower(party, quantity, events, (*trade, liquidity, action))
 
-    def lower(self, order, quantity, events):
+    def lower(self, order, quantity, events, prevented):
         """Shares are taken off because of a self-trade."""
         locate = self.instruments[order["symbol"]]["locate"]
         is_displayed = order["where"] == "book" and not self.is_hidden(order)
         shown = order["shown"] or self.leaves(order)
         if quantity == self.leaves(order):
             self.out(order, 20, quantity, events)
+            events[-1] += (prevented,)
             if is_displayed:
                 events.append((32, "", locate, order["ref"]))
             return
         off = self.shorten(order, quantity)
-        events.append((8, *self.fields(order), quantity))
+        events.append((8, *self.fields(order), quantity, prevented))
         if is_displayed and off:
             events.append((31, "", locate, order["ref"], off))
         assert shown >= off
