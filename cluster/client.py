@@ -12,6 +12,7 @@ import contextlib
 import logging
 import secrets
 import ssl
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -20,6 +21,7 @@ from typing import Any, Final, NamedTuple
 from cluster.client_link import NodeLink
 from cluster.codec import PROTOCOL_VERSION, FrameKind, pack_commands
 from cluster.settings import Address
+from cluster.timings import Timings
 from cluster.tls import Complaints, dial_options
 from oms.commands import Command
 from oms.events import Event
@@ -104,6 +106,10 @@ class ClusterClient:
         self._next_number = 1
         self._pending: deque[tuple[int, Command]] = deque()
         self._unsent: list[Command] = []
+        self._sent_frames: deque[tuple[int, float]] = deque()
+        """Number of the last command of each frame without an answer, and when it was sent."""
+        self.round_trips = Timings()
+        """From a frame of commands to the batch that answers its last one."""
         self._flush_scheduled = False
         self._leader: NodeLink | None = None
         self._leader_term = 0
@@ -283,6 +289,7 @@ class ClusterClient:
         assert self._leader is not None
         for at in range(0, len(commands), _COMMANDS_PER_FRAME):
             part = commands[at : at + _COMMANDS_PER_FRAME]
+            self._sent_frames.append((first_number + at + len(part) - 1, time.perf_counter()))
             self._leader.write((FrameKind.SUBMIT, first_number + at, pack_commands(part)))
 
     def _set_state(self, state: ConnectionState) -> None:
@@ -353,6 +360,7 @@ class ClusterClient:
         self._unsent = []
         if self.last_event_seq < 0:
             self.last_event_seq = last
+        self._sent_frames.clear()
         waiting = [(number, command) for number, command in self._pending if number > logged]
         if waiting:
             self._send_commands(waiting[0][0], [command for _, command in waiting])
@@ -398,6 +406,9 @@ class ClusterClient:
         pending = self._pending
         while pending and pending[0][0] <= self._answered:
             pending.popleft()
+        frames = self._sent_frames
+        while frames and frames[0][0] <= self._answered:
+            self.round_trips.add(time.perf_counter() - frames.popleft()[1])
         self._on_batch(EventBatch(time_ns, self.last_event_seq, self._answered, events))
 
     def _answer(self, query_id: int, good: bool, result: Any) -> None:

@@ -12,12 +12,14 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
 from cluster.codec import ClientFrame, pack_commands
 from cluster.consensus import Consensus
+from cluster.garbage import YoungEvents
 from cluster.interface import AppliedBatch, EventSink, NodeRole
 from cluster.replica import ClientRecord
 from cluster.runtime import Runtime, Timer
@@ -31,6 +33,7 @@ from cluster.timings import Timings
 from cluster.voting import read_marker, write_marker
 from oms.commands import Command, CommandKind, GatewayLost, LoadReferenceData, SetTradingState
 
+_RECENT_COMMITS: Final = 4_096
 _TRANSFER_STEP_S: Final = 0.002
 _TRANSFER_TIMEOUT_S: Final = 1.0
 
@@ -78,7 +81,13 @@ class NodeCore:
         self.replica = storage.replica
         self.events = storage.events
         self.role = NodeRole.FOLLOWER
-        self.timings = {"replicate": Timings(), "apply": Timings(), "batch_wait": Timings()}
+        self._young_events = YoungEvents()
+        self.timings = {
+            **{name: Timings() for name in ("batch_wait", "replicate", "apply", "egress")},
+            "fsync": storage.journal.flush_timings,
+        }
+        self.recent_commits: deque[tuple[int, float]] = deque(maxlen=_RECENT_COMMITS)
+        """Time stamp of a batch, and when it was committed here, by time.perf_counter."""
         self.sequencer = Sequencer(settings.max_batch_bytes, settings.max_pending_bytes)
         disk, wal_dir = storage.disk, storage.folders.wal
         self.raft = Consensus(
@@ -216,16 +225,19 @@ class NodeCore:
         """A committed batch, on every node, in log order."""
         begun_s = time.perf_counter()
         batch = self.replica.apply(index, term, payload)
+        self.recent_commits.append((batch.time_ns, begun_s))
         self.events.append(batch)
         for sink in self._sinks.values():
             sink.on_batch(batch)
+        self._young_events.add(len(batch.events))
         if not self.raft.is_ready:
             return
+        applied_s = time.perf_counter()
+        self.timings["apply"].add(applied_s - begun_s)
         self.clients.publish(batch, self.replica.last_client_ids)
         for client_id in self.replica.last_gaps:
             self.clients.cut(client_id)  # it says hello again, and sends again what is missing
-        now_s = time.perf_counter()
-        self.timings["apply"].add(now_s - begun_s)
+        self.timings["egress"].add(time.perf_counter() - applied_s)
         if self._in_flight:
             self._in_flight = False
             self.timings["replicate"].add(begun_s - self._proposed_s)

@@ -31,12 +31,13 @@ from cluster.segment import (
     encode_record,
 )
 from cluster.segment_writer import SegmentWriter
+from cluster.timings import Timings
 
 __all__ = ["Disk", "Entry", "FlushJob", "Journal", "JournalError", "RealDisk"]
 
 logger = logging.getLogger(__name__)
 
-_TRIM_ENTRIES: Final = 4096
+_TRIM_ENTRIES: Final = 512
 DEFAULT_SEGMENT_BYTES: Final = 64 << 20
 _REAL_DISK: Final = RealDisk()
 
@@ -57,6 +58,7 @@ class FlushJob:
     durable_index: int
     durable_term_vote: tuple[int, str | None]
     done: bool = False
+    seconds: float = 0.0
 
 
 class Journal:
@@ -85,8 +87,8 @@ class Journal:
         self._writer_lock = threading.Lock()
         self.fsync_count = 0
         """Flushes since the journal was opened."""
-        self.last_fsync_ns = 0
-        """How long the last flush took: write, fdatasync, and a new file if it began one."""
+        self.flush_timings = Timings()
+        """How long flushes took: write, fdatasync, and a new file where one began."""
         self.bytes_written = 0
         """Bytes of all flushes since the journal was opened."""
         self._lock = self._take_lock()
@@ -336,10 +338,10 @@ class Journal:
         Removes files that are no longer needed, after the record that says so is on disk."""
         with self._writer_lock:
             self._refuse_after_failure()
-            started_ns = time.perf_counter_ns()
+            started_s = time.perf_counter()
             try:
                 self._writer.append(job.data, job.before, job.highest_index)
-                self.last_fsync_ns = time.perf_counter_ns() - started_ns
+                job.seconds = time.perf_counter() - started_s
                 self.fsync_count += 1
                 self.bytes_written += len(job.data)
                 self._writer.remove_below(job.first_index)
@@ -354,6 +356,7 @@ class Journal:
         assert job is self._running, "this is not the flush that was begun last"
         assert job.done, "flush_run has not returned yet"
         self._running = None
+        self.flush_timings.add(job.seconds)
         self.durable_index = job.durable_index
         self.durable_term_vote = job.durable_term_vote
 

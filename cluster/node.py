@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import ssl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from cluster.client_port import ClientPort
 from cluster.core import NodeCore
 from cluster.disk import RealDisk
 from cluster.event_store import EventStore
+from cluster.garbage import no_collection
 from cluster.http import NodeHttp
 from cluster.interface import EventSink, NodeRole
 from cluster.runtime import LiveRuntime
@@ -23,28 +21,7 @@ from cluster.settings import NodeSettings
 from cluster.snapshot_maker import MakerProcess
 from cluster.storage import NodeFolders, NodeStorage
 
-_COLLECT_YOUNG_ONLY: Final = (700, 10, 1 << 30)
-"""Thresholds of the garbage collector: the first two are Python's own."""
-
 logger = logging.getLogger(__name__)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Let the garbage collector rest, and never look at what was made meanwhile: it stays, and to
-    look for garbage in it would be a quarter of a replay.
-
-    Afterwards there are no full collections. One looks at every order that came since: half a
-    second for a million of them, in which nothing is matched and the other nodes elect a leader.
-    Orders leave no cycles (a test says so); what does is young when it is dropped."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-        gc.freeze()
-    finally:
-        gc.set_threshold(*_COLLECT_YOUNG_ONLY)
-        gc.enable()
 
 
 class NodeFailed(Exception):
@@ -81,7 +58,7 @@ class Node:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_exception)
         self._stopped = loop.create_future()
-        with _no_collection():
+        with no_collection():
             await self._open_and_replay()
         await self._port.start()
         logger.info("node %d is up, data in %s", self.node_id, self.settings.data_dir)
@@ -196,13 +173,15 @@ class Node:
             return self._sinks[sink].query(request)
         if not (type(request) is tuple and request and type(request[0]) is str):
             raise ValueError(
-                'a node query is an array: ("ping",), ("status",), ("mark", id), ("transfer", to), '
-                '("snapshot",)'
+                'a node query is an array: ("ping",), ("status",), ("commits",), ("mark", id), '
+                '("transfer", to), ("snapshot",)'
             )
         if request == ("ping",):
             return "pong"
         if request == ("status",):
             return self.status()
+        if request == ("commits",):
+            return list(self.core.recent_commits)
         if request == ("snapshot",):
             return self.core.snapshots.take()
         if request[0] == "mark" and len(request) == 2 and type(request[1]) is str:

@@ -171,7 +171,7 @@ def parse(document: dict[str, Any]) -> Config:
     config = Config(**values)
     _check_references(config)
     _check_plaintext(config)
-    _check_fix_tls(config.fix)
+    _check_fix_tls(config)
     _check_names_in_certificates(config)
     return config
 
@@ -317,8 +317,10 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" or host.startswith("127.")
 
 
-def _check_fix_tls(fix: Fix) -> None:
-    """A certificate needs its key, and the other way round."""
+def _check_fix_tls(config: Config) -> None:
+    """A certificate needs its key, and the other way round; who wants to see those of clients must
+    say who signs them."""
+    fix = config.fix
     names = ("tls_certificate", "tls_key")
     for missing, given in (names, names[::-1]):
         if getattr(fix, missing) is None and getattr(fix, given) is not None:
@@ -327,6 +329,11 @@ def _check_fix_tls(fix: Fix) -> None:
     if fix.tls_client_authority is not None and fix.tls_certificate is None:
         problem = "needs fix.tls_certificate and fix.tls_key"
         raise ConfigError("fix.tls_client_authority", problem, '""')
+    for client in (*config.fix_sessions, *config.drop_copy_sessions):
+        if client.certificate_name and fix.tls_client_authority is None:
+            kind = "fix_sessions" if client in config.fix_sessions else "drop_copy_sessions"
+            where = f"{kind}.{client.comp_id}.certificate_name"
+            raise ConfigError(where, "is set, but fix.tls_client_authority is not", '""')
 
 
 def _check_plaintext(config: Config) -> None:

@@ -103,10 +103,16 @@ def default_text(base_port: int = 0, changes: dict[str, str] | None = None) -> s
 
 
 def write_exchange_folder(
-    folder: Path, base_port: int = 0, changes: dict[str, str] | None = None, *, tls: bool = False
+    folder: Path,
+    base_port: int = 0,
+    changes: dict[str, str] | None = None,
+    *,
+    tls: bool = False,
+    more: str = "",
 ) -> Path:
     """Make `folder` with exchange.toml and an empty data folder; returns the path of the file.
-    With `tls` it also gets certificates of a development authority.
+    With `tls` it also gets certificates of a development authority. `more` is TOML that follows
+    the text: further [[instruments]], [[accounts]] and so on.
 
     Raises ConfigError rather than overwrite a file that is there or write one that is wrong.
     """
@@ -118,7 +124,7 @@ def write_exchange_folder(
     changes = dict(changes or {})
     if tls:
         changes["tls.authority"] = toml_text(Config().tls.certificates / AUTHORITY)
-    text = default_text(base_port, changes)
+    text = default_text(base_port, changes) + more
     config = resolved(tomllib.loads(text), folder)  # a file that is wrong is not written
     try:
         (folder / Config().data_dir).mkdir(parents=True, exist_ok=True)

@@ -345,23 +345,25 @@ class SeparateExchange(LocalExchange):
 
 
 def new_local_exchange(
-    folder: Path, changes: dict[str, str] | None = None, *, tls: bool = False
+    folder: Path, changes: dict[str, str] | None = None, *, tls: bool = False, more: str = ""
 ) -> LocalExchange:
     """Write an exchange.toml on free ports into `folder` (which may exist, but not hold one).
 
     `changes`: key -> TOML text, with dotted keys such as {"cluster.durability": '"memory"'}.
-    `tls`: with certificates of a development authority.
+    `tls`: with certificates of a development authority. `more`: TOML of further members.
     """
-    path = write_exchange_folder(folder, base_port=free_base_port(), changes=changes, tls=tls)
+    path = write_exchange_folder(
+        folder, base_port=free_base_port(), changes=changes, tls=tls, more=more
+    )
     return LocalExchange(configuration.load(path))
 
 
 @asynccontextmanager
 async def local_exchange(
-    folder: Path, changes: dict[str, str] | None = None, *, tls: bool = False
+    folder: Path, changes: dict[str, str] | None = None, *, tls: bool = False, more: str = ""
 ) -> AsyncIterator[LocalExchange]:
     """A running exchange in `folder`, stopped at the end whatever happens."""
-    exchange = new_local_exchange(folder, changes, tls=tls)
+    exchange = new_local_exchange(folder, changes, tls=tls, more=more)
     try:
         await exchange.start()
         yield exchange

@@ -173,6 +173,7 @@ def _fix_client(section: FixClientSection) -> FixSessionSettings:
         password=section.password or None,
         password_hash=section.password_hash,
         allowed_addresses=section.allowed_addresses,
+        certificate_name=section.certificate_name,
         version=section.version.value,
     )
 

@@ -7,8 +7,15 @@ from dataclasses import fields
 from typing import Any, Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 from prometheus_client.registry import Collector
+
+from cluster.timings import Timings
 
 _LATENCY_BUCKETS: Final = (
     0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10,
@@ -43,6 +50,21 @@ class _Collector(Collector):
             )
         for name, gauge in self._gauges.items():
             yield GaugeMetricFamily(f"{self._prefix}_{name}", gauge.help, value=gauge.value())
+
+
+class StageCollector(Collector):
+    """Sums and counts of stages: the way of an order as far as a gateway sees it."""
+
+    def __init__(self, stages: Mapping[str, tuple[str, Timings]]) -> None:
+        """Name of a metric -> its help, its timings."""
+        self._stages = stages
+
+    def collect(self) -> Iterator[Metric]:
+        """Every stage."""
+        for name, (text, timings) in self._stages.items():
+            yield SummaryMetricFamily(
+                name, text, count_value=timings.count, sum_value=timings.total_s
+            )
 
 
 class GatewayMetrics:

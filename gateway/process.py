@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,9 +19,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from cluster.client import ClusterClient, ConnectionState, EventBatch
 from cluster.settings import Address
+from cluster.timings import Timings
 from cluster.tls import Listener
 from gateway.control import FILE_NAME as CONTROL_SOCKET
 from gateway.control import Control
+from gateway.metrics import StageCollector
 from oms.commands import Command
 
 logger = logging.getLogger(__name__)
@@ -44,6 +47,8 @@ class Cluster(CommandQueue, Protocol):
     """The part of ClusterClient that a gateway needs."""
 
     refusal: str
+    round_trips: Timings
+    """From a frame of commands to the batch that answers its last one."""
 
     async def start(self) -> None:
         """Connect; returns when the first leader has answered."""
@@ -160,6 +165,7 @@ class GatewayProcess(ABC):
         self._stopped: asyncio.Future[None] | None = None
         self._is_closing = False
         self._all_answered = asyncio.Event()
+        self._batch_timings = Timings()
 
     # ---- what a protocol brings ----
 
@@ -223,6 +229,7 @@ class GatewayProcess(ABC):
             from_event_seq=order_entry.from_event_seq,
             max_pending=order_entry.queue_capacity,
         )
+        self._registry.register(self._stages(self._cluster))
         order_entry.attach(self._cluster)
         await self._cluster.start()
         order_entry.close_left_open()
@@ -264,9 +271,25 @@ class GatewayProcess(ABC):
 
     def _on_batch(self, batch: EventBatch) -> None:
         assert self._order_entry is not None, "start() comes first"
+        begun_s = time.perf_counter()
         self._order_entry.on_batch(batch)
+        self._batch_timings.add(time.perf_counter() - begun_s)
         if self._is_closing and self._cluster is not None and not self._cluster.pending:
             self._all_answered.set()
+
+    def _stages(self, cluster: Cluster) -> StageCollector:
+        return StageCollector(
+            {
+                "exchange_gateway_cluster_seconds": (
+                    "From a frame of commands to the batch that answers its last one",
+                    cluster.round_trips,
+                ),
+                "exchange_gateway_out_seconds": (
+                    "From a batch of events to its messages on the sockets",
+                    self._batch_timings,
+                ),
+            }
+        )
 
     async def _wait_for_answers(self, cluster: Cluster) -> None:
         """Give the last commands a moment to be answered; unanswered ones stay unknown, and the

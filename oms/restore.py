@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator
 from itertools import chain, compress, repeat
-from typing import Final, cast
+from typing import Final
 
 from oms.order_state import OLD_COLUMNS, ORDER_COLUMNS, Order, SpecialOrder, restore_orders
 from oms.reference_data import Account, Instrument
@@ -60,8 +60,10 @@ def _restore(parts: Iterator[Part]) -> ExchangeState:
             yield orders
         assert count == 0, f"{-count} orders too many"
 
-    for listing, counts in zip(state.listings.values(), place_counts, strict=True):
-        _restore_places(listing, [chain.from_iterable(orders_of(count)) for count in counts])
+    for listing, (displayed, *others) in zip(state.listings.values(), place_counts, strict=True):
+        for orders in orders_of(displayed):
+            _restore_displayed(listing, orders)
+        _restore_places(listing, [chain.from_iterable(orders_of(count)) for count in others])
     heads = zip(state.sessions.values(), closed_counts, name_counts, strict=True)
     for session, closed_count, name_count in heads:
         for orders in orders_of(closed_count):
@@ -86,9 +88,17 @@ def _as_without_special_orders(
     ]
 
 
+def _restore_displayed(listing: Listing, orders: list[Order]) -> None:
+    """Put displayed orders, of which there are the most by far, into the book."""
+    listing.book.add_resting(orders)
+    for order in orders:
+        if isinstance(order, SpecialOrder) and order.display_qty:
+            listing.special[order.order_id] = order
+
+
 def _restore_places(listing: Listing, places: list[Iterator[Order]]) -> None:
-    """Put the orders of an instrument where they stood; these come as in _places_of."""
-    displayed, hidden, stops, triggered, parked, collected, for_close = places
+    """Put the other orders of an instrument where they stood; these come as in _places_of."""
+    hidden, stops, triggered, parked, collected, for_close = places
     pegs: list[SpecialOrder] = []
 
     def as_special(orders: Iterable[Order]) -> Iterator[SpecialOrder]:
@@ -99,13 +109,6 @@ def _restore_places(listing: Listing, places: list[Iterator[Order]]) -> None:
                 pegs.append(order)
             yield order
 
-    def noted(orders: Iterable[Order]) -> Iterator[Order]:
-        for order in orders:
-            if order.display_qty:
-                listing.special[order.order_id] = cast(SpecialOrder, order)
-            yield order
-
-    listing.book.add_resting(noted(displayed))
     for special in as_special(hidden):
         listing.books.hidden.add(special)
     for special in as_special(stops):

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 NS_PER_US = 1_000
 NS_PER_MS = 1_000_000
-QUANTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99, "p999": 0.999}
+QUANTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99, "p999": 0.999, "p9999": 0.9999}
+PIECES = 50
+"""Into so many equal ones the time of a measurement is cut for over_time()."""
 
 
 def percentiles(values_ns: Sequence[int], ns_per_unit: int) -> dict[str, float | None]:
-    """p50, p90, p99, p999 (nearest rank) and max of times in ns, in the unit asked for.
+    """p50, p90, p99, p99.9, p99.99 (nearest rank) and max of times in ns, in the unit asked for.
 
     All None when there is nothing to tell.
     """
@@ -27,6 +30,27 @@ def percentiles(values_ns: Sequence[int], ns_per_unit: int) -> dict[str, float |
         found[name] = round(ordered[rank] / ns_per_unit, 1)
     found["max"] = round(ordered[-1] / ns_per_unit, 1)
     return found
+
+
+def over_time(
+    offsets_ns: Sequence[int], values_ns: Sequence[int], seconds: float
+) -> list[dict[str, float | None]]:
+    """A measurement of so many seconds in PIECES: `at_s`, how many values there are a second, and
+    their p50, p99 and max in us. `offsets_ns` are from its begin, one per value."""
+    pieces: list[array[int]] = [array("q") for _ in range(PIECES)]
+    piece_ns = seconds * 1e9 / PIECES
+    for offset_ns, value_ns in zip(offsets_ns, values_ns, strict=True):
+        pieces[min(PIECES - 1, int(offset_ns / piece_ns))].append(value_ns)
+    rows = []
+    for number, piece in enumerate(pieces):
+        found = percentiles(piece, NS_PER_US)
+        per_s = round(len(piece) * PIECES / seconds)
+        row: dict[str, float | None] = {
+            "at_s": round(number * seconds / PIECES, 3),
+            "per_s": per_s,
+        }
+        rows.append(row | {f"{name}_us": found[name] for name in ("p50", "p99", "max")})
+    return rows
 
 
 def host_facts() -> dict[str, Any]:

@@ -23,7 +23,7 @@ from cluster.snapshot_maker import MakerProcess
 from cluster.storage import NodeFolders, NodeStorage
 from cluster.voting import write_marker
 from exchange import config as configuration
-from exchange.bench.load import MIDDLE_PRICE, MIX, QUANTITY, TICK
+from exchange.bench.flow import MIDDLE_PRICE, QUANTITY, TICK
 from exchange.settings import feed_settings, node_settings
 from marketdata.publisher import SINK_NAME, ItchPublisher
 from oms.commands import (
@@ -38,6 +38,8 @@ from oms.commands import (
 
 SEED: Final = 11
 CLIENT: Final = "history"
+_NEW, _CANCEL = 0.8, 0.1
+"""Parts of a mixed flow; the rest are replaces."""
 COMMANDS_PER_ENTRY: Final = 100
 """As many as arrive under load while the entry before is in flight."""
 _ENTRIES_PER_FLUSH: Final = 500
@@ -74,10 +76,10 @@ class OrderFlow:
         return self._new(side, MIDDLE_PRICE - distance if side == 1 else MIDDLE_PRICE + distance)
 
     def mixed(self) -> Command:
-        """The mix of `exchange bench throughput`: close to the middle, so that half of the orders
-        trade; cancels and replaces of late orders, some of them too late."""
+        """80 % new orders close to the middle, so that half of them trade; cancels and replaces of
+        late orders, some of them too late."""
         kind = self._chooser.random()
-        if kind < MIX["new"] or not self._latest:
+        if kind < _NEW or not self._latest:
             side = self._chooser.choice((1, 2))
             distance = self._chooser.randrange(-4, 9) * TICK
             order = self._new(
@@ -88,7 +90,7 @@ class OrderFlow:
             return order
         late = self._latest.pop(self._chooser.randrange(len(self._latest)))
         number = next(self._numbers)
-        if kind < MIX["new"] + MIX["cancel"]:
+        if kind < _NEW + _CANCEL:
             return CancelOrder(
                 CommandKind.CANCEL_ORDER,
                 late.session,

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from exchange.bench.audit import Audit, all_problems
+from exchange.bench.driver import NS_PER_S, Driver
 from exchange.bench.figures import NS_PER_US, host_facts, percentiles
 from exchange.bench.floor import measure_floor_ns
-from exchange.bench.throughput import SYMBOLS, entry_address, make_session, stages_us
-from exchange.http_client import get_text
+from exchange.bench.flow import Flow
+from exchange.bench.market import Market, make_market
+from exchange.bench.session import LoadError, LoadSession, make_session
+from exchange.bench.stages import LEADER_STAGES, stages_us
+from exchange.bench.state import hashes_equal
 from exchange.local import LocalExchange, local_exchange
-from exchange.reconcile import check_sessions, lost_and_duplicated, shortened
 
 SEED = 2
 WARM_UP_ORDERS = 300
 TIMEOUT_S = 120.0
-LEADER_STAGES = ("batch_wait", "replicate", "apply")
-"""Waiting for the batch before; journal, followers, fdatasync and commit; state machine, multicast
-and encoding of the events."""
 
 
 async def run_latency(
@@ -31,84 +33,76 @@ async def run_latency(
     tls: bool = False,
     entry: str = "fix",
 ) -> dict[str, Any]:
-    """Start an exchange and send `orders` one after the other; returns the JSON of contract.md."""
-    with tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder:
-        changes = {"cluster.durability": f'"{durability}"'}
-        async with local_exchange(Path(folder), changes, tls=tls) as exchange:
+    """Start an exchange and send `orders` one after the other; returns the JSON of contract.md.
+    Raises LocalExchangeError."""
+    market = make_market(entry, clients=1, symbols=1, durability=durability)
+    with tempfile.TemporaryDirectory(prefix="exchange-bench-") as name:
+        folder = Path(name)
+        async with local_exchange(
+            folder / "exchange", market.changes, tls=tls, more=market.more
+        ) as exchange:
             say(f"ready: node {exchange.ready['leader']} leads; {orders} orders, one in flight")
-            facts = await _measure(exchange, orders, durability, entry)
-            facts["tls"] = tls
+            flow = Flow(f"{SEED}/{market.clients[0]}", market.symbols)
+            count = WARM_UP_ORDERS + orders
+            session = make_session(entry, market.clients[0], flow, folder, count)
+            try:
+                facts = await _measure(exchange, market, session, count)
+            finally:
+                session.close()
             say("measuring the machine's floor")
             floor_ns = await asyncio.to_thread(measure_floor_ns, exchange.config.data_dir)
-            limit = percentiles(floor_ns, NS_PER_US)
-            facts["limit_us"] = limit["p50"]
-            facts["limit_detail_us"] = limit
-            if facts["ack_us"]["p50"] and limit["p50"]:
-                facts["ratio_to_limit"] = round(facts["ack_us"]["p50"] / limit["p50"], 2)
-            return facts
-
-
-async def _measure(
-    exchange: LocalExchange, orders: int, durability: str, entry: str
-) -> dict[str, Any]:
-    session = make_session(entry, 1, SEED, WARM_UP_ORDERS + orders, SYMBOLS[:1], window=1)
-    await session.connect(entry_address(exchange, entry))
-    session.start()
-    await asyncio.wait_for(session.all_answered.wait(), TIMEOUT_S)
-    await session.settle()
-    all_times_ns = [
-        answered_ns - sent_ns
-        for sent_ns, answered_ns in zip(session.sent_ns, session.answered_ns, strict=True)
-    ]
-    times_ns = all_times_ns[WARM_UP_ORDERS:]
-    ledger = session.ledger()
-    lost, duplicated = lost_and_duplicated([ledger])
-    # The clocks of gateway and leader have no warm-up: the stages are those of all orders.
-    mean_us = sum(all_times_ns) / len(all_times_ns) / NS_PER_US
-    facts = {
-        "orders": len(times_ns),
-        "acked": len(session.answered_ns) + len(session.others_ns),
-        "lost": lost,
-        "duplicated": duplicated,
-        "ack_us": percentiles(times_ns, NS_PER_US),
-        "entry": entry,
-        "in_flight": 1,
-        "nodes": 3,
-        "durability": durability,
-        "stages_us": await _way_us(exchange, mean_us, entry),
-        "leader_stages_us": await stages_us(exchange),
-        "problems": shortened(check_sessions([ledger])),
-        "host": host_facts(),
-    }
-    session.close()
+    limit = percentiles(floor_ns, NS_PER_US)
+    facts |= {"durability": durability, "tls": tls, "limit_us": limit["p50"]}
+    facts["limit_detail_us"] = limit
+    if facts["ack_us"]["p50"] and limit["p50"]:
+        facts["ratio_to_limit"] = round(facts["ack_us"]["p50"] / limit["p50"], 2)
     return facts
 
 
-async def _way_us(exchange: LocalExchange, client_mean_us: float, entry: str) -> dict[str, float]:
-    """Means of the stages of one order; they add up to what the client sees.
-
-    Each is the difference of two clocks that run around the same order: client, gateway, leader.
-    """
-    leader = await stages_us(exchange)
-    in_leader_us = {name: leader[name]["mean_us"] for name in LEADER_STAGES}
-    addresses = exchange.config.addresses
-    http = addresses.ouch_http[0] if entry == "ouch" else addresses.fix_http[0]
-    text = await get_text(http, "/metrics")
-    metric = f"exchange_{entry}_answer_seconds"
-    seconds = _sample(text, f"{metric}_sum")
-    gateway_us = 1e6 * seconds / max(1.0, _sample(text, f"{metric}_count"))
-    way = {
-        "client_to_gateway_and_back": client_mean_us - gateway_us,
-        "gateway_to_leader_and_back": gateway_us - sum(in_leader_us.values()),
-        **in_leader_us,
-        "total": client_mean_us,
+async def _measure(
+    exchange: LocalExchange, market: Market, session: LoadSession, count: int
+) -> dict[str, Any]:
+    await asyncio.to_thread(session.connect, market.address(exchange, 0))
+    problems = []
+    try:
+        if not await asyncio.to_thread(_drive, Driver([session]), count):
+            problems.append("not everything was answered in time")
+    except LoadError as error:
+        problems.append(str(error))
+    begun_ns = session.sent_ns[min(WARM_UP_ORDERS, len(session.sent_ns) - 1)]
+    audit = Audit(begun_ns, time.perf_counter_ns())
+    await asyncio.to_thread(audit.read, [session], market.entry)
+    stages = await stages_us(exchange, market)
+    return {
+        "orders": len(audit.latencies_ns),
+        "acked": audit.all_answered,
+        "lost": audit.lost,
+        "duplicated": audit.duplicated,
+        "ack_us": percentiles(audit.latencies_ns, NS_PER_US),
+        "entry": market.entry,
+        "in_flight": 1,
+        "nodes": 3,
+        "stages_us": _way_us(stages, sum(audit.latencies_ns) / len(audit.latencies_ns)),
+        "leader_stages_us": stages,
+        "hash_equal": await hashes_equal(exchange),
+        "problems": [*problems, *all_problems(audit)],
+        "host": host_facts(),
     }
+
+
+def _drive(driver: Driver, count: int) -> bool:
+    """One request after the other; False when the last answer did not come in time."""
+    (session,) = driver.sessions
+    deadline_ns = time.perf_counter_ns() + int(TIMEOUT_S * NS_PER_S)
+    driver.closed(1, lambda: session.answered >= count or time.perf_counter_ns() > deadline_ns)
+    return driver.settle(TIMEOUT_S)
+
+
+def _way_us(stages: dict[str, Any], client_mean_ns: float) -> dict[str, float]:
+    """Means of the stages of one order; they add up to what the client sees. The clocks of gateway
+    and leader have no warm-up, so the stages are those of all orders."""
+    names = ("gateway_in", "wire", *LEADER_STAGES, "gateway_out")
+    way = {name: stages[name]["mean_us"] for name in names}
+    total = client_mean_ns / NS_PER_US
+    way = {"client_to_gateway_and_back": total - sum(way.values()), **way, "total": total}
     return {name: round(value, 1) for name, value in way.items()}
-
-
-def _sample(text: str, name: str) -> float:
-    """The value of an unlabelled sample in Prometheus text."""
-    for line in text.splitlines():
-        if line.startswith(f"{name} "):
-            return float(line.split()[1])
-    raise KeyError(f"{name} is not among the metrics of the gateway")

@@ -20,8 +20,8 @@ from cluster.disk import RealDisk
 from cluster.replica import Replica
 from cluster.snapshot import SnapshotStore
 from exchange.bench.figures import NS_PER_MS, NS_PER_US, host_facts, percentiles
+from exchange.bench.flow import MIDDLE_PRICE, QUANTITY, TICK
 from exchange.bench.history import History, write_history
-from exchange.bench.load import MIDDLE_PRICE, QUANTITY, TICK
 from exchange.local import LocalExchange, new_local_exchange, wait_for
 from exchange.processes import has_started, resident_bytes
 from exchange.settings import client_tls, node_addresses

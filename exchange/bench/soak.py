@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 
 from cluster.admin import state_hash
 from exchange.bench.figures import NS_PER_US, host_facts, percentiles
-from exchange.bench.load import MIDDLE_PRICE, QUANTITY, TICK, FixWindowSession
+from exchange.bench.flow import MIDDLE_PRICE, QUANTITY, TICK
+from exchange.bench.window import FixWindowSession
 from exchange.fix_client import (
     BEGIN_STRING,
     new_order_single,
@@ -45,6 +46,8 @@ LATENCIES_KEPT = 50_000
 BLOCKS_UNREAD = 20
 """One block of answers in so many is decoded, and compared with what was asked."""
 ANSWER_TIMEOUT_S = 30.0
+HASH_TIMEOUT_S = 120.0
+"""Of millions of names."""
 
 
 class Load(NamedTuple):
@@ -98,15 +101,12 @@ class SoakSession(FixWindowSession):
         self._unanswered: deque[tuple[str, int]] = deque()
         self._random = random.Random(comp_id)
 
-    def next_frames(self, count: int) -> tuple[list[bytes], int]:
+    def next_frames(self, count: int) -> list[bytes]:
         """Make them."""
         made = list(islice(self._requests, count))
         now_ns = time.perf_counter_ns()
         self._unanswered.extend((name, now_ns) for name, _ in made)
-        return [frame for _, frame in made], len(made)
-
-    def received(self, data: bytes) -> None:
-        """Nothing is kept."""
+        return [frame for _, frame in made]
 
     def answers(self, messages: bytes, count: int) -> None:
         """Note how long one of them took; now and then read them all."""
@@ -175,7 +175,9 @@ async def _soak(
     await asyncio.wait(waits, timeout=ANSWER_TIMEOUT_S)
     await exchange.wait_until_level()
     end = await _look(exchange)
-    hashes = await state_hash(node_addresses(exchange.config), tls=client_tls(exchange.config))
+    hashes = await state_hash(
+        node_addresses(exchange.config), timeout_s=HASH_TIMEOUT_S, tls=client_tls(exchange.config)
+    )
     problems = [problem for session in sessions for problem in session.problems]
     problems += [f"{s.name} lost its connection" for s in sessions if s.lost_connection]
     problems += [f"{event['process']} ended by itself" for event in exchange.exited]

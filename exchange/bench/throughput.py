@@ -1,36 +1,39 @@
-"""`exchange bench throughput`: how many requests per second several sessions get answered."""
+"""`exchange bench throughput`: how many requests per second several sessions get answered, or how
+long answers take at a rate."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import tempfile
 import time
-from array import array
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cluster.admin import state_hash
-from cluster.settings import Address
-from exchange.bench.figures import NS_PER_US, host_facts, percentiles
-from exchange.bench.load import LoadSession, PlannedSession, plan
-from exchange.bench.ouch_load import OuchLoadSession, plan_ouch
-from exchange.ledger import Ledger
+from exchange.bench.audit import Audit, all_problems
+from exchange.bench.driver import NS_PER_S, Driver
+from exchange.bench.figures import NS_PER_US, host_facts, over_time, percentiles
+from exchange.bench.flow import MIX, Flow
+from exchange.bench.frames import OUCH_REQUESTS_MAX
+from exchange.bench.market import Market, make_market
+from exchange.bench.session import LoadError, LoadSession, make_session
+from exchange.bench.stages import stages_us
+from exchange.bench.state import feed_facts, hashes_equal
 from exchange.local import LocalExchange, local_exchange
 from exchange.processes import all_processes, cpu_seconds
-from exchange.reconcile import check_sessions, check_trades, lost_and_duplicated, shortened
-from exchange.settings import client_tls, node_addresses
 
 SEED = 1
-ANSWER_TIMEOUT_S = 20.0
-ORDERS_PER_S_PLANNED = 30_000
-SYMBOLS = ("AAPL", "MSFT", "NVDA", "TSLA", "AMZN", "GOOG", "INTC", "ZVZZT")
+ANSWER_TIMEOUT_S = 30.0
+FIX_PER_S_PLANNED = 40_000
+"""What is made for FIX sessions in a closed loop: more than any of them has got answered so far."""
+START_TIMEOUT_S = 10.0
 
 
 class Load(NamedTuple):
-    """What to put on the exchange."""
+    """What to put on the exchange. `rate` requests per second of all clients together, or None: a
+    closed loop, in which each client keeps `window` requests unanswered."""
 
     clients: int
     symbols: int
@@ -40,132 +43,167 @@ class Load(NamedTuple):
     durability: str
     tls: bool = False
     entry: str = "fix"
+    rate: int | None = None
+    gateways: int = 1
+    kill_leader: bool = False
+    """SIGKILL to the leader in the middle of the measurement."""
 
 
-def make_session(
-    entry: str, number: int, seed: int, count: int, symbols: Sequence[str], window: int
-) -> PlannedSession:
-    """Client `number` with `count` requests, over "fix" or "ouch"."""
-    if entry == "ouch":
-        name = f"OUCH{number}"
-        return OuchLoadSession(name, plan_ouch(name, seed, count, symbols), window)
-    name = f"CLIENT{number}"
-    return LoadSession(name, plan(name, seed, count, symbols), window)
+class _Clock(NamedTuple):
+    """When the load starts and what of it is measured, by time.perf_counter_ns."""
 
-
-def entry_address(exchange: LocalExchange, entry: str) -> Address:
-    """Where sessions of this protocol connect."""
-    addresses = exchange.config.addresses
-    return addresses.ouch[0] if entry == "ouch" else addresses.fix[0]
+    start_ns: int
+    begun_ns: int
+    ended_ns: int
 
 
 async def run_throughput(load: Load, say: Callable[[str], None]) -> dict[str, Any]:
-    """Start an exchange, load it, reconcile; returns the JSON of contract.md section 5."""
-    with tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder:
-        changes = {"cluster.durability": f'"{load.durability}"'}
-        async with local_exchange(Path(folder), changes, tls=load.tls) as exchange:
+    """Start an exchange, load it, reconcile; returns the JSON of contract.md section 5. Raises
+    LocalExchangeError."""
+    market = make_market(
+        load.entry,
+        load.clients,
+        load.symbols,
+        gateways=load.gateways,
+        durability=load.durability,
+    )
+    with tempfile.TemporaryDirectory(prefix="exchange-bench-") as name:
+        folder = Path(name)
+        async with local_exchange(
+            folder / "exchange", market.changes, tls=load.tls, more=market.more
+        ) as exchange:
             say(f"ready: node {exchange.ready['leader']} leads; preparing the requests")
-            count = int(ORDERS_PER_S_PLANNED * (load.seconds + load.warm_up_s) / load.clients)
-            sessions = [
-                make_session(load.entry, number, SEED, count, SYMBOLS[: load.symbols], load.window)
-                for number in range(1, load.clients + 1)
-            ]
-            return await _measure(exchange, sessions, load, say)
+            sessions = prepare_sessions(market, _requests_planned(load), folder)
+            try:
+                return await _measure(exchange, market, sessions, load, say)
+            finally:
+                for session in sessions:
+                    session.close()
+
+
+def _requests_planned(load: Load) -> int:
+    """Requests of one client."""
+    if load.entry == "ouch":
+        return OUCH_REQUESTS_MAX
+    per_s = FIX_PER_S_PLANNED if load.rate is None else load.rate
+    return int(per_s * (load.seconds + load.warm_up_s) / load.clients) + load.window
+
+
+def prepare_sessions(market: Market, count: int, folder: Path) -> list[LoadSession]:
+    """The clients of a market, each with `count` requests or more; files are made in `folder`."""
+    return [
+        make_session(market.entry, name, Flow(f"{SEED}/{name}", market.symbols), folder, count)
+        for name in market.clients
+    ]
 
 
 async def _measure(
     exchange: LocalExchange,
-    sessions: Sequence[PlannedSession],
+    market: Market,
+    sessions: Sequence[LoadSession],
     load: Load,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    for session in sessions:
-        await session.connect(entry_address(exchange, load.entry))
-    say(f"{load.clients} sessions, window {load.window}: {load.seconds:g} s after a warm-up")
-    for session in sessions:
-        session.start()
-    await asyncio.sleep(load.warm_up_s)
-    begun_ns, cpu_before = time.perf_counter_ns(), _cpu_seconds(exchange)
-    await asyncio.sleep(load.seconds)
-    ended_ns, cpu_after = time.perf_counter_ns(), _cpu_seconds(exchange)
-    exhausted = [session.name for session in sessions if not session.has_more]
-    for session in sessions:
-        session.stop()
-    answered = asyncio.gather(*(session.all_answered.wait() for session in sessions))
+    for number, session in enumerate(sessions):
+        await asyncio.to_thread(session.connect, market.address(exchange, number))
+    how = f"window {load.window}" if load.rate is None else f"{load.rate} requests/s"
+    say(f"{load.clients} sessions, {how}: {load.seconds:g} s after a warm-up")
+    start_ns = time.perf_counter_ns()
+    begun_ns = start_ns + int(load.warm_up_s * NS_PER_S)
+    clock = _Clock(start_ns, begun_ns, begun_ns + int(load.seconds * NS_PER_S))
+    driver = Driver(sessions)
+    driving = asyncio.create_task(asyncio.to_thread(_drive, driver, load, clock))
+    before, after, killed_ns = await _watch(exchange, load, clock)
+    problems = []
     try:
-        await asyncio.wait_for(answered, ANSWER_TIMEOUT_S)
-        # Twice: a cancel or replace, which nobody waited for, may trade with another session.
-        for _ in range(2):
-            await asyncio.gather(*(session.settle() for session in sessions))
-    except TimeoutError:
-        say("not everything was answered in time")
-    times_ns = array("q")
-    for session in sessions:
-        for sent_ns, answered_ns in zip(session.sent_ns, session.answered_ns, strict=False):
-            if begun_ns <= answered_ns < ended_ns:
-                times_ns.append(answered_ns - sent_ns)
-    others = sum(
-        begun_ns <= answered_ns < ended_ns
-        for session in sessions
-        for answered_ns in session.others_ns
-    )
-    say("reconciling")
-    facts = _figures(sessions, load, times_ns, others, (ended_ns - begun_ns) / 1e9)
-    facts["cpu_s"] = {name: round(cpu_after[name] - cpu_before[name], 2) for name in cpu_after}
-    facts["stages_us"] = await stages_us(exchange)
-    facts |= await _reconciled(exchange, [session.ledger() for session in sessions])
+        if not await driving:
+            problems.append("not everything was answered in time")
+    except LoadError as error:
+        problems.append(str(error))
+    if load.kill_leader:
+        await exchange.wait_until_whole()
+    exhausted = [session.name for session in sessions if not session.left]
     if exhausted:
-        facts["problems"].append(f"{', '.join(exhausted)} ran out of requests: the rate is too low")
-    for session in sessions:
-        session.close()
+        problems.append(f"{', '.join(exhausted)} ran out of requests")
+    say("reconciling")
+    audit = Audit(clock.begun_ns, clock.ended_ns)
+    await asyncio.to_thread(audit.read, sessions, load.entry)
+    facts = _figures(load, audit, driver)
+    facts |= _cpu_figures(before, after, audit.answered)
+    facts["stages_us"] = await stages_us(exchange, market)
+    facts["feed"] = await feed_facts(exchange)
+    facts["hash_equal"] = await hashes_equal(exchange)
+    facts["killed_after_s"] = killed_ns and round((killed_ns - clock.begun_ns) / NS_PER_S, 3)
+    facts["problems"] = [*problems, *all_problems(audit), *facts["feed"].pop("problems")]
     return facts
 
 
-def _figures(
-    sessions: Sequence[PlannedSession],
-    load: Load,
-    times_ns: Sequence[int],
-    others: int,
-    seconds: float,
-) -> dict[str, Any]:
-    mix: Counter[str] = Counter()
-    for session in sessions:
-        mix += session.mix()
+def _drive(driver: Driver, load: Load, clock: _Clock) -> bool:
+    """The load, from its start to the last answer; False when that did not come in time."""
+    if load.rate is None:
+        driver.closed(load.window, lambda: time.perf_counter_ns() >= clock.ended_ns)
+    else:
+        driver.opened(load.rate, clock.ended_ns)
+    return driver.settle(ANSWER_TIMEOUT_S)
+
+
+async def _watch(
+    exchange: LocalExchange, load: Load, clock: _Clock
+) -> tuple[dict[str, float], dict[str, float], int | None]:
+    """CPU seconds of all processes at the begin and at the end of the measurement, and when the
+    leader was killed."""
+    leader = await exchange.leader()
+    await _sleep_until(clock.begun_ns)
+    before = _cpu_seconds(exchange)
+    killed_ns = None
+    if load.kill_leader:
+        await _sleep_until((clock.begun_ns + clock.ended_ns) // 2)
+        exchange.signal(f"node-{leader}", signal.SIGKILL)
+        killed_ns = time.perf_counter_ns()
+        before[f"node-{leader}"] = 0.0  # its successor begins at nothing
+        await exchange.gone(f"node-{leader}")
+        await exchange.restart(f"node-{leader}")
+    await _sleep_until(clock.ended_ns)
+    return before, _cpu_seconds(exchange), killed_ns
+
+
+async def _sleep_until(time_ns: int) -> None:
+    await asyncio.sleep(max(0, time_ns - time.perf_counter_ns()) / NS_PER_S)
+
+
+def _figures(load: Load, audit: Audit, driver: Driver) -> dict[str, Any]:
+    sent = audit.mix.total()
     return {
-        "orders_per_s": round((len(times_ns) + others) / seconds),
-        "acked": sum(len(s.answered_ns) + len(s.others_ns) for s in sessions),
-        "ack_us": percentiles(times_ns, NS_PER_US),
+        "orders_per_s": round(audit.answered / load.seconds),
+        "acked": audit.all_answered,
+        "lost": audit.lost,
+        "duplicated": audit.duplicated,
+        "executions": audit.executions,
+        "ack_us": percentiles(audit.latencies_ns, NS_PER_US),
+        "over_time": over_time(audit.sent_offsets_ns, audit.latencies_ns, load.seconds),
         "entry": load.entry,
+        "loop": "closed" if load.rate is None else "open",
+        "rate": load.rate,
+        "window": load.window if load.rate is None else None,
+        "send_lag_us": percentiles(driver.lags_ns, NS_PER_US) if load.rate else None,
         "nodes": 3,
+        "gateways": load.gateways,
         "durability": load.durability,
         "tls": load.tls,
         "clients": load.clients,
-        "window": load.window,
         "symbols": load.symbols,
-        "mix": {"new": mix["D"], "cancel": mix["F"], "replace": mix["G"]},
-        "seconds": round(seconds, 3),
+        "mix": {kind: round(audit.mix[kind] / max(1, sent), 3) for kind in MIX},
+        "seconds": load.seconds,
+        "warm_up_s": load.warm_up_s,
         "host": host_facts(),
     }
 
 
-async def _reconciled(exchange: LocalExchange, ledgers: Sequence[Ledger]) -> dict[str, Any]:
-    lost, duplicated = lost_and_duplicated(ledgers)
-    problems = [*check_sessions(ledgers), *check_trades(ledgers)]
-    await exchange.wait_until_level()
-    hashes = await state_hash(node_addresses(exchange.config), tls=client_tls(exchange.config))
-    return {
-        "lost": lost,
-        "duplicated": duplicated,
-        "hash_equal": len(set(hashes.values())) == 1 and None not in hashes.values(),
-        "problems": shortened(problems),
-    }
-
-
-async def stages_us(exchange: LocalExchange) -> dict[str, Any]:
-    """Where the time goes on the leader, per batch: waiting, replication, application."""
-    leader = await exchange.leader()
-    stages: dict[str, Any] = (await exchange.statuses())[leader]["stages_us"]
-    return stages
+def _cpu_figures(before: dict[str, float], after: dict[str, float], orders: int) -> dict[str, Any]:
+    cpu_s = {name: round(after[name] - before[name], 2) for name in after}
+    per_order = {name: round(1e6 * used / max(1, orders), 2) for name, used in cpu_s.items()}
+    per_order["total"] = round(1e6 * sum(cpu_s.values()) / max(1, orders), 2)
+    return {"cpu_s": cpu_s, "cpu_us_per_order": per_order}
 
 
 def _cpu_seconds(exchange: LocalExchange) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""A session that keeps a window of requests unanswered, whatever its protocol."""
+"""A FIX session on the event loop that keeps a window of requests unanswered: for long runs."""
 
 from __future__ import annotations
 
@@ -6,49 +6,35 @@ import asyncio
 from typing import cast
 
 from cluster.settings import Address
+from exchange.bench.scan import FixScanner
 
 LOGIN_TIMEOUT_S = 10.0
-SETTLE_TIMEOUT_S = 20.0
 
 
-class WindowSession(asyncio.Protocol):
-    """A protocol says how to log in and what an answer is; where the requests come from, and what
-    becomes of the answers, is for those to say who derive from that."""
+class FixWindowSession(asyncio.Protocol):
+    """Where the requests come from, and what becomes of the answers, is for those to say who derive
+    from it."""
 
-    def __init__(self, name: str, window: int) -> None:
-        self.name = name
+    def __init__(self, comp_id: str, window: int) -> None:
+        self.name = comp_id
         self.logged_on = asyncio.Event()
         self.all_answered = asyncio.Event()
-        self.settled = asyncio.Event()
         self.sent = 0
         self.answered = 0
-        self.questions = 0
         self.lost_connection = False
+        self._scanner = FixScanner(comp_id)
         self._window = window
         self._transport: asyncio.Transport | None = None
         self._running = False
 
-    # ---- what a protocol says ----
-
-    def login(self) -> bytes:
-        """What is sent first."""
-        raise NotImplementedError
-
-    def scan(self, data: bytes) -> int:
-        """Take what came (after the answer to the login, which sets `logged_on`); returns how many
-        requests it answers."""
-        raise NotImplementedError
-
-    def question(self) -> bytes:
-        """What the gateway answers after everything that it has sent us before; `scan` sets
-        `settled` when that comes."""
-        raise NotImplementedError
-
     # ---- what a measurement says ----
 
-    def next_frames(self, count: int) -> tuple[list[bytes], int]:
-        """What asks for the next `count` answers, and for how many it asks: fewer only at the end.
-        It is sent now."""
+    def next_frames(self, count: int) -> list[bytes]:
+        """The next `count` requests, fewer only at the end. They are sent now."""
+        raise NotImplementedError
+
+    def answers(self, messages: bytes, count: int) -> None:
+        """Whole messages, `count` answers among them, the next ones in the order of requests."""
         raise NotImplementedError
 
     # ---- the window ----
@@ -70,15 +56,6 @@ class WindowSession(asyncio.Protocol):
         if self.answered >= self.sent:
             self.all_answered.set()
 
-    async def settle(self) -> None:
-        """Wait for what is on its way: others' last orders may have traded with ours. To be called
-        when everybody's are answered. Raises TimeoutError."""
-        assert self._transport is not None
-        self.settled.clear()
-        self._transport.write(self.question())
-        self.questions += 1
-        await asyncio.wait_for(self.settled.wait(), SETTLE_TIMEOUT_S)
-
     def close(self) -> None:
         """Break the connection."""
         if self._transport is not None:
@@ -86,7 +63,7 @@ class WindowSession(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.write(self.login())
+        self._transport.write(self._scanner.login())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost_connection = self._running
@@ -94,9 +71,12 @@ class WindowSession(asyncio.Protocol):
         self.all_answered.set()
 
     def data_received(self, data: bytes) -> None:
-        count = self.scan(data)
+        count = self._scanner.feed(data)
+        if self._scanner.logged_on:
+            self.logged_on.set()
         if not count:
             return
+        self.answers(self._scanner.messages, count)
         self.answered += count
         if self._running:
             self._send(count)
@@ -104,10 +84,10 @@ class WindowSession(asyncio.Protocol):
             self.all_answered.set()
 
     def _send(self, count: int) -> None:
-        frames, asked = self.next_frames(count)
+        frames = self.next_frames(count)
         if not frames:
             self.stop()
             return
         assert self._transport is not None
         self._transport.write(b"".join(frames))
-        self.sent += asked
+        self.sent += len(frames)

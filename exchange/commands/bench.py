@@ -55,12 +55,19 @@ def register(cli: click.Group) -> None:
 
 
 def _register_speed(bench: click.Group) -> None:
-    @verb(bench, "throughput", "exchange bench throughput --seconds 10 --json")
-    @click.option("--clients", type=click.IntRange(1, 9), default=4, show_default=True)
-    @click.option("--symbols", type=click.IntRange(1, 8), default=4, show_default=True)
+    @verb(bench, "throughput", "exchange bench throughput --entry ouch --rate 20000 --json")
+    @click.option("--clients", type=click.IntRange(1, 64), default=4, show_default=True)
+    @click.option("--symbols", type=click.IntRange(1, 100), default=8, show_default=True)
     @window_option
-    @click.option("--seconds", type=click.FloatRange(0.1, 60), default=8.0, show_default=True)
-    @click.option("--warm-up", type=click.FloatRange(0, 30), default=2.0, show_default=True)
+    @click.option(
+        "--rate",
+        type=click.IntRange(1, 1_000_000),
+        help="Requests per second of all clients together, whatever is answered: an open loop.",
+    )
+    @click.option("--seconds", type=click.FloatRange(0.1, 3_600), default=8.0, show_default=True)
+    @click.option("--warm-up", type=click.FloatRange(0, 60), default=2.0, show_default=True)
+    @click.option("--gateways", type=click.IntRange(1, 4), default=1, show_default=True)
+    @click.option("--kill-leader", is_flag=True, help="SIGKILL to the leader in the middle of it.")
     @entry_option
     @durability_option
     @tls_option
@@ -69,21 +76,37 @@ def _register_speed(bench: click.Group) -> None:
         clients: int,
         symbols: int,
         window: int,
+        rate: int | None,
         seconds: float,
         warm_up: float,
+        gateways: int,
+        kill_leader: bool,
         entry: str,
         durability: str,
         tls: bool,
         as_json: bool,
     ) -> int:
-        """Requests answered per second, over several sessions.
+        """Requests answered per second, over several sessions; or, at a rate, in what time.
 
-        Each session keeps a window of unanswered requests full:
-        80 % new orders of which about half trade, 10 % cancels, 10 % replaces.
+        Each session keeps a window of unanswered requests full, unless there is a --rate: then
+        requests go out when they are due, and times count from there.
+        50 % new orders, 35 % cancels, 10 % replaces, 5 % orders that cross the market.
         """
         from exchange.bench.throughput import Load, run_throughput
 
-        load = Load(clients, symbols, window, seconds, warm_up, durability, tls, entry)
+        load = Load(
+            clients=clients,
+            symbols=symbols,
+            window=window,
+            seconds=seconds,
+            warm_up_s=warm_up,
+            durability=durability,
+            tls=tls,
+            entry=entry,
+            rate=rate,
+            gateways=gateways,
+            kill_leader=kill_leader,
+        )
         return _finish(run_throughput(load, say), "throughput", as_json)
 
     @verb(bench, "latency", "exchange bench latency --orders 2000 --json")
@@ -101,6 +124,32 @@ def _register_speed(bench: click.Group) -> None:
 
         run = run_latency(orders, durability, say, tls=tls, entry=entry)
         return _finish(run, "latency", as_json)
+
+    @verb(bench, "fanout", "exchange bench fanout --rate 5000 --json")
+    @click.option("--rate", type=click.IntRange(1, 1_000_000), default=2_000, show_default=True)
+    @click.option("--seconds", type=click.FloatRange(0.1, 600), default=5.0, show_default=True)
+    @click.option("--warm-up", type=click.FloatRange(0, 60), default=1.0, show_default=True)
+    @click.option("--clients", type=click.IntRange(1, 64), default=4, show_default=True)
+    @click.option("--symbols", type=click.IntRange(1, 100), default=8, show_default=True)
+    @durability_option
+    @json_option
+    def fanout(
+        rate: int,
+        seconds: float,
+        warm_up: float,
+        clients: int,
+        symbols: int,
+        durability: str,
+        as_json: bool,
+    ) -> int:
+        """From the commit of an order to the socket of a subscriber of the feed.
+
+        On both multicast lines, while OUCH clients send --rate requests a second.
+        """
+        from exchange.bench.fanout import Fanout, run_fanout
+
+        run = run_fanout(Fanout(rate, seconds, warm_up, clients, symbols, durability), say)
+        return _finish(run, "fanout", as_json)
 
 
 def _register_faults(bench: click.Group) -> None:

@@ -92,6 +92,10 @@ MISTAKES = [
     ("[fix]\ntls_certificate = 'c'", ["fix.tls_key", "fix.tls_certificate is set"]),
     ("[fix]\ntls_key = 'k'", ["fix.tls_certificate", "fix.tls_key is set"]),
     ("[fix]\ntls_client_authority = 'a'", ["fix.tls_client_authority", "needs fix.tls_cert"]),
+    (
+        "[[fix_sessions]]\ncomp_id = 'X'\naccount = 'ACC1'\ncertificate_name = 'x.example'",
+        ["fix_sessions.X.certificate_name", "fix.tls_client_authority is not"],
+    ),
     ("[addresses]\nfix = ['a:1', 'a:2']", ["addresses.fix_http", "1 addresses", "has 2"]),
     ("[[fix_sessions]]\ncomp_id = 'X'\naccount = 'NO'", ["fix_sessions.X", "'NO'", "accounts"]),
 ]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from cluster.client import ConnectionState, EventBatch, QueueFull
 from cluster.settings import Address
+from cluster.timings import Timings
 from oms.commands import Command, CommandKind, LoadReferenceData, SetTradingState
 from oms.events import Event
 from oms.reference_data import Account, Instrument, SessionDefinition
@@ -115,6 +116,7 @@ class FakeClusterClient:
         self._applied = 0
         self._answered = 0
         self._is_scheduled = False
+        self.round_trips = Timings()
         self.from_event_seq = from_event_seq
         self.state = ConnectionState.SEARCHING
 
