@@ -142,7 +142,7 @@ class OrdersAsTold:
             self.live[index, message.user_ref_num] = message.quantity
         elif isinstance(message, m.OrderModified):
             self.live[index, message.user_ref_num] = message.quantity
-        elif isinstance(message, m.OrderCanceled | m.OrderExecuted):
+        elif isinstance(message, m.OrderCanceled | m.AiqCanceled | m.OrderExecuted):
             left = self.live[index, message.user_ref_num] - message.quantity
             assert left >= 0
             self.live[index, message.user_ref_num] = left
