@@ -183,6 +183,17 @@ async def transfer(
     raise NoQuorum(f"node {old} still leads after {timeout_s} s")
 
 
+async def market(
+    addresses: dict[int, Address], *, tls: ssl.SSLContext | None = None
+) -> dict[str, Any]:
+    """How the market stands at the leader (oms.market_status). Raises Unreachable, NoQuorum."""
+    leader = await _leader(addresses, tls)
+    facts: dict[str, Any] = await query(
+        addresses[leader], "node", ("market",), node_id=leader, tls=tls
+    )
+    return facts
+
+
 async def take_snapshot(
     address: Address,
     node_id: int,

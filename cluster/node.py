@@ -15,11 +15,12 @@ from cluster.disk import RealDisk
 from cluster.event_store import EventStore
 from cluster.garbage import no_collection
 from cluster.http import NodeHttp
-from cluster.interface import EventSink, NodeRole
+from cluster.interface import EventSink, NodeRole, Upkeep
 from cluster.runtime import LiveRuntime
 from cluster.settings import NodeSettings
 from cluster.snapshot_maker import MakerProcess
 from cluster.storage import NodeFolders, NodeStorage
+from oms.market_status import market_status
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +34,15 @@ class Node:
 
     `sinks` get every batch, and answer queries under their names ("itch" ...). `derivations` is
     MODULE:FUNCTION, which makes their derivations, by the same names, in the process that takes
-    snapshots; "" when there are no sinks.
+    snapshots; "" when there are no sinks. `upkeep` is asked at each tick of the leader's clock.
     """
 
     def __init__(
-        self, settings: NodeSettings, sinks: dict[str, EventSink], derivations: str = ""
+        self,
+        settings: NodeSettings,
+        sinks: dict[str, EventSink],
+        derivations: str = "",
+        upkeep: Upkeep | None = None,
     ) -> None:
         assert bool(sinks) == bool(derivations), "sinks and their derivations come together"
         self.settings = settings
@@ -46,6 +51,7 @@ class Node:
         self.events: EventStore
         self._sinks = sinks
         self._derivations = derivations
+        self._upkeep = upkeep
         self._started_s = time.monotonic()
         self._start_facts = {"load_s": 0.0, "replay_s": 0.0, "replayed_commands": 0}
         self._stopped: asyncio.Future[None]
@@ -90,6 +96,7 @@ class Node:
             make_snapshot=self._maker.make,
             on_snapshot_received=self._snapshot_received,
             on_fatal=self._fatal,
+            upkeep=self._upkeep,
         )
         self._port = ClientPort(
             self.core,
@@ -173,13 +180,15 @@ class Node:
             return self._sinks[sink].query(request)
         if not (type(request) is tuple and request and type(request[0]) is str):
             raise ValueError(
-                'a node query is an array: ("ping",), ("status",), ("commits",), ("mark", id), '
-                '("transfer", to), ("snapshot",)'
+                'a node query is an array: ("ping",), ("status",), ("market",), ("commits",), '
+                '("mark", id), ("transfer", to), ("snapshot",)'
             )
         if request == ("ping",):
             return "pong"
         if request == ("status",):
             return self.status()
+        if request == ("market",):
+            return market_status(self.core.replica.state_machine.state)
         if request == ("commits",):
             return list(self.core.recent_commits)
         if request == ("snapshot",):

@@ -50,6 +50,7 @@ from exchange.config_sections import (
     Ouch,
     Tls,
 )
+from exchange.config_trading_day import TradingDaySection, check_trading_day
 
 FILE_NAME = "exchange.toml"
 _NAME_IN_CERTIFICATE = re.compile("[A-Za-z0-9_-]+")
@@ -79,6 +80,7 @@ class Config:
     fix: Fix = field(default_factory=Fix)
     ouch: Ouch = field(default_factory=Ouch)
     marketdata: MarketData = field(default_factory=MarketData)
+    trading_day: TradingDaySection = field(default_factory=TradingDaySection)
     instruments: tuple[InstrumentSection, ...] = DEFAULT_INSTRUMENTS
     accounts: tuple[AccountSection, ...] = DEFAULT_ACCOUNTS
     fix_sessions: tuple[FixSessionSection, ...] = DEFAULT_FIX_SESSIONS
@@ -115,6 +117,7 @@ TABLES: dict[str, type[Any]] = {
     "fix": Fix,
     "ouch": Ouch,
     "marketdata": MarketData,
+    "trading_day": TradingDaySection,
 }
 LISTS: dict[str, tuple[type[Any], str]] = {
     "instruments": (InstrumentSection, "symbol"),
@@ -173,6 +176,7 @@ def parse(document: dict[str, Any]) -> Config:
     _check_plaintext(config)
     _check_fix_tls(config)
     _check_names_in_certificates(config)
+    check_trading_day(config.trading_day, config.cluster.clock_tick_ms)
     return config
 
 

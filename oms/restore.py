@@ -12,10 +12,13 @@ from oms.reference_data import Account, Instrument
 from oms.sessions import Session
 from oms.snapshot import AN_ORDER, SNAPSHOT_VERSION, Part
 from oms.state import ExchangeState
+from oms.trading_day import TradingDay
 from oms.trading_state import DayStatistics, Listing
 
 _WITHOUT_SPECIAL_ORDERS: Final = 2
-"""The version before; it is read, too."""
+_WITHOUT_TRADING_DAY: Final = 3
+"""Versions before; they are read, too. What a later one has more of stands behind what was there,
+and is what it is at the beginning where it is missing."""
 
 
 def restore_parts(parts: Iterable[Part]) -> ExchangeState:
@@ -47,7 +50,7 @@ def _restore(parts: Iterator[Part]) -> ExchangeState:
     version, *head = next(parts)
     if version == _WITHOUT_SPECIAL_ORDERS:
         head = _as_without_special_orders(*head)
-    elif version != SNAPSHOT_VERSION:
+    elif version not in (_WITHOUT_TRADING_DAY, SNAPSHOT_VERSION):
         raise ValueError(f"it has version {version}; this program reads {SNAPSHOT_VERSION}")
     state, place_counts, closed_counts, name_counts = _restore_head(*head)
     symbols = list(state.listings)
@@ -143,7 +146,11 @@ def _restore_head(
         state.is_loaded,
         state.market_hours_started,
         state.random_state,
+        *later,
     ) = counters
+    if later:
+        state.system_hours_ended, trading_day = later
+        state.trading_day = TradingDay(*trading_day)
     for fields in accounts:
         account = Account(*fields)
         state.accounts[account.account] = account
@@ -155,8 +162,11 @@ def _restore_head(
         listing.trading_state = trading_state
         listing.trading_reason = trading_reason
         listing.record_last_price(last_price)
-        listing.indicated_ns, day = more
+        listing.indicated_ns, day, *later = more
         listing.day = DayStatistics(day)
+        if later and later[0]:
+            held_state, held_reason = later[0]
+            listing.held = (held_state, held_reason)
         state.listings[instrument.symbol] = listing
     for name, account_name, *fields, _, _ in sessions:
         session = Session(name, state.accounts[account_name])

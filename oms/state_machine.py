@@ -51,6 +51,8 @@ HANDLERS: Final[dict[int, Callable[[ExchangeState, Command], list[Event]]]] = {
     CommandKind.LOAD_REFERENCE_DATA: market_commands.load_reference_data,
     CommandKind.SET_TRADING_STATE: market_commands.set_trading_state,
     CommandKind.END_DAY: market_commands.end_day,
+    CommandKind.SCHEDULE_TRADING_DAY: market_commands.schedule_trading_day,
+    CommandKind.RESUME_TRADING: market_commands.resume_trading,
 }
 """Who carries out a command: a function that changes the state and returns what happened."""
 
