@@ -41,9 +41,9 @@ def _add_emergency_close(market: click.Group) -> None:
     @config_option
     @json_option
     def emergency_close(config: Config, as_json: bool, symbol: str, yes: bool) -> None:
-        """Close trading at once and cancel every open order. All instruments, or SYMBOL alone.
+        """Close at once, cancel every order.
 
-        An auction that is on trades nothing. New orders are refused with a reason of their own,
+        All instruments, or SYMBOL alone. An auction that is on trades nothing. New orders are refused with a reason of their own,
         after restarts and on later days, too: only `market open`, `resume` or another of these
         verbs ends it, no schedule.
         """
@@ -70,7 +70,7 @@ def _add_protect(market: click.Group) -> None:
     @config_option
     @json_option
     def protect(config: Config, as_json: bool) -> None:
-        """Let the running exchange have the protection that the configuration says.
+        """Use the protection of the file from now on.
 
         [protection], and luld_bps, volatility_bps and index_weight of the instruments, take the
         place of what held before. What rests beyond a band that changes by it is canceled.
