@@ -158,6 +158,7 @@ _COMMAND_CLASSES: Final[dict[int, Any]] = {
     CommandKind.END_DAY: oms_commands.EndDay,
     CommandKind.RESUME_TRADING: oms_commands.ResumeTrading,
     CommandKind.SET_PROTECTION: oms_commands.SetProtection,
+    CommandKind.BUST_TRADE: oms_commands.BustTrade,
 }
 """Commands that a client may submit. LoadReferenceData, GatewayLost and ScheduleTradingDay are the
 leader's own."""

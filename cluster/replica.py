@@ -91,7 +91,8 @@ class Replica:
                 mark_id = str(commands[0][1])
                 self._mark(mark_id, log_index, self.next_event_seq + len(events))
             elif commands:
-                events += self.state_machine.apply_all(commands, now_ns)
+                first_event_seq = self.next_event_seq + len(events)
+                events += self.state_machine.apply_all(commands, now_ns, first_event_seq)
         first_event_seq = self.next_event_seq
         self.next_event_seq += len(events)
         return AppliedBatch(log_index, term, now_ns, first_event_seq, events)

@@ -14,6 +14,7 @@ which is what lets line B go on when the leader dies and lets any node fill any 
 | BookExecuted                   | C, not printable: Q prints the whole auction               |
 | AuctionExecuted                | Q                                                          |
 | AuctionIndicated               | I                                                          |
+| TradeBusted                    | B                                                          |
 | CircuitBreakersSet             | V, the index as Price(8): 100 at the close of the day before |
 | CircuitBreakerTripped          | W                                                          |
 | BookReduced                    | X                                                          |
@@ -37,6 +38,7 @@ from oms.events import Event, EventKind, Liquidity, SystemEventCode, TradingStat
 from protocols import itch50
 from protocols.itch50_messages import (
     HALT_REASONS,
+    BrokenTrade,
     CrossTrade,
     EventCode,
     MwcbDeclineLevel,
@@ -117,6 +119,7 @@ class ItchFeed:
             int(EventKind.INSTRUMENT_ADDED): self._instrument_added,
             int(EventKind.TRADING_ACTION): self._trading_action,
             int(EventKind.SYSTEM_EVENT): self._system_event,
+            int(EventKind.TRADE_BUSTED): self._trade_busted,
             int(EventKind.CIRCUIT_BREAKERS_SET): self._breakers_set,
             int(EventKind.CIRCUIT_BREAKER_TRIPPED): self._breaker_tripped,
         }
@@ -260,6 +263,11 @@ class ItchFeed:
     def _system_event(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
         code = EVENT_CODES[SystemEventCode(e.SystemEvent(*event).code)]
         messages.append(itch50.encode(SystemEvent(0, 0, timestamp, code)))
+
+    def _trade_busted(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+        busted = e.TradeBusted(*event)
+        broken = BrokenTrade(busted.stock_locate, 0, timestamp, busted.match_number)
+        messages.append(itch50.encode(broken))
 
     def _breakers_set(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
         _, _, *levels = event

@@ -61,6 +61,7 @@ class CommandKind(IntEnum):
     SCHEDULE_TRADING_DAY = 33
     RESUME_TRADING = 34
     SET_PROTECTION = 40
+    BUST_TRADE = 41
 
 
 class EnterOrder(NamedTuple):
@@ -371,6 +372,15 @@ class SetProtection(NamedTuple):
     kind: int
     rules: tuple[int, ...]
     instruments: tuple[tuple[Any, ...], ...]
+
+
+class BustTrade(NamedTuple):
+    """Operator command: declare a trade void. Answered by TradeBusted and an ExecutionBusted for
+    each side, or by BustRefused. `reason` is any text, for the record."""
+
+    kind: int
+    match_number: int
+    reason: str
 
 
 class EndDay(NamedTuple):

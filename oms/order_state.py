@@ -39,6 +39,8 @@ _NEXT_STATUS: Final[dict[tuple[int, int, bool], int]] = {
     for (before, exec_type, is_done), after in NEXT_STATUS.items()
 }
 _NEW: Final = int(OrdStatus.NEW)
+_PARTIALLY_FILLED: Final = int(OrdStatus.PARTIALLY_FILLED)
+_WAS_CANCELED: Final = int(OrdStatus.CANCELED)
 _TRADE: Final = int(ExecType.TRADE)
 _CANCELED: Final = int(ExecType.CANCELED)
 _REPLACED: Final = int(ExecType.REPLACED)
@@ -144,6 +146,17 @@ class Order(BookOrder):
         status = self.ord_status
         after = (_AFTER_TRADE if leaves_qty else _AFTER_LAST_TRADE).get(status)
         self.ord_status = after or next_status(self.order_id, status, _TRADE, leaves_qty == 0)
+
+    def record_bust(self, quantity: int, price: int) -> None:
+        """Take an execution off that was declared void. What lives goes on without its shares; what
+        was filled is canceled for the rest."""
+        self.cum_qty -= quantity
+        self.cum_value -= quantity * price
+        if self.leaves_qty:
+            self.quantity -= quantity
+            self.ord_status = _PARTIALLY_FILLED if self.cum_qty else _NEW
+        else:
+            self.ord_status = _WAS_CANCELED
 
     def record_cancel(self) -> None:
         """Close what is left; the order must be out of its book."""

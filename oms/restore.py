@@ -23,6 +23,10 @@ _WITHOUT_TRADING_DAY: Final = 3
 and is what it is at the beginning where it is missing."""
 
 
+_TRADES: Final = 5
+"""Place of what there is to know of trades in the first part."""
+
+
 def restore_parts(parts: Iterable[Part]) -> ExchangeState:
     """Return the state that the parts were taken of; takes no more parts than there were.
 
@@ -55,6 +59,7 @@ def _restore(parts: Iterator[Part]) -> ExchangeState:
     elif version not in (_WITHOUT_TRADING_DAY, SNAPSHOT_VERSION):
         raise ValueError(f"it has version {version}; this program reads {SNAPSHOT_VERSION}")
     state, place_counts, closed_counts, name_counts = _restore_head(*head)
+    trade_count = _restore_trades_head(state, *head[_TRADES:])
     symbols = list(state.listings)
     unnamed: dict[int, Order] = {}
 
@@ -75,6 +80,12 @@ def _restore(parts: Iterator[Part]) -> ExchangeState:
             session.closed_orders.extend(orders)
         _restore_names(session, name_count, parts, unnamed)
     assert not unnamed, f"{len(unnamed)} orders have no name"
+    while trade_count > 0:
+        rows = next(parts)
+        trade_count -= len(rows)
+        for row in rows:
+            state.trades.restore_row(*row)
+    assert trade_count == 0, f"{-trade_count} commands that traded too many"
     for session in state.sessions.values():
         for order in session.open_orders.values():
             state.remember_expiry(order)
@@ -136,7 +147,7 @@ def _restore_places(listing: Listing, places: list[Iterator[Order]]) -> None:
 
 
 def _restore_head(
-    counters: Part, accounts: Part, listings: Part, sessions: Part, protection: Part = ()
+    counters: Part, accounts: Part, listings: Part, sessions: Part, protection: Part = (), *_: Part
 ) -> tuple[ExchangeState, list[tuple[int, ...]], list[int], list[int]]:
     """The state without orders and names; how many orders stand where per listing, how many are
     closed per session, and how many names there are per session."""
@@ -191,6 +202,14 @@ def _restore_head(
         [row[-2] for row in sessions],
         [row[-1] for row in sessions],
     )
+
+
+def _restore_trades_head(state: ExchangeState, trades: Part = (0, ())) -> int:
+    """How many commands that traded there are to come."""
+    count, busted = trades
+    assert type(count) is int, f"{count!r} commands traded"
+    state.trades.busted.update(dict(busted))
+    return count
 
 
 def _restore_protection(

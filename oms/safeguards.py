@@ -89,7 +89,8 @@ def _protect(state: ExchangeState, listing: Listing, values: InstrumentProtectio
 
 
 def start_market_hours(state: ExchangeState) -> list[Event]:
-    """Begin to measure: a new day of the circuit breakers."""
+    """Begin to measure: a new day of the circuit breakers, and of trades that may be busted."""
+    state.trades.forget()
     state.market_hours_since_ns = state.last_time_ns
     state.breaker_level = 0
     levels = breaker_levels(state)

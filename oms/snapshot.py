@@ -4,7 +4,7 @@ A snapshot comes in parts, so that neither side ever holds it whole beside the s
 of tuples, int, str, bool and bytes, so any codec can carry it (tuples may come back as lists):
 
     (version, counters, accounts, listings, sessions,   once; neither names nor orders
-     protection)
+     protection, trades)
     columns of orders                                   of each listing: those that are displayed,
                                                         the hidden ones, stop orders that wait,
                                                         those that are triggered, pegged orders
@@ -12,6 +12,7 @@ of tuples, int, str, bool and bytes, so any codec can carry it (tuples may come 
                                                         ones, those that wait for the close
     columns of orders                                   of each session: the closed, oldest first,
     (names, meanings, order_ids)                        and all names in the order of first use
+    commands that traded                                oms.trades.Trades.rows
 
 The first part says how many orders and names there are: of these, each part has ROWS_PER_PART at
 most. Columns are a list per field (ORDER_COLUMNS), which is decoded and taken apart faster than a
@@ -83,6 +84,7 @@ def snapshot_parts(state: ExchangeState) -> Iterator[Part]:
             for each in state.sessions.values()
         ),
         _protection(state),
+        _trades_head(state),
     )
     symbols = _places(state.listings)
     for listing in state.listings.values():
@@ -91,6 +93,9 @@ def snapshot_parts(state: ExchangeState) -> Iterator[Part]:
     for session in state.sessions.values():
         yield from _orders_parts(session.closed_orders, symbols)
         yield from _names_parts(session.names)
+    rows = state.trades.rows()
+    while piece := tuple(islice(rows, ROWS_PER_PART)):
+        yield piece
 
 
 def hash_state(state: ExchangeState) -> str:
@@ -107,6 +112,7 @@ def hash_state(state: ExchangeState) -> str:
         digest.update(ascii(values).encode("ascii"))
 
     add(SNAPSHOT_VERSION, _counters(state), _account_rows(state), _protection(state))
+    add(_trades_head(state), state.trades.heads())
     symbols, owners = _places(state.listings), _places(state.sessions)
     for listing in state.listings.values():
         places = _places_of(listing)
@@ -210,6 +216,12 @@ def _protection(state: ExchangeState) -> tuple[Any, ...]:
             for listing in state.listings.values()
         ),
     )
+
+
+def _trades_head(state: ExchangeState) -> tuple[Any, ...]:
+    """(how many commands that traded are remembered, busted trades)."""
+    trades = state.trades
+    return len(trades.heads()), tuple(trades.busted.items())
 
 
 def _session_head(session: Session) -> tuple[Any, ...]:

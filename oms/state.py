@@ -13,6 +13,7 @@ from oms.order_state import Order, SpecialOrder
 from oms.protection_rules import NO_PROTECTION, ProtectionRules
 from oms.reference_data import Account
 from oms.sessions import Session
+from oms.trades import Trades
 from oms.trading_day import TradingDay
 from oms.trading_state import Listing, price_band
 
@@ -48,6 +49,7 @@ class ExchangeState:
         "random_state",
         "sessions",
         "system_hours_ended",
+        "trades",
         "trading_day",
     )
 
@@ -64,6 +66,7 @@ class ExchangeState:
         self.market_hours_since_ns = 0
         self.protection: ProtectionRules = NO_PROTECTION
         self.breaker_level = 0
+        self.trades = Trades()
         self.accounts: dict[str, Account] = {}
         self.listings: dict[str, Listing] = {}
         self.sessions: dict[str, Session] = {}

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from oms import (
+    bust_commands,
     market_commands,
     numbered_commands,
     order_commands,
@@ -55,6 +56,7 @@ HANDLERS: Final[dict[int, Callable[[ExchangeState, Command], list[Event]]]] = {
     CommandKind.SCHEDULE_TRADING_DAY: market_commands.schedule_trading_day,
     CommandKind.RESUME_TRADING: market_commands.resume_trading,
     CommandKind.SET_PROTECTION: safeguards.set_protection,
+    CommandKind.BUST_TRADE: bust_commands.bust_trade,
 }
 """Who carries out a command: a function that changes the state and returns what happened."""
 
@@ -90,17 +92,27 @@ class ExchangeStateMachine:
         """
         return self.apply_all((command,), now_ns)
 
-    def apply_all(self, commands: Iterable[Command], now_ns: int) -> list[Event]:
-        """Carry out commands one after the other, all at one time, as `apply` does."""
+    def apply_all(
+        self, commands: Iterable[Command], now_ns: int, first_event_seq: int = 1
+    ) -> list[Event]:
+        """Carry out commands one after the other, all at one time, as `apply` does. The first event
+        has the number `first_event_seq`: whoever numbers events says it, because the bust of a
+        trade names the events that told it."""
         state = self.state
         state.last_time_ns = max(state.last_time_ns, now_ns)
         handler_of = _HANDLER_OF.get
         events: list[Event] = []
+        match_numbers = state.match_numbers
+        traded = match_numbers.last
         for command in commands:
             handler = handler_of(command[0])
             if handler is None:
                 raise ValueError(f"no command has the kind {command[0]}: {command!r}")
-            events += handler(state, command)
+            made = handler(state, command)
+            if match_numbers.last != traded:
+                traded = match_numbers.last
+                state.trades.remember(first_event_seq + len(events), made)
+            events += made
         return events
 
     @property

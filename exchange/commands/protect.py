@@ -1,4 +1,4 @@
-"""market protect, market emergency-close: what operators do when prices run away."""
+"""bust, market protect, market emergency-close: what operators do when prices run away."""
 
 from __future__ import annotations
 
@@ -19,10 +19,22 @@ from exchange.commands.options import (
 from exchange.config import Config
 from exchange.config_protection import protection_command
 from exchange.settings import client_tls, node_addresses
-from oms.commands import Command, CommandKind, SetTradingState
-from oms.events import EventKind, PriceBandSet, TradingAction, TradingState
+from oms.commands import BustTrade, Command, CommandKind, SetTradingState
+from oms.events import (
+    BustRefusal,
+    BustRefused,
+    EventKind,
+    PriceBandSet,
+    TradeBusted,
+    TradingAction,
+    TradingState,
+)
 from oms.price import format_price
 
+_WHY_NOT = {
+    BustRefusal.UNKNOWN_TRADE: "is not known: there was none, or it is too long ago to be busted",
+    BustRefusal.BUSTED_ALREADY: "is busted already",
+}
 EMERGENCY_REASON = "T6"  # ITCH: halted, extraordinary market activity
 
 
@@ -32,6 +44,7 @@ def register(cli: click.Group) -> None:
     assert isinstance(market, click.Group)
     _add_emergency_close(market)
     _add_protect(market)
+    _add_bust(cli)
 
 
 def _add_emergency_close(market: click.Group) -> None:
@@ -90,6 +103,39 @@ def _add_protect(market: click.Group) -> None:
         for symbol, edges in rows.items():
             click.echo(f"{symbol}: {'no band' if edges is None else ' to '.join(edges)}")
         click.echo(f"protected as configured; {canceled} orders canceled")
+
+
+def _add_bust(cli: click.Group) -> None:
+    @verb(cli, "bust", "exchange bust 4711 --reason 'clearly erroneous'")
+    @click.argument("match_number", metavar="MATCH", type=click.IntRange(1, 2**63 - 1))
+    @click.option("--reason", default="", help="Why, for the record in the log.")
+    @config_option
+    @json_option
+    def bust(config: Config, as_json: bool, match_number: int, reason: str) -> None:
+        """Declare a trade void.
+
+        MATCH is its match number: TrdMatchID(880) or SecondaryExecID(527) in FIX, Match Number in
+        OUCH and ITCH. Both sides are told, their shares do not come back, and the statistics of the
+        day lose the trade. The latest 10,000 trades or so of the day can be busted, each once.
+        """
+        events = _submit(config, BustTrade(CommandKind.BUST_TRADE, match_number, reason))
+        refused = [BustRefused(*e) for e in events if e[0] == EventKind.BUST_REFUSED]
+        if refused:
+            sentence = _WHY_NOT[BustRefusal(refused[0].refusal)]
+            raise ExitWith(EXIT_PROBLEM, f"trade {match_number} {sentence}")
+        (busted,) = (TradeBusted(*e) for e in events if e[0] == EventKind.TRADE_BUSTED)
+        if as_json:
+            print_json(
+                {
+                    "match_number": match_number,
+                    "symbol": busted.symbol,
+                    "quantity": busted.quantity,
+                    "price": format_price(busted.price),
+                }
+            )
+            return
+        what = f"{busted.quantity} {busted.symbol} at {format_price(busted.price)}"
+        click.echo(f"busted {match_number}: {what}")
 
 
 def _submit(config: Config, command: Command) -> list[Any]:

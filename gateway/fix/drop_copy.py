@@ -28,6 +28,7 @@ COPIED_KINDS: Final = frozenset(
         EventKind.ORDER_ACCEPTED,
         EventKind.ORDER_EXECUTED,
         EventKind.ORDER_CANCELED,
+        EventKind.EXECUTION_BUSTED,
         EventKind.ORDER_REPLACED,
         EventKind.ORDER_REDUCED,
         EventKind.ORDER_MODIFIED,

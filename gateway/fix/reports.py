@@ -69,8 +69,11 @@ _REDUCED: Final = int(EventKind.ORDER_REDUCED)
 _PARTIAL_DECLINE: Final = 5  # ExecRestatementReason(378)
 _EXPIRED: Final = "C"  # ExecType(150) and OrdStatus(39)
 _RESTATED: Final = "D"  # ExecType(150)
+_TRADE_CANCEL: Final = "H"
+_BUSTED_TEXT: Final = "The exchange has busted the trade; its shares do not come back"
 _TRIGGERED_TEXT: Final = "A trade has triggered the stop order"
-_NEW_MESSAGE: Final = "20=0\x01"  # ExecTransType(20): 0 new, 3 status
+_NEW_MESSAGE: Final = "20=0\x01"  # ExecTransType(20): 0 new, 1 cancel, 3 status
+_CANCEL_MESSAGE: Final = "20=1\x01"
 _STATUS_MESSAGE: Final = "20=3\x01"
 _ALL_ORDERS: Final = 7  # MassCancelRequestType(530) and MassCancelResponse(531)
 _ORDERS_OF_SYMBOL: Final = 1
@@ -166,6 +169,19 @@ def _executed(event: Event, exec_id: int, transact_time: str, dialect: Dialect) 
     if last_liquidity <= dialect.highest_last_liquidity:
         more += f"851={last_liquidity}\x01"
     return _order_report(event, exec_id, "F", transact_time, "", more, dialect)
+
+
+def _busted(event: Event, exec_id: int, transact_time: str, dialect: Dialect) -> str:
+    """A trade is void: Trade Cancel, in 4.2 by the ExecTransType(20). ExecRefID(19) is the ExecID
+    of the report that told the trade."""
+    last_qty, last_price, match_number, execution_seq = event[_ORDER_FIELDS:]
+    more = f"19={execution_seq}\x0132={last_qty}\x0131={_price_text(last_price)}\x01"
+    more += f"58={_BUSTED_TEXT}\x01"
+    if dialect.exec_trans_type:
+        more = _CANCEL_MESSAGE + more
+        return _order_report(event, exec_id, str(event[14]), transact_time, "", more, dialect)
+    more += f"{dialect.match_number_tag}={match_number}\x01"
+    return _order_report(event, exec_id, _TRADE_CANCEL, transact_time, "", more, dialect)
 
 
 def _canceled(event: Event, exec_id: int, transact_time: str, dialect: Dialect) -> str:
@@ -326,6 +342,7 @@ _REPORTS: Final[dict[int, Callable[[Event, int, str, Dialect], str]]] = {
     EventKind.ORDER_ACCEPTED: _accepted,
     EventKind.ORDER_EXECUTED: _executed,
     EventKind.ORDER_CANCELED: _canceled,
+    EventKind.EXECUTION_BUSTED: _busted,
     EventKind.ORDER_REPLACED: _replaced,
     EventKind.ORDER_REDUCED: _reduced,
     EventKind.ORDER_MODIFIED: _reduced,

@@ -176,6 +176,24 @@ class Outbound:
             timestamp, known[1], event[16], event[17], flag, event[18], known[0]
         )
 
+    def _busted(self, event: Event, timestamp: int) -> bytes | None:
+        """Broken Trade. Of an order that is over its UserRefNum is known still, its ClOrdID is
+        not."""
+        known = self._orders.get(event[2])
+        if known is not None:
+            channel, number, tail = known
+            cl_ord_id = tail.cl_ord_id.decode("ascii").rstrip()
+        elif _is_number(event[2]):
+            channel, number = _numbers(event[2])
+            cl_ord_id = ""
+        else:
+            return None  # not entered by OUCH
+        reason = ouch50_codes.BrokenTradeReason.SUPERVISORY
+        appendage = user_ref_idx_appendage(channel)
+        return ouch50.encode(
+            messages.BrokenTrade(timestamp, number, event[18], reason, cl_ord_id, appendage)
+        )
+
     def _canceled(self, event: Event, timestamp: int) -> bytes | None:
         known = self._orders.pop(event[16] or event[2], None)
         if known is None:
@@ -326,6 +344,7 @@ _MAKERS: Final[dict[int, Callable[[Outbound, Event, int], bytes | None]]] = {
         EventKind.ORDER_ACCEPTED: Outbound._accepted,
         EventKind.ORDER_EXECUTED: Outbound._executed,
         EventKind.ORDER_CANCELED: Outbound._canceled,
+        EventKind.EXECUTION_BUSTED: Outbound._busted,
         EventKind.ORDER_REDUCED: Outbound._reduced,
         EventKind.ORDER_RESTATED: Outbound._restated,
         EventKind.ORDER_MODIFIED: Outbound._modified,
@@ -338,6 +357,12 @@ _MAKERS: Final[dict[int, Callable[[Outbound, Event, int], bytes | None]]] = {
         EventKind.SESSION_OPENED: Outbound._opened,
     }.items()
 }
+
+
+def _is_number(name: str) -> bool:
+    """Whether a name is that of a numbered order."""
+    channel, colon, number = name.rpartition(":")
+    return number.isdecimal() and (channel.isdecimal() or not colon)
 
 
 def _numbers(name: str) -> tuple[int, int]:

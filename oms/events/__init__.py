@@ -33,6 +33,7 @@ from oms.events.answers import (
     OrderStatusReported,
 )
 from oms.events.codes import (
+    BustRefusal,
     CancelReason,
     CancelRejectedResponseTo,
     Liquidity,
@@ -49,17 +50,20 @@ from oms.events.market import (
     BookExecuted,
     BookReduced,
     BookReplaced,
+    BustRefused,
     CircuitBreakersSet,
     CircuitBreakerTripped,
     InstrumentAdded,
     InstrumentDayEnded,
     PriceBandSet,
     SystemEvent,
+    TradeBusted,
     TradingAction,
 )
 from oms.events.orders import (
     ORDER_FIELDS,
     CancelRejected,
+    ExecutionBusted,
     OrderAccepted,
     OrderCanceled,
     OrderExecuted,
@@ -92,6 +96,8 @@ __all__ = [
     "BookReduced",
     "BookReplaced",
     "BookReported",
+    "BustRefusal",
+    "BustRefused",
     "CancelReason",
     "CancelRejected",
     "CancelRejectedResponseTo",
@@ -99,6 +105,7 @@ __all__ = [
     "CircuitBreakersSet",
     "Event",
     "EventKind",
+    "ExecutionBusted",
     "InstrumentAdded",
     "InstrumentDayEnded",
     "InstrumentStatusReported",
@@ -129,6 +136,7 @@ __all__ = [
     "SessionRefused",
     "SystemEvent",
     "SystemEventCode",
+    "TradeBusted",
     "TradingAction",
     "TradingDayEnded",
     "TradingDayStarted",
@@ -182,3 +190,6 @@ class EventKind(IntEnum):
     PRICE_BAND_SET = 60
     CIRCUIT_BREAKERS_SET = 61
     CIRCUIT_BREAKER_TRIPPED = 62
+    TRADE_BUSTED = 63
+    EXECUTION_BUSTED = 64
+    BUST_REFUSED = 65

@@ -91,6 +91,13 @@ class CancelRejectedResponseTo(IntEnum):
     REPLACE = 2
 
 
+class BustRefusal(IntEnum):
+    """Why a trade is not busted."""
+
+    UNKNOWN_TRADE = 1  # there was none with this number, or it is too long ago
+    BUSTED_ALREADY = 2
+
+
 class TradingState(IntEnum):
     """State of an instrument."""
 

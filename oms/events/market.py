@@ -61,6 +61,28 @@ class CircuitBreakerTripped(NamedTuple):
     index_ppm: int
 
 
+class TradeBusted(NamedTuple):
+    """A trade is declared void (ITCH Broken Trade)."""
+
+    kind: int
+    owner: str
+    stock_locate: int
+    symbol: str
+    match_number: int
+    quantity: int
+    price: int
+    reason: str
+
+
+class BustRefused(NamedTuple):
+    """A trade was to be declared void, and is not. `refusal` is a BustRefusal."""
+
+    kind: int
+    owner: str
+    match_number: int
+    refusal: int
+
+
 class SystemEvent(NamedTuple):
     """A milestone of the day (ITCH System Event)."""
 

@@ -57,6 +57,32 @@ class OrderExecuted(NamedTuple):
     liquidity: int
 
 
+class ExecutionBusted(NamedTuple):
+    """One side of a trade that is declared void: the order as it is without it. `execution_seq` is
+    the event number of its OrderExecuted."""
+
+    kind: int
+    owner: str
+    cl_ord_id: str
+    order_id: int
+    account: str
+    symbol: str
+    side: int
+    order_type: int
+    time_in_force: int
+    quantity: int
+    price: int
+    cum_qty: int
+    leaves_qty: int
+    cum_value: int
+    ord_status: int
+    order_reference_number: int
+    last_qty: int
+    last_price: int
+    match_number: int
+    execution_seq: int
+
+
 class OrderCanceled(NamedTuple):
     """The order is out. `orig_cl_ord_id` is "" when nobody asked for it; else `cl_ord_id` is the
     request's and `orig_cl_ord_id` the order's. `canceled_qty` is what was taken out.

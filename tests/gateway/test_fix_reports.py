@@ -90,6 +90,8 @@ def test_a_client_is_told_of_everything_but_what_the_gateway_or_another_protocol
         "PRICE_BAND_SET",
         "CIRCUIT_BREAKERS_SET",
         "CIRCUIT_BREAKER_TRIPPED",
+        "TRADE_BUSTED",
+        "BUST_REFUSED",
     }
 
 

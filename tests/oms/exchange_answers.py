@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from matching.types import PegType, SelfTradeAction
 from oms.events import (
+    BustRefusal,
     CancelReason,
     CancelRejectedResponseTo,
     EventKind,
@@ -297,6 +298,17 @@ DESCRIPTIONS = {
     ),
     EventKind.SESSION_REFUSED: lambda owner, gateway, reason: (
         f"{owner} refused on {gateway}, {RejectReason(reason).name}"
+    ),
+    EventKind.TRADE_BUSTED: lambda _, locate, symbol, match, quantity, price, why: (
+        f"feed {locate}: match {match}, {quantity} {symbol} at {format_price(price)}, is busted"
+        f" {why}".rstrip()
+    ),
+    EventKind.EXECUTION_BUSTED: lambda owner, name, *order: (
+        f"{owner} {name} has lost {order[-4]} at {format_price(order[-3])}, match {order[-2]},"
+        f" event {order[-1]}, {order_state(name, *order[:-4])}"
+    ),
+    EventKind.BUST_REFUSED: lambda _, match, refusal: (
+        f"match {match} is not busted, {BustRefusal(refusal).name}"
     ),
     EventKind.PRICE_BAND_SET: lambda _, locate, symbol, reference, low, high: (
         f"{symbol} may trade from {format_price(low)} to {format_price(high)},"

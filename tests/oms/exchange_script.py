@@ -20,7 +20,7 @@ answers).
     open CLIENT1 on GW1 [cancel-on-disconnect] [reset]      close CLIENT1 on GW1      lost GW1
     trading AAPL HALTED T1        trading all TRADING       load    restart    wait 5    end of day
     day 20260302: PRE_OPEN 10, OPENING_AUCTION 20, TRADING 30, CLOSED 90       resume AAPL|all [R4]
-    tick 5                        protect AAPL band 500 move 1000 weight 1, MSFT weight 3 [RULES]
+    tick 5    bust 1 WHY          protect AAPL band 500 move 1000 weight 1, MSFT weight 3 [RULES]
 
 An order may want more. Its price is also `market-to-limit`, `stop 99.00`, `stop 99.00 at 98.50`,
 `trail 0.50 [from 99.00]`, or `peg primary|market|midpoint [plus|minus 0.10] [limit 100.00]`; its
@@ -51,6 +51,7 @@ from exchange_answers import SECOND_NS, SIDES, TIMES_IN_FORCE, describe
 
 from matching.types import PegType, SelfTradeAction
 from oms.commands import (
+    BustTrade,
     CancelOrder,
     CancelOrders,
     ClockTick,
@@ -156,6 +157,7 @@ COMMANDS = {
     "day": re.compile(r"day (?P<date>\d+): (?P<phases>.+)"),
     "resume": re.compile(r"resume (?P<symbol>\S+) ?(?P<why>.*)"),
     "wait": re.compile(r"wait (?P<seconds>\d+)"),
+    "bust": re.compile(r"bust (?P<match>\d+) ?(?P<why>.*)"),
     "tick": re.compile(r"tick (?P<seconds>\d+)"),
     "protect": re.compile(
         r"protect (?P<instruments>none|[A-Z]+(?: (?:band|move|weight) \d+)+"
@@ -366,6 +368,9 @@ class ScriptPlayer:
     def _resume(self, symbol, why) -> ResumeTrading:
         symbol = "" if symbol == "all" else symbol
         return ResumeTrading(CommandKind.RESUME_TRADING, symbol, why)
+
+    def _bust(self, match, why) -> BustTrade:
+        return BustTrade(CommandKind.BUST_TRADE, int(match), why)
 
     def _protect(self, instruments, rules) -> SetProtection:
         rows = [] if instruments == "none" else [row.split() for row in instruments.split(", ")]

@@ -15,12 +15,13 @@ import sys
 from naive_exchange import NaiveExchange
 from random_commands import commands
 
-from oms import market_commands, price_protection, sessions
+from oms import market_commands, price_protection, sessions, trades
 from oms.state_machine import ExchangeStateMachine
 
 CLOSED_KEPT = 20
 INTERVAL = 20
 REFERENCE_HOLDS = 30
+EVENTS_KEPT = 200
 SPECIAL = (0.4, 0.8, 0.15)
 PROTECTED = (1, 8)
 
@@ -29,7 +30,7 @@ def run(seed: int, count: int, hostile: float) -> str:
     """Run one exchange; return the first difference, or nothing."""
     machine, oracle = (
         ExchangeStateMachine(),
-        NaiveExchange(CLOSED_KEPT, interval=INTERVAL, hold=REFERENCE_HOLDS),
+        NaiveExchange(CLOSED_KEPT, interval=INTERVAL, hold=REFERENCE_HOLDS, kept=EVENTS_KEPT),
     )
     special, protected = SPECIAL[seed % len(SPECIAL)], PROTECTED[seed % len(PROTECTED)]
     script = commands(seed, count, hostile, special, protected)
@@ -50,6 +51,7 @@ def main() -> None:
     sessions.CLOSED_ORDERS_KEPT = CLOSED_KEPT  # forgotten early, so that runs get to see it
     market_commands.INDICATION_INTERVAL_NS = INTERVAL  # a command is a nanosecond after the last
     price_protection.REFERENCE_HOLDS_NS = REFERENCE_HOLDS
+    trades.EVENTS_KEPT = EVENTS_KEPT
     for seed in range(first, last + 1):
         difference = run(seed, count, hostile)
         if difference:

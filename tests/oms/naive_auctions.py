@@ -118,7 +118,7 @@ class NaiveAuctions:
             seller = next(o for o in sells if self.leaves(o))
             quantity = min(self.leaves(buyer), self.leaves(seller))
             left -= quantity
-            instrument["trades"].append((quantity, price))
+            self.mark(instrument, quantity, price)
             self.last_match += 1
             refs = []
             for party in (buyer, seller):

@@ -75,8 +75,9 @@ class NaiveDay:
         if state == 2 and not self.market_hours:
             self.market_hours = True
             for instrument in self.instruments.values():
-                instrument["trades"] = []
+                instrument.update(trades=[], ends=(0, 0, 0))
             self.opened_at, self.breaker = self.now, 0
+            self.traded, self.busts = [], []
             events.append((22, "", 3))
             events += self.say_levels()
         for symbol in chosen:
@@ -105,11 +106,10 @@ class NaiveDay:
                 instrument["close"] = instrument["last"] or instrument["close"]
                 instrument["middle"] = instrument["close"]
             for symbol, instrument in self.instruments.items():
-                prices = [price for _, price in instrument["trades"]]
-                ends = (prices[0], max(prices), min(prices)) if prices else (0, 0, 0)
+                ends = instrument["ends"]
                 volume = sum(quantity for quantity, _ in instrument["trades"])
                 value = sum(quantity * price for quantity, price in instrument["trades"])
-                sums = (volume, value, len(prices), instrument["last"])
+                sums = (volume, value, len(instrument["trades"]), instrument["last"])
                 events.append((37, "", instrument["locate"], symbol, *ends, *sums))
             events.append((22, "", 4))
         if self.loaded and not self.night:

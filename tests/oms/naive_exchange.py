@@ -11,6 +11,7 @@ from fractions import Fraction
 from math import ceil, floor
 
 from naive_auctions import NaiveAuctions
+from naive_busts import NaiveBusts
 from naive_day import NaiveDay
 from naive_numbers import LIVE, NaiveNumbers
 from naive_protection import RULES, NaiveProtection
@@ -23,7 +24,14 @@ STATUS = {"NEW": 0, "PARTIALLY_FILLED": 1, "FILLED": 2, "CANCELED": 4, "REJECTED
 
 
 class NaiveExchange(
-    NaiveAuctions, NaiveDay, NaiveNumbers, NaiveProtection, NaiveQueries, NaiveTerms, NaiveTrading
+    NaiveAuctions,
+    NaiveBusts,
+    NaiveDay,
+    NaiveNumbers,
+    NaiveProtection,
+    NaiveQueries,
+    NaiveTerms,
+    NaiveTrading,
 ):
     """apply(command, now) returns the events that the exchange owes for it. It keeps so many closed
     orders, and an answer has so many orders, rows in an event, and levels of a side at most."""
@@ -36,6 +44,7 @@ class NaiveExchange(
         levels: int = 500,
         interval: int = 10**9,
         hold: int = 30 * 10**9,
+        kept: int = 40_000,
     ):
         self.closed_kept = closed_kept
         self.interval = interval
@@ -49,6 +58,9 @@ class NaiveExchange(
         self.to_come: list | None = None  # phases of the day; None: there was never a day
         self.phase = None  # that of the day which is running
         self.hold = hold
+        self.kept = kept
+        self.traded: list = []  # (number of the first, events) of commands that traded
+        self.busts: list = []  # (match number, what the last one was then)
         self.rules = dict.fromkeys(RULES, 0)
         self.breaker = self.opened_at = 0
         self.instruments: dict = {}
@@ -90,8 +102,10 @@ class NaiveExchange(
             33: self.schedule,
             34: self.resume,
             40: self.protect,
+            41: self.bust,
         }
         events = kinds[command[0]](*command[1:])
+        self.note_trades(events)
         self.note_limit_states()
         return events
 
@@ -439,6 +453,7 @@ class NaiveExchange(
                 "told": 0,
                 "held": None,
                 "trades": [],
+                "ends": (0, 0, 0),
                 **self.unprotected(reference),
             }
             events.append((20, "", symbol, locate, lot, tick, reference))

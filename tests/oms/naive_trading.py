@@ -289,7 +289,7 @@ class NaiveTrading:
                 side = 1 if other["side"] == 1 else 2
                 events.append((30, "", locate, other["ref"], side, other["shown"], price))
         self.instruments[order["symbol"]]["last"] = price
-        self.instruments[order["symbol"]]["trades"].append((quantity, price))
+        self.mark(self.instruments[order["symbol"]], quantity, price)
         self.instruments[order["symbol"]]["moves"].append((self.now, price))
         self.tell_stops(order["symbol"], price)
 

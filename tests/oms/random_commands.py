@@ -23,7 +23,7 @@ WEIGHTS = {
     **{5: 70, 6: 40, 7: 12, 8: 15, 9: 1},
     **{10: 4, 11: 0.7, 12: 0.4, 13: 2, 14: 2},
     **{15: 2, 16: 6, 17: 2, 18: 3, 19: 2, 21: 6},
-    **{20: 10, 30: 0.3, 31: 3, 32: 0.3, 33: 1.2, 34: 0.5, 40: 0.7},
+    **{20: 10, 30: 0.3, 31: 3, 32: 0.3, 33: 1.2, 34: 0.5, 40: 0.7, 41: 2},
 }
 """How often each kind of command comes, against each other."""
 
@@ -391,6 +391,11 @@ class RandomCommands:
             random.choice((0, 1, 3, 4, 5, 6, 2, 2, 2, 2, 2, 2) + (7,) * (random.random() < 0.3)),
             random.choice(("", "T1")),
         )
+
+    def _command_41(self) -> tuple:
+        """About as many trades as there have been; some of them long ago, some twice."""
+        random = self._random
+        return (41, int(self._count * random.uniform(0.02, 0.12)), random.choice(("", "erroneous")))
 
     def _command_40(self) -> tuple:
         """Protection in distances that the prices of these runs do cover, and in times of a few

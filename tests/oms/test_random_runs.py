@@ -20,7 +20,7 @@ from random_commands import INSTRUMENTS, commands
 
 from matching.types import OrderType
 from oms import events as event_module
-from oms import market_commands, price_protection, query_commands, sessions
+from oms import market_commands, price_protection, query_commands, sessions, trades
 from oms.commands import CommandKind
 from oms.events import (
     CancelReason,
@@ -37,6 +37,7 @@ CLOSED_KEPT = 20
 PAGE, ROWS, LEVELS = 3, 2, 4
 INTERVAL = 20
 REFERENCE_HOLDS = 30
+EVENTS_KEPT = 200
 WORDS = [response_to.name for response_to in CancelRejectedResponseTo]
 # What becomes of a numbered request besides events of its own.
 NUMBERED_OUTCOMES = {
@@ -106,11 +107,12 @@ def small_bounds(monkeypatch):
     # A command is a nanosecond after the one before.
     monkeypatch.setattr(market_commands, "INDICATION_INTERVAL_NS", INTERVAL)
     monkeypatch.setattr(price_protection, "REFERENCE_HOLDS_NS", REFERENCE_HOLDS)
+    monkeypatch.setattr(trades, "EVENTS_KEPT", EVENTS_KEPT)
 
 
 def small_oracle() -> NaiveExchange:
     """The oracle with the same bounds."""
-    return NaiveExchange(CLOSED_KEPT, PAGE, ROWS, LEVELS, INTERVAL, REFERENCE_HOLDS)
+    return NaiveExchange(CLOSED_KEPT, PAGE, ROWS, LEVELS, INTERVAL, REFERENCE_HOLDS, EVENTS_KEPT)
 
 
 @cache
@@ -217,6 +219,12 @@ class Ledger:
             side = "bought" if event[6] == 1 else "sold"
             self.shares[(event[5], side)] += event[16]
             self.value[(event[5], side)] += event[16] * event[17]
+        if event[0] == EventKind.EXECUTION_BUSTED:
+            before = self.orders[event[3]]
+            assert event[11] == before[11] - event[16], "CumQty loses what is busted"
+            assert event[13] == before[13] - event[16] * event[17]
+            assert event[12] == before[12], "what is left stays"
+            self.orders[event[3]] = event
         if event[0] in (1, 2, 3, 4, 8, 9, 40, 41):
             before = self.orders.get(event[3])
             assert (before is None) == (event[0] == EventKind.ORDER_ACCEPTED)
