@@ -320,7 +320,7 @@ def _finish(run: Coroutine[Any, Any, dict[str, Any]], title: str, as_json: bool)
     if as_json:
         print_json(facts)
     else:
-        rows = [[key, json.dumps(value)] for key, value in facts.items()]
+        rows = [[key, json.dumps(value)] for key, value in facts.items() if key != "over_time"]
         print_table(title, ["figure", "value"], rows)
     sound = not facts["problems"] and facts["lost"] == facts["duplicated"] == 0
     return EXIT_OK if sound and facts.get("hash_equal", True) else EXIT_PROBLEM

@@ -104,6 +104,12 @@ def test_only_correctness_fails_a_run(
     assert problems(slow) == []
 
 
+def test_a_measurement_that_could_not_be_made_is_a_problem(facts: dict[str, Any]) -> None:
+    facts["results"]["fanout"] = {"problems": ["not ready"], "took_s": 60.0}
+    assert problems(facts) == ["fanout: not ready"]
+    assert summary(facts)
+
+
 def test_figures_stand_beside_the_machine_s_own(facts: dict[str, Any]) -> None:
     rows = {name: (value, ratio) for name, value, ratio in summary(facts)}
     assert rows["machine: fdatasync_us"] == ("90", "")
