@@ -183,6 +183,17 @@ async def transfer(
     raise NoQuorum(f"node {old} still leads after {timeout_s} s")
 
 
+async def market(
+    addresses: dict[int, Address], *, tls: ssl.SSLContext | None = None
+) -> dict[str, Any]:
+    """How the market stands at the leader (oms.market_status). Raises Unreachable, NoQuorum."""
+    leader = await _leader(addresses, tls)
+    facts: dict[str, Any] = await query(
+        addresses[leader], "node", ("market",), node_id=leader, tls=tls
+    )
+    return facts
+
+
 async def take_snapshot(
     address: Address,
     node_id: int,
@@ -256,10 +267,11 @@ async def _await_mark(
     node_id: int, address: Address, mark_id: str, timeout_s: float, tls: ssl.SSLContext | None
 ) -> tuple[int, str] | None:
     deadline_s = asyncio.get_running_loop().time() + timeout_s
-    while asyncio.get_running_loop().time() < deadline_s:
+    # A node that makes its hash answers nobody meanwhile.
+    while (left_s := deadline_s - asyncio.get_running_loop().time()) > 0:
         try:
             mark = await query(
-                address, "node", ("mark", mark_id), timeout_s=0.5, node_id=node_id, tls=tls
+                address, "node", ("mark", mark_id), timeout_s=left_s, node_id=node_id, tls=tls
             )
         except Unreachable:
             return None

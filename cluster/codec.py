@@ -154,8 +154,10 @@ _COMMAND_CLASSES: Final[dict[int, Any]] = {
     CommandKind.CLOCK_TICK: oms_commands.ClockTick,
     CommandKind.SET_TRADING_STATE: oms_commands.SetTradingState,
     CommandKind.END_DAY: oms_commands.EndDay,
+    CommandKind.RESUME_TRADING: oms_commands.ResumeTrading,
 }
-"""Commands that a client may submit. LoadReferenceData and GatewayLost are the leader's own."""
+"""Commands that a client may submit. LoadReferenceData, GatewayLost and ScheduleTradingDay are the
+leader's own."""
 
 _MAY_HAVE_TERMS: Final = (
     CommandKind.ENTER_ORDER,

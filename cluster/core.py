@@ -17,9 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
+from cluster.clock import LeaderClock
 from cluster.codec import ClientFrame, pack_commands
 from cluster.consensus import Consensus
-from cluster.interface import AppliedBatch, EventSink, NodeRole
+from cluster.garbage import YoungEvents
+from cluster.interface import AppliedBatch, EventSink, NodeRole, Upkeep
 from cluster.replica import ClientRecord
 from cluster.runtime import Runtime, Timer
 from cluster.sequencer import Sequencer
@@ -30,7 +32,15 @@ from cluster.snapshot_transfer import SnapshotSender
 from cluster.storage import EVENTS, NodeStorage
 from cluster.timings import Timings
 from cluster.voting import read_marker, write_marker
-from oms.commands import Command, CommandKind, GatewayLost, LoadReferenceData, SetTradingState
+from oms.commands import (
+    ClockTick,
+    Command,
+    CommandKind,
+    GatewayLost,
+    LoadReferenceData,
+    SetTradingState,
+)
+from oms.market_commands import clock_is_due
 
 _RECENT_COMMITS: Final = 4_096
 _TRANSFER_STEP_S: Final = 0.002
@@ -51,13 +61,26 @@ class Clients(Protocol):
     def resume_reading(self) -> None: ...
 
 
+def opening_commands(settings: NodeSettings) -> list[Command]:
+    """The first commands in the log of a new cluster."""
+    instruments, accounts, sessions = settings.reference_data
+    commands: list[Command] = [
+        LoadReferenceData(CommandKind.LOAD_REFERENCE_DATA, instruments, accounts, sessions)
+    ]
+    if settings.opening_state is not None:
+        commands.append(
+            SetTradingState(CommandKind.SET_TRADING_STATE, "", settings.opening_state, "")
+        )
+    return commands
+
+
 class NodeCore:
     """One member of the cluster as a state machine over its runtime.
 
     `clients` is set before start(). `make_snapshot` blocks; it is called beside the loop.
     `on_snapshot_received(index)`: a snapshot from the leader is ready; the node is to close and to
-    start again on it. `wall_clock_ns` stamps batches. Raises JournalError if the folder is another
-    node's.
+    start again on it. `wall_clock_ns` stamps batches. `upkeep` says what is done as time passes.
+    Raises JournalError if the folder is another node's.
     """
 
     clients: Clients
@@ -74,12 +97,14 @@ class NodeCore:
         on_fatal: Callable[[BaseException], None],
         wall_clock_ns: Callable[[], int] = time.time_ns,
         rng: random.Random | None = None,
+        upkeep: Upkeep | None = None,
     ) -> None:
         self.settings = settings
         self.node_id = settings.node_id
         self.replica = storage.replica
         self.events = storage.events
         self.role = NodeRole.FOLLOWER
+        self._young_events = YoungEvents()
         self.timings = {
             **{name: Timings() for name in ("batch_wait", "replicate", "apply", "egress")},
             "fsync": storage.journal.flush_timings,
@@ -139,6 +164,10 @@ class NodeCore:
         self._sinks = sinks
         self._runtime = runtime
         self._wall_clock_ns = wall_clock_ns
+        self._upkeep = upkeep
+        self._clock = LeaderClock(
+            runtime, wall_clock_ns, settings.clock_tick_ms, self._submit_clock_tick
+        )
         self._in_flight = False
         self._proposed_s = 0.0
         self._first_waiting_s = 0.0
@@ -156,6 +185,7 @@ class NodeCore:
     async def close(self) -> None:
         """Leave the cluster."""
         self.snapshots.close()
+        self._clock.stop()
         for timer in self._grace.values():
             timer.cancel()
         await self.raft.close()
@@ -199,6 +229,15 @@ class NodeCore:
         """Commands of the exchange itself: they have no numbers and are not sent again."""
         self.submit(ClientFrame("", 0, 0, pack_commands(list(commands))))
 
+    def _submit_clock_tick(self) -> None:
+        """Say in the log how late it is, if something is due by it or `upkeep` has something to do:
+        what came before must be over by then, and what is due must not wait for the next tick."""
+        state, now_ns = self.replica.state_machine.state, self._wall_clock_ns()
+        tick = ClockTick(CommandKind.CLOCK_TICK)
+        upkeep = self._upkeep(state, now_ns) if self._upkeep is not None else ()
+        if self.can_take_more and (upkeep or clock_is_due(state, now_ns)):
+            self._submit_own(*((tick, *upkeep, tick) if upkeep else (tick,)))
+
     def _propose_turn(self) -> None:
         self._propose_scheduled = False
         self._propose_next()
@@ -227,6 +266,7 @@ class NodeCore:
         self.events.append(batch)
         for sink in self._sinks.values():
             sink.on_batch(batch)
+        self._young_events.add(len(batch.events))
         if not self.raft.is_ready:
             return
         applied_s = time.perf_counter()
@@ -282,11 +322,8 @@ class NodeCore:
         self._in_flight = False
         state = self.replica.state_machine.state
         if not state.is_loaded:
-            instruments, accounts, sessions = self.settings.reference_data
-            self._submit_own(
-                LoadReferenceData(CommandKind.LOAD_REFERENCE_DATA, instruments, accounts, sessions),
-                SetTradingState(CommandKind.SET_TRADING_STATE, "", self.settings.opening_state, ""),
-            )
+            self._submit_own(*opening_commands(self.settings))
+        self._clock.start()
         served = self.clients.clients
         for session in state.sessions.values():
             if session.is_open and session.gateway_id not in served:
@@ -294,6 +331,7 @@ class NodeCore:
         self.clients.became_ready()
 
     def _lost_leadership(self) -> None:
+        self._clock.stop()
         self._in_flight = False
         self._transfer_to = None
         self.sequencer.clear()

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from oms.commands import Command
 from oms.events import Event
+from oms.state import ExchangeState
+
+Upkeep: TypeAlias = Callable[[ExchangeState, int], Sequence[Command]]
+"""What an exchange does by itself as time passes: upkeep(state, now_ns), asked of the leader at
+each tick of its clock, returns commands for the log. The state is that of the last applied entry:
+what was returned before may be still on its way, or be lost with a leader, so the commands must
+bear to come twice."""
 
 
 class NodeRole(StrEnum):

@@ -37,7 +37,7 @@ __all__ = ["Disk", "Entry", "FlushJob", "Journal", "JournalError", "RealDisk"]
 
 logger = logging.getLogger(__name__)
 
-_TRIM_ENTRIES: Final = 4096
+_TRIM_ENTRIES: Final = 512
 DEFAULT_SEGMENT_BYTES: Final = 64 << 20
 _REAL_DISK: Final = RealDisk()
 

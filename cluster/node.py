@@ -3,48 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import ssl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from cluster.client_port import ClientPort
 from cluster.core import NodeCore
 from cluster.disk import RealDisk
 from cluster.event_store import EventStore
+from cluster.garbage import no_collection
 from cluster.http import NodeHttp
-from cluster.interface import EventSink, NodeRole
+from cluster.interface import EventSink, NodeRole, Upkeep
 from cluster.runtime import LiveRuntime
 from cluster.settings import NodeSettings
 from cluster.snapshot_maker import MakerProcess
 from cluster.storage import NodeFolders, NodeStorage
-
-_COLLECT_YOUNG_ONLY: Final = (700, 10, 1 << 30)
-"""Thresholds of the garbage collector: the first two are Python's own."""
+from oms.market_status import market_status
 
 logger = logging.getLogger(__name__)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Let the garbage collector rest, and never look at what was made meanwhile: it stays, and to
-    look for garbage in it would be a quarter of a replay.
-
-    Afterwards there are no full collections. One looks at every order that came since: half a
-    second for a million of them, in which nothing is matched and the other nodes elect a leader.
-    Orders leave no cycles (a test says so); what does is young when it is dropped."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-        gc.freeze()
-    finally:
-        gc.set_threshold(*_COLLECT_YOUNG_ONLY)
-        gc.enable()
 
 
 class NodeFailed(Exception):
@@ -56,11 +34,15 @@ class Node:
 
     `sinks` get every batch, and answer queries under their names ("itch" ...). `derivations` is
     MODULE:FUNCTION, which makes their derivations, by the same names, in the process that takes
-    snapshots; "" when there are no sinks.
+    snapshots; "" when there are no sinks. `upkeep` is asked at each tick of the leader's clock.
     """
 
     def __init__(
-        self, settings: NodeSettings, sinks: dict[str, EventSink], derivations: str = ""
+        self,
+        settings: NodeSettings,
+        sinks: dict[str, EventSink],
+        derivations: str = "",
+        upkeep: Upkeep | None = None,
     ) -> None:
         assert bool(sinks) == bool(derivations), "sinks and their derivations come together"
         self.settings = settings
@@ -69,6 +51,7 @@ class Node:
         self.events: EventStore
         self._sinks = sinks
         self._derivations = derivations
+        self._upkeep = upkeep
         self._started_s = time.monotonic()
         self._start_facts = {"load_s": 0.0, "replay_s": 0.0, "replayed_commands": 0}
         self._stopped: asyncio.Future[None]
@@ -81,7 +64,7 @@ class Node:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_exception)
         self._stopped = loop.create_future()
-        with _no_collection():
+        with no_collection():
             await self._open_and_replay()
         await self._port.start()
         logger.info("node %d is up, data in %s", self.node_id, self.settings.data_dir)
@@ -113,6 +96,7 @@ class Node:
             make_snapshot=self._maker.make,
             on_snapshot_received=self._snapshot_received,
             on_fatal=self._fatal,
+            upkeep=self._upkeep,
         )
         self._port = ClientPort(
             self.core,
@@ -196,13 +180,15 @@ class Node:
             return self._sinks[sink].query(request)
         if not (type(request) is tuple and request and type(request[0]) is str):
             raise ValueError(
-                'a node query is an array: ("ping",), ("status",), ("commits",), ("mark", id), '
-                '("transfer", to), ("snapshot",)'
+                'a node query is an array: ("ping",), ("status",), ("market",), ("commits",), '
+                '("mark", id), ("transfer", to), ("snapshot",)'
             )
         if request == ("ping",):
             return "pong"
         if request == ("status",):
             return self.status()
+        if request == ("market",):
+            return market_status(self.core.replica.state_machine.state)
         if request == ("commits",):
             return list(self.core.recent_commits)
         if request == ("snapshot",):

@@ -55,7 +55,7 @@ class NodeSettings:
     """DATA/node-N: wal/, events/ and snapshots/ are made below it."""
     durability: Durability = Durability.MAJORITY_DISK
     heartbeat_ms: int = 10
-    suspect_after_ms: int = 60
+    suspect_after_ms: int = 100
     gateway_grace_ms: int = 5_000
     """How long a gateway may be away before its sessions count as closed."""
     max_batch_bytes: int = 1 << 20
@@ -70,7 +70,9 @@ class NodeSettings:
     """Size of the pieces in which a snapshot goes to another node."""
     reference_data: tuple[tuple[tuple[object, ...], ...], ...] = field(default=((), (), ()))
     """(instruments, accounts, sessions) of a new cluster: see oms.commands.LoadReferenceData."""
-    opening_state: int = 2
-    """TradingState that every instrument of a new cluster is put into."""
+    opening_state: int | None = 2
+    """TradingState that every instrument of a new cluster is put into; None: it stays CLOSED."""
+    clock_tick_ms: int = 0
+    """How often the leader looks whether something is due by time; 0: never."""
     tls: TlsSettings | None = None
     """None: Raft and client protocol are plain TCP."""

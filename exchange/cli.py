@@ -9,7 +9,18 @@ import traceback
 import click
 
 from cluster.admin import NoQuorum, Unreachable
-from exchange.commands import bench, demo, observe, operate, run, sessions, setup, simulate, tape
+from exchange.commands import (
+    bench,
+    demo,
+    market,
+    observe,
+    operate,
+    run,
+    sessions,
+    setup,
+    simulate,
+    tape,
+)
 from exchange.commands.options import (
     EXIT_BUG,
     EXIT_NO_QUORUM,
@@ -33,7 +44,7 @@ def cli() -> None:
     """
 
 
-for part in (setup, run, observe, sessions, tape, operate, demo, bench, simulate):
+for part in (setup, run, observe, sessions, tape, market, operate, demo, bench, simulate):
     part.register(cli)
 
 

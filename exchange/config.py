@@ -50,6 +50,7 @@ from exchange.config_sections import (
     Ouch,
     Tls,
 )
+from exchange.config_trading_day import TradingDaySection, check_trading_day
 
 FILE_NAME = "exchange.toml"
 _NAME_IN_CERTIFICATE = re.compile("[A-Za-z0-9_-]+")
@@ -79,6 +80,7 @@ class Config:
     fix: Fix = field(default_factory=Fix)
     ouch: Ouch = field(default_factory=Ouch)
     marketdata: MarketData = field(default_factory=MarketData)
+    trading_day: TradingDaySection = field(default_factory=TradingDaySection)
     instruments: tuple[InstrumentSection, ...] = DEFAULT_INSTRUMENTS
     accounts: tuple[AccountSection, ...] = DEFAULT_ACCOUNTS
     fix_sessions: tuple[FixSessionSection, ...] = DEFAULT_FIX_SESSIONS
@@ -115,6 +117,7 @@ TABLES: dict[str, type[Any]] = {
     "fix": Fix,
     "ouch": Ouch,
     "marketdata": MarketData,
+    "trading_day": TradingDaySection,
 }
 LISTS: dict[str, tuple[type[Any], str]] = {
     "instruments": (InstrumentSection, "symbol"),
@@ -171,8 +174,9 @@ def parse(document: dict[str, Any]) -> Config:
     config = Config(**values)
     _check_references(config)
     _check_plaintext(config)
-    _check_fix_tls(config.fix)
+    _check_fix_tls(config)
     _check_names_in_certificates(config)
+    check_trading_day(config.trading_day, config.cluster.clock_tick_ms)
     return config
 
 
@@ -317,8 +321,10 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" or host.startswith("127.")
 
 
-def _check_fix_tls(fix: Fix) -> None:
-    """A certificate needs its key, and the other way round."""
+def _check_fix_tls(config: Config) -> None:
+    """A certificate needs its key, and the other way round; who wants to see those of clients must
+    say who signs them."""
+    fix = config.fix
     names = ("tls_certificate", "tls_key")
     for missing, given in (names, names[::-1]):
         if getattr(fix, missing) is None and getattr(fix, given) is not None:
@@ -327,6 +333,11 @@ def _check_fix_tls(fix: Fix) -> None:
     if fix.tls_client_authority is not None and fix.tls_certificate is None:
         problem = "needs fix.tls_certificate and fix.tls_key"
         raise ConfigError("fix.tls_client_authority", problem, '""')
+    for client in (*config.fix_sessions, *config.drop_copy_sessions):
+        if client.certificate_name and fix.tls_client_authority is None:
+            kind = "fix_sessions" if client in config.fix_sessions else "drop_copy_sessions"
+            where = f"{kind}.{client.comp_id}.certificate_name"
+            raise ConfigError(where, "is set, but fix.tls_client_authority is not", '""')
 
 
 def _check_plaintext(config: Config) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 from collections.abc import Callable
+from datetime import UTC, datetime, time, tzinfo
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cluster.settings import Address
 from oms.price import format_price, parse_price
@@ -271,3 +273,30 @@ def _read_session(value: Any) -> str:
 
 
 SESSION = Kind(_read_session, "1..10 ASCII letters and digits", '"EXCH000001"', toml_text)
+
+
+def read_time(value: Any) -> time:
+    """A time of day as HH:MM:SS; raises ValueError."""
+    if not isinstance(value, str) or len(value) != len("HH:MM:SS"):
+        raise ValueError
+    return datetime.strptime(value, "%H:%M:%S").time()
+
+
+def _read_zone(value: Any) -> tzinfo:
+    if not isinstance(value, str):
+        raise ValueError
+    if value == str(UTC):
+        return UTC  # also on a machine without a database of time zones
+    try:
+        return ZoneInfo(value)
+    except (ZoneInfoNotFoundError, OSError) as error:
+        raise ValueError(f"{value} is no time zone that this machine knows") from error
+
+
+TIME = Kind(read_time, "a time of day HH:MM:SS", '"09:30:00"', toml_text)
+ZONE = Kind(
+    _read_zone,
+    "a time zone of the IANA database that this machine has",
+    '"America/New_York"',
+    toml_text,
+)

@@ -109,6 +109,12 @@ class FixClientSection:
         NETWORKS,
         "Networks or addresses that it may connect from; [] means from anywhere.",
     )
+    certificate_name: str = key(
+        "",
+        text(253, "broker-a.example", may_be_empty=True),
+        'DNS name in the certificate that it must show; "": any that fix.tls_client_authority '
+        "has signed.",
+    )
     version: FixVersion = key(
         FixVersion.FIX_4_4,
         choice(FixVersion),

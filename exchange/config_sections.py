@@ -6,11 +6,9 @@ What there may be several of ([[instruments]] and the like) is in config_members
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, tzinfo
+from datetime import UTC, time, tzinfo
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cluster.settings import Address, Durability
 from exchange.config_keys import (
@@ -23,12 +21,12 @@ from exchange.config_keys import (
     PATH,
     PATH_OR_NOTHING,
     SESSION,
-    Kind,
+    TIME,
+    ZONE,
     choice,
     integer,
     key,
     text,
-    toml_text,
 )
 from oms.events import TradingState
 
@@ -128,8 +126,8 @@ class Cluster:
     )
     heartbeat_ms: int = key(10, integer(1, 1_000, 10), "Leader to followers.")
     suspect_after_ms: int = key(
-        60,
-        integer(10, 10_000, 60),
+        100,
+        integer(10, 10_000, 100),
         "Silence of the leader after which an election starts; up to eight times that while the "
         "leader is often silent, as on a machine with too much to do.",
     )
@@ -164,7 +162,14 @@ class Cluster:
     opening_state: TradingState = key(
         TradingState.TRADING,
         choice(TradingState, {**OPENING_STATES}),
-        "State of every instrument of a new cluster; closed waits for `exchange market open`.",
+        "State of every instrument of a new cluster; closed waits for `exchange market open`; with "
+        "[trading_day] open means what the schedule says.",
+    )
+    clock_tick_ms: int = key(
+        1_000,
+        integer(0, 3_600_000, 1_000),
+        "How often the leader looks whether something is due by time, an order that expires, the "
+        "indication of an auction, a phase of the day, and says so in the log; 0: never.",
     )
 
 
@@ -184,32 +189,6 @@ class Tls:
         "Folder with NAME.pem and NAME.key (mode 0600) of each process on this machine; NAME is "
         "node-1 ..., client-GATEWAY_ID, client-CLIENT_ID of market data, client-operator.",
     )
-
-
-def _read_time(value: Any) -> time:
-    if not isinstance(value, str) or len(value) != len("HH:MM:SS"):
-        raise ValueError
-    return datetime.strptime(value, "%H:%M:%S").time()
-
-
-def _read_zone(value: Any) -> tzinfo:
-    if not isinstance(value, str):
-        raise ValueError
-    if value == str(UTC):
-        return UTC  # also on a machine without a database of time zones
-    try:
-        return ZoneInfo(value)
-    except (ZoneInfoNotFoundError, OSError) as error:
-        raise ValueError(f"{value} is no time zone that this machine knows") from error
-
-
-_TIME = Kind(_read_time, "a time of day HH:MM:SS", '"09:30:00"', toml_text)
-_ZONE = Kind(
-    _read_zone,
-    "a time zone of the IANA database that this machine has",
-    '"America/New_York"',
-    toml_text,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,10 +218,10 @@ class Fix:
         'show; "": they need none.',
     )
     session_start: time = key(
-        time(0), _TIME, "When sessions open, every day; the same as session_end: around the clock."
+        time(0), TIME, "When sessions open, every day; the same as session_end: around the clock."
     )
-    session_end: time = key(time(0), _TIME, "When clients are logged out.")
-    time_zone: tzinfo = key(UTC, _ZONE, "Of session_start and session_end.")
+    session_end: time = key(time(0), TIME, "When clients are logged out.")
+    time_zone: tzinfo = key(UTC, ZONE, "Of session_start and session_end.")
     reset_daily: bool = key(
         False,
         FLAG,

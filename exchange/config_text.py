@@ -31,6 +31,7 @@ _TABLE_NOTES = {
     "fix": "FIX order entry.",
     "ouch": "OUCH 5.0 order entry over SoupBinTCP.",
     "marketdata": "ITCH 5.0 over MoldUDP64, and the market-data process.",
+    "trading_day": "The schedule. While it is not enabled, operators open and close the market.",
 }
 _LISTS = (
     (

@@ -10,6 +10,8 @@ from cluster.tls import OPERATOR, TlsError, client_context, client_name, node_na
 from exchange.config import Config
 from exchange.config_keys import ConfigError
 from exchange.config_members import FixClientSection
+from exchange.config_trading_day import phases
+from exchange.trading_day import TradingDays
 from gateway.fix.schedule import SessionSchedule
 from gateway.fix.settings import FixGatewaySettings, FixSessionSettings
 from gateway.ouch.settings import OuchGatewaySettings, OuchUserSettings
@@ -20,6 +22,7 @@ from marketdata.settings import (
     LineSettings,
     MarketDataSettings,
 )
+from oms.events import TradingState
 from oms.reference_data import Account, Instrument, SessionDefinition
 
 
@@ -151,9 +154,26 @@ def node_settings(config: Config, node_id: int) -> NodeSettings:
         snapshot_after_bytes=cluster.snapshot_after_bytes,
         day_files_bytes=cluster.day_files_bytes,
         reference_data=reference_data(config),
-        opening_state=int(cluster.opening_state),
+        opening_state=_opening_state(config),
+        clock_tick_ms=cluster.clock_tick_ms,
         tls=tls_settings(config, node_name(node_id)),
     )
+
+
+def _opening_state(config: Config) -> int | None:
+    """What a new cluster is opened with; nothing when the schedule opens it."""
+    state = config.cluster.opening_state
+    if config.trading_day.enabled and state is TradingState.TRADING:
+        return None
+    return int(state)
+
+
+def trading_days(config: Config) -> TradingDays | None:
+    """The calendar of the exchange; None while operators open and close the market."""
+    day = config.trading_day
+    if not day.enabled:
+        return None
+    return TradingDays(phases(day), day.time_zone, frozenset(day.weekdays), frozenset(day.holidays))
 
 
 def fix_tls(config: Config) -> ListenerTls | None:
@@ -173,6 +193,7 @@ def _fix_client(section: FixClientSection) -> FixSessionSettings:
         password=section.password or None,
         password_hash=section.password_hash,
         allowed_addresses=section.allowed_addresses,
+        certificate_name=section.certificate_name,
         version=section.version.value,
     )
 

@@ -45,6 +45,7 @@ from exchange.settings import (
     node_settings,
     ouch_gateway_settings,
     ouch_process_name,
+    trading_days,
 )
 
 EXIT_OK = 0
@@ -83,12 +84,14 @@ def run_node(config: Config, node_id: int, supervised_by: int | None) -> int:
     from marketdata.publisher import SINK_NAME, ItchPublisher
 
     settings = node_settings(config, node_id)
+    days = trading_days(config)
+    upkeep = None if days is None else days.upkeep
     name = f"node-{node_id}"
     remarks = _check_certificates(config, name)
 
     def make() -> Service:
         sinks: dict[str, EventSink] = {SINK_NAME: ItchPublisher(feed_settings(config, node_id))}
-        return Node(settings, sinks, "exchange.wiring:derivations")
+        return Node(settings, sinks, "exchange.wiring:derivations", upkeep)
 
     return _run_process(config, name, make, supervised_by, remarks)
 

@@ -223,7 +223,10 @@ class ItchFeed:
     def _instrument_added(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
         added = e.InstrumentAdded(*event)
         locate = added.stock_locate
-        assert locate not in self._stocks, f"stock_locate {locate} was added twice"
+        known = self._locates.get(added.symbol)  # since another day, which names all of them again
+        assert known == locate or (known is None and locate not in self._stocks), (
+            f"stock_locate {locate} was added twice"
+        )
         self._stocks[locate] = itch50.stock_field(added.symbol)
         self._locates[added.symbol] = locate
         messages.append(itch50.encode(_directory(added, timestamp)))

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise
-from typing import Final, Generic, NamedTuple, TypeVar, cast
+from typing import Final, Generic, TypeVar, cast
 
 from sortedcontainers import SortedList
 
@@ -23,13 +23,19 @@ from matching.types import BookOrder, Executed, OrderType, Side, TimeInForce
 
 O = TypeVar("O", bound=BookOrder)  # noqa: E741  the caller's own class of orders
 
-# Plain integers: looking a member up in its enumeration costs as much as the comparison it is for.
+# Plain integers, also as keys: looking a member up in its enumeration costs as much as the
+# comparison that it is for, and a key that is a member is compared at four times the price.
 _MARKET: Final = int(OrderType.MARKET)
 _LIMIT: Final = int(OrderType.LIMIT)
 _DAY: Final = int(TimeInForce.DAY)
 _FOK: Final = int(TimeInForce.FOK)
-_RESTING_TIMES_IN_FORCE: Final = (int(TimeInForce.DAY), int(TimeInForce.GTC))
-_TIMES_IN_FORCE: Final = (*_RESTING_TIMES_IN_FORCE, int(TimeInForce.IOC), _FOK)
+_MAY_REST: Final = {
+    int(TimeInForce.DAY): True,
+    int(TimeInForce.GTC): True,
+    int(TimeInForce.IOC): False,
+    int(TimeInForce.FOK): False,
+}
+"""Whether what is left of a limit order waits in the book, by its time in force."""
 
 _EVERY_KEY: Final = 1 << 64
 """Limit key of an order that accepts any price: above the key of every level."""
@@ -55,32 +61,49 @@ class MatchNumbers:
         return self.last
 
 
-class ReplaceResult(NamedTuple):
-    """`kept_priority`: the order stayed in its place and the new reference number is unused."""
-
-    kept_priority: bool
-    executions: list[Executed]
-
-
 class PriceLevel:
     """Orders of one side at one price, `first` the oldest. `quantity` is the sum of their leaves.
 
     A level without orders does not exist in a book.
     """
 
-    __slots__ = ("first", "key", "last", "order_count", "price", "quantity")
+    __slots__ = ("first", "key", "last", "order_count", "price", "quantity", "side")
 
-    def __init__(self, key: int, order: BookOrder) -> None:
-        self.key = key
+    def __init__(self, side: BookSide, order: BookOrder) -> None:
+        self.side = side
         self.price = order.price
+        self.key = side.sign * order.price
         self.first = order
         self.last = order
         self.quantity = order.leaves_qty
         self.order_count = 1
 
+    def unlink(self, order: BookOrder) -> None:
+        """Take an order out, and the level out of its side when it was the only one.
+
+        Leaves no link behind, so that an order that is gone keeps no other alive. Lowers the
+        quantity of the level by what the order has left.
+        """
+        before, after = order._prev, order._next
+        order.level = order._prev = order._next = None
+        if before is not None:
+            before._next = after
+        elif after is not None:
+            self.first = after
+        else:
+            self.side.remove(self)
+            return
+        if after is not None:
+            after._prev = before
+        elif before is not None:
+            self.last = before
+        self.order_count -= 1
+        self.quantity -= order.leaves_qty
+
 
 class BookSide:
-    """Levels of one side by their key, `sign * price`; `best` is that of the first key."""
+    """Levels of one side by their price, and their keys, `sign * price`, sorted; `best` is the
+    level of the first key."""
 
     __slots__ = ("best", "keys", "levels", "sign")
 
@@ -93,12 +116,11 @@ class BookSide:
 
     def append(self, order: BookOrder) -> None:
         """Put an order last in the level of its price, which is made when missing."""
-        key = self.sign * order.price
-        level = self.levels.get(key)
+        level = self.levels.get(order.price)
         if level is None:
-            self.levels[key] = level = PriceLevel(key, order)
-            self.keys.add(key)
-            if self.best is None or key < self.best.key:
+            self.levels[order.price] = level = PriceLevel(self, order)
+            self.keys.add(level.key)
+            if self.best is None or level.key < self.best.key:
                 self.best = level
         else:
             last = level.last
@@ -109,45 +131,28 @@ class BookSide:
             level.order_count += 1
         order.level = level
 
-    def unlink(self, order: BookOrder, level: PriceLevel) -> None:
-        """Take an order out of its level, and the level out of the side when it was the only one.
-
-        Leaves no link behind, so that an order that is gone keeps no other alive. Lowers the
-        quantity of the level by what the order has left.
-        """
-        before, after = order._prev, order._next
-        order.level = order._prev = order._next = None
-        if before is not None:
-            before._next = after
-        elif after is not None:
-            level.first = after
+    def remove(self, level: PriceLevel) -> None:
+        """Take a level out whose only order has left."""
+        del self.levels[level.price]
+        if level is self.best:
+            self.keys.pop(0)
+            self.best = self.level_at(self.keys[0]) if self.levels else None
         else:
-            self._remove(level)
-            return
-        if after is not None:
-            after._prev = before
-        elif before is not None:
-            level.last = before
-        level.order_count -= 1
-        level.quantity -= order.leaves_qty
+            self.keys.remove(level.key)
 
     def has_quantity(self, quantity: int, limit_key: int) -> bool:
         """Whether the levels up to `limit_key` hold at least `quantity` shares together."""
         for key in self.keys:
             if key > limit_key:
                 return False
-            quantity -= self.levels[key].quantity
+            quantity -= self.level_at(key).quantity
             if quantity <= 0:
                 return True
         return False
 
-    def _remove(self, level: PriceLevel) -> None:
-        del self.levels[level.key]
-        if level is self.best:
-            self.keys.pop(0)
-            self.best = self.levels[self.keys[0]] if self.levels else None
-        else:
-            self.keys.remove(level.key)
+    def level_at(self, key: int) -> PriceLevel:
+        """The level with one of `keys`."""
+        return self.levels[self.sign * key]
 
 
 class OrderBook(Generic[O]):
@@ -166,10 +171,10 @@ class OrderBook(Generic[O]):
         self._asks = asks = BookSide(1)
         # (own side, opposite side) of an order
         self._sides: dict[int, tuple[BookSide, BookSide]] = {
-            Side.BUY: (bids, asks),
-            Side.SELL: (asks, bids),
-            Side.SELL_SHORT: (asks, bids),
-            Side.SELL_SHORT_EXEMPT: (asks, bids),
+            int(Side.BUY): (bids, asks),
+            int(Side.SELL): (asks, bids),
+            int(Side.SELL_SHORT): (asks, bids),
+            int(Side.SELL_SHORT_EXEMPT): (asks, bids),
         }
 
     def enter(
@@ -186,14 +191,17 @@ class OrderBook(Generic[O]):
         assert reference not in self._orders, f"order {reference} is already in the book"
         assert order.level is None, f"order {reference} rests in another book"
         assert order.leaves_qty > 0, f"order {reference} has quantity {order.leaves_qty}"
-        assert order.side in self._sides, f"order {reference} has side {order.side}"
-        assert time_in_force in _TIMES_IN_FORCE, f"order {reference}: TIF {time_in_force}"
-        own, opposite = self._sides[order.side]
+        may_rest = _MAY_REST.get(time_in_force)
+        assert may_rest is not None, f"order {reference}: TIF {time_in_force}"
+        sides = self._sides.get(order.side)
+        assert sides is not None, f"order {reference} has side {order.side}"
+        own, opposite = sides
         if order_type == _LIMIT:
             assert order.price > 0, f"order {reference} has price {order.price}"
             limit_key = opposite.sign * order.price
         else:
             assert order_type == _MARKET, f"order {reference}: order type {order_type}"
+            may_rest = False
             limit_key = _EVERY_KEY if collar_price is None else opposite.sign * collar_price
 
         best = opposite.best
@@ -205,11 +213,7 @@ class OrderBook(Generic[O]):
         ):
             self._match(order, opposite, limit_key, executions)
 
-        if (
-            order.leaves_qty > 0
-            and order_type == _LIMIT
-            and time_in_force in _RESTING_TIMES_IN_FORCE
-        ):
+        if may_rest and order.leaves_qty > 0:
             self._orders[reference] = order
             own.append(order)
         return executions
@@ -219,35 +223,38 @@ class OrderBook(Generic[O]):
 
         `leaves_qty` of the order is left as it was, for the caller to report.
         """
-        self._leave(order)
+        orders, reference = self._orders, order.order_reference_number
+        assert orders.get(reference) is order, f"order {reference} does not rest here"
+        del orders[reference]
+        order.level.unlink(order)
         return order.leaves_qty
 
     def replace(
         self, order: O, new_reference_number: int, price: int, leaves_qty: int
-    ) -> ReplaceResult:
+    ) -> list[Executed] | None:
         """Give a resting order another price or quantity still open.
 
-        Less quantity at the same price: the order keeps its place and its reference number, and
-        the new number is unused. Anything else, also no change at all: it leaves the book, takes
-        the new number, price and quantity, is matched like a new DAY limit order, and what is left
-        rests last in its level.
+        Less quantity at the same price: the order keeps its place and its reference number, the
+        new number is unused, and the result is None. Anything else, also no change at all: it
+        leaves the book, takes the new number, price and quantity, is matched like a new DAY limit
+        order, and what is left rests last in its level.
         """
         reference = order.order_reference_number
         assert leaves_qty > 0, f"order {reference}: replaced with quantity {leaves_qty}"
         assert price > 0, f"order {reference}: replaced with price {price}"
         if price == order.price and leaves_qty < order.leaves_qty:
-            level = self._level_of(order)
-            level.quantity -= order.leaves_qty - leaves_qty
+            assert self._orders.get(reference) is order, f"order {reference} does not rest here"
+            order.level.quantity -= order.leaves_qty - leaves_qty
             order.leaves_qty = leaves_qty
-            return ReplaceResult(True, [])
+            return None
         assert new_reference_number not in self._orders, (
             f"order {reference}: new number {new_reference_number} is in the book"
         )
-        self._leave(order)
+        self.cancel(order)
         order.order_reference_number = new_reference_number
         order.price = price
         order.leaves_qty = leaves_qty
-        return ReplaceResult(False, self.enter(order, _LIMIT, _DAY))
+        return self.enter(order, _LIMIT, _DAY)
 
     def add_resting(self, orders: Iterable[O]) -> None:
         """Append orders to their levels without matching: restores a book from a snapshot.
@@ -260,9 +267,10 @@ class OrderBook(Generic[O]):
             assert reference not in known, f"order {reference} is already in the book"
             assert order.level is None, f"order {reference} rests in another book"
             assert order.leaves_qty > 0, f"order {reference} has quantity {order.leaves_qty}"
-            assert order.side in self._sides, f"order {reference} has side {order.side}"
             assert order.price > 0, f"order {reference} has price {order.price}"
-            own, opposite = self._sides[order.side]
+            sides = self._sides.get(order.side)
+            assert sides is not None, f"order {reference} has side {order.side}"
+            own, opposite = sides
             best = opposite.best
             assert best is None or best.key > opposite.sign * order.price, (
                 f"order {reference} at {order.price} crosses the best opposite price {best.price}"
@@ -289,14 +297,14 @@ class OrderBook(Generic[O]):
     def depth(self, side: int, levels: int) -> list[tuple[int, int, int]]:
         """(price, quantity, number of orders) of the best `levels` price levels, best first."""
         book_side = self._sides[side][0]
-        best_levels = map(book_side.levels.__getitem__, islice(book_side.keys, levels))
+        best_levels = map(book_side.level_at, islice(book_side.keys, levels))
         return [(level.price, level.quantity, level.order_count) for level in best_levels]
 
     def orders(self, side: int) -> Iterator[O]:
         """Resting orders of a side in the order in which they would trade."""
         book_side = self._sides[side][0]
         for key in book_side.keys:
-            order: BookOrder | None = book_side.levels[key].first
+            order: BookOrder | None = book_side.level_at(key).first
             while order is not None:
                 yield cast(O, order)
                 order = order._next
@@ -328,7 +336,7 @@ class OrderBook(Generic[O]):
         self, order: O, opposite: BookSide, limit_key: int, executions: list[Executed]
     ) -> None:
         leaves_qty = order.leaves_qty
-        match_numbers = self._match_numbers
+        match_number = self._match_numbers.last
         while leaves_qty > 0:
             level = opposite.best
             if level is None or level.key > limit_key:
@@ -345,9 +353,9 @@ class OrderBook(Generic[O]):
                 leaves_qty -= quantity
                 resting_leaves_qty = 0
                 del self._orders[resting.order_reference_number]
-                opposite.unlink(resting, level)
+                level.unlink(resting)
             resting.leaves_qty = resting_leaves_qty
-            match_numbers.last = match_number = match_numbers.last + 1
+            match_number += 1
             execution = (
                 resting,
                 order,
@@ -360,30 +368,20 @@ class OrderBook(Generic[O]):
             # Executed(*execution) without its Python-level constructor: 0.07 us instead of 0.17.
             executions.append(_new_tuple(Executed, execution))
         order.leaves_qty = leaves_qty
-
-    def _level_of(self, order: O) -> PriceLevel:
-        reference = order.order_reference_number
-        assert self._orders.get(reference) is order, f"order {reference} does not rest here"
-        level = order.level
-        assert isinstance(level, PriceLevel), f"order {reference} has no level"
-        return level
-
-    def _leave(self, order: O) -> None:
-        level = self._level_of(order)
-        del self._orders[order.order_reference_number]
-        self._sides[order.side][0].unlink(order, level)
+        self._match_numbers.last = match_number
 
     def _check_side(self, side: Side) -> int:
         book_side = self._sides[side][0]
         keys = list(book_side.keys)
-        assert keys == sorted(book_side.levels), f"{side.name} levels out of order: {keys}"
-        first = book_side.levels[keys[0]] if keys else None
+        known = sorted(book_side.sign * price for price in book_side.levels)
+        assert keys == known, f"{side.name} levels out of order: {keys}"
+        first = book_side.level_at(keys[0]) if keys else None
         assert book_side.best is first, f"{side.name}: the best level is not the first"
         return sum(self._check_level(side, key) for key in keys)
 
     def _check_level(self, side: Side, key: int) -> int:
         book_side = self._sides[side][0]
-        level = book_side.levels[key]
+        level = book_side.level_at(key)
         where = f"{side.name} level {level.price}"
         assert level.key == key == book_side.sign * level.price, f"{where} has key {key}"
         quantity = order_count = 0

@@ -38,10 +38,8 @@ class OrderPool(Generic[O]):
         """Take an order out, in O(1) of its level; its `leaves_qty` must be that of the level."""
         reference = order.order_reference_number
         assert self._orders.get(reference) is order, f"order {reference} is not in the pool"
-        level = order.level
-        assert isinstance(level, PriceLevel), f"order {reference} has no level"
         del self._orders[reference]
-        self._side(order.side).unlink(order, level)
+        order.level.unlink(order)
 
     def reduce(self, order: O, quantity: int) -> None:
         """Take shares off an order that keeps its place and has some left."""
@@ -63,7 +61,7 @@ class OrderPool(Generic[O]):
         keys = book_side.keys
         key = keys[0] if keys else None
         while key is not None:
-            order: BookOrder | None = book_side.levels[key].first
+            order: BookOrder | None = book_side.level_at(key).first
             while order is not None:
                 after = order._next
                 yield cast(O, order)
@@ -88,8 +86,9 @@ class OrderPool(Generic[O]):
         arrivals = {reference: place for place, reference in enumerate(self._orders)}
         counted = 0
         for side in (self._bids, self._asks):
-            assert list(side.keys) == sorted(side.levels), f"levels out of order: {side.keys}"
-            first = side.levels[side.keys[0]] if side.keys else None
+            known = sorted(side.sign * price for price in side.levels)
+            assert list(side.keys) == known, f"levels out of order: {side.keys}"
+            first = side.level_at(side.keys[0]) if side.keys else None
             assert side.best is first, "the best level is not the first"
             for level in side.levels.values():
                 orders = _orders_of(level)

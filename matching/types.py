@@ -7,7 +7,7 @@ that FIX gives them, so that they need no translation on their way through the l
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Side(IntEnum):
@@ -64,7 +64,7 @@ class BookOrder:
 
     `price` is the limit in 1/10,000. `leaves_qty` is what is still open; the book lowers it with
     each execution. An order rests while the book has set `level`, the price level that it stands
-    in; the private links are the book's own.
+    in (or whatever else it waits in); the private links are the book's own.
 
     A class of orders that want more than a limit has its own values of the attributes below:
     `display_qty` is how much of it is shown at a time (0: all) and `shown_qty` what is left of
@@ -94,7 +94,7 @@ class BookOrder:
         self.side = side
         self.price = price
         self.leaves_qty = leaves_qty
-        self.level: object | None = None
+        self.level: Any = None
         self._prev: BookOrder | None = None
         self._next: BookOrder | None = None
 

@@ -58,6 +58,8 @@ class CommandKind(IntEnum):
     LOAD_REFERENCE_DATA = 30
     SET_TRADING_STATE = 31
     END_DAY = 32
+    SCHEDULE_TRADING_DAY = 33
+    RESUME_TRADING = 34
 
 
 class EnterOrder(NamedTuple):
@@ -346,7 +348,9 @@ class LoadReferenceData(NamedTuple):
 
 
 class SetTradingState(NamedTuple):
-    """Operator command: put one instrument, or all (symbol ""), into a TradingState."""
+    """Operator command: put one instrument, or all (symbol ""), into a TradingState. What is halted
+    by it stays so, whatever the schedule says, until an operator puts it into another state; what
+    is closed, for the rest of the day."""
 
     kind: int
     symbol: str
@@ -358,3 +362,25 @@ class EndDay(NamedTuple):
     """Operator command: close every instrument, and cancel what lives for the day."""
 
     kind: int
+
+
+class ScheduleTradingDay(NamedTuple):
+    """The leader's command: when the phases of a day begin; ClockTick then begins them, and the
+    last one does what EndDay does. The terms are those of oms.trading_day.
+
+    A schedule that has not begun gives way to another; while a day is running, and for a day that
+    has been, the command is ignored. So a leader may say it again, and a configuration that differs
+    from node to node cannot make replicas differ."""
+
+    kind: int
+    date: int  # YYYYMMDD
+    phases: tuple[tuple[int, int], ...]  # (ns since the epoch, TradingState)
+
+
+class ResumeTrading(NamedTuple):
+    """Operator command: put one instrument, or all (symbol ""), into the state that the trading day
+    is in now; without a schedule into TRADING."""
+
+    kind: int
+    symbol: str
+    reason: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from heapq import heappop
 from operator import attrgetter
 from typing import Final
@@ -23,6 +24,7 @@ from oms.reference_data import Account, Instrument, SessionDefinition, reference
 from oms.sessions import Session
 from oms.special_trading import SpecialTrading
 from oms.state import ExchangeState
+from oms.trading_day import TradingDay
 from oms.trading_state import AUCTIONS, DayStatistics, Listing
 
 _FOR_THE_DAY: Final = tuple(
@@ -35,21 +37,29 @@ _INSTRUMENT_ADDED: Final = int(EventKind.INSTRUMENT_ADDED)
 _TRADING_ACTION: Final = int(EventKind.TRADING_ACTION)
 _DAY_ENDED: Final = int(EventKind.INSTRUMENT_DAY_ENDED)
 _SYSTEM_EVENT: Final = int(EventKind.SYSTEM_EVENT)
+_DAY_STARTED_FOR_SESSION: Final = int(EventKind.TRADING_DAY_STARTED)
+_DAY_ENDED_FOR_SESSION: Final = int(EventKind.TRADING_DAY_ENDED)
 _TRADING_STATES: Final = frozenset(int(trading_state) for trading_state in TradingState)
+_NO_ENTRY: Final = (int(TradingState.CLOSED), int(TradingState.HALTED))
+"""States in which the schedule leaves an instrument that an operator has put into them."""
 
 
 def clock_tick(state: ExchangeState, command: Command) -> list[Event]:
-    """Carry out ClockTick: apply has already moved the time. Orders expire by it, by the time that
-    they said and then in the order of entry; and everyone is told what the auctions would do."""
+    """Carry out ClockTick: apply has already moved the time. The phases of the trading day begin
+    whose time has come, one after the other however late it is; orders expire by it, by the time
+    that they said and then in the order of entry, and none is there in a phase that begins later;
+    then everyone is told what the auctions would do."""
     (_,) = command
     now_ns = state.last_time_ns
-    due: dict[tuple[int, int], SpecialOrder] = {}
-    while state.expiries and state.expiries[0][0] <= now_ns:
-        expire_time_ns, _, order = heappop(state.expiries)
-        # A replace may have given it another time meanwhile.
-        if order.level is not None and order.terms.expire_time_ns == expire_time_ns:
-            due[expire_time_ns, order.order_id] = order
-    events = cancel_open_orders(state, [due[key] for key in sorted(due)], _EXPIRED)
+    events: list[Event] = []
+    while (phase := state.trading_day.take_due(now_ns)) is not None:
+        time_ns, trading_state = phase
+        events += _expire(state, time_ns)
+        if trading_state == TradingState.CLOSED:
+            events += _end_day(state)
+        else:
+            events += _put(state, state.listings.values(), trading_state, "")
+    events += _expire(state, now_ns)
     for listing in state.listings.values():
         if listing.trading_state not in AUCTIONS:
             continue
@@ -57,6 +67,33 @@ def clock_tick(state: ExchangeState, command: Command) -> list[Event]:
             listing.indicated_ns = now_ns
             events.append(indicate(listing))
     return events
+
+
+def clock_is_due(state: ExchangeState, now_ns: int) -> bool:
+    """Whether a ClockTick at `now_ns` would do anything but move the time: the leader puts none
+    into the log otherwise, so a quiet exchange has a quiet log. O(instruments)."""
+    now_ns = max(now_ns, state.last_time_ns)
+    phase = state.trading_day.next_phase
+    if phase is not None and phase[0] <= now_ns:
+        return True
+    if state.expiries and state.expiries[0][0] <= now_ns:
+        return True
+    return any(
+        listing.trading_state in AUCTIONS
+        and now_ns - listing.indicated_ns >= INDICATION_INTERVAL_NS
+        for listing in state.listings.values()
+    )
+
+
+def _expire(state: ExchangeState, time_ns: int) -> list[Event]:
+    """OrderCanceled (EXPIRED) and BookDeleted of each order whose time has come by `time_ns`."""
+    due: dict[tuple[int, int], SpecialOrder] = {}
+    while state.expiries and state.expiries[0][0] <= time_ns:
+        expire_time_ns, _, order = heappop(state.expiries)
+        # A replace may have given it another time meanwhile.
+        if order.level is not None and order.terms.expire_time_ns == expire_time_ns:
+            due[expire_time_ns, order.order_id] = order
+    return cancel_open_orders(state, [due[key] for key in sorted(due)], _EXPIRED)
 
 
 def load_reference_data(state: ExchangeState, command: Command) -> list[Event]:
@@ -67,10 +104,6 @@ def load_reference_data(state: ExchangeState, command: Command) -> list[Event]:
     problems = reference_data_problems(instruments, accounts, sessions)
     assert not problems, f"reference data in the log is wrong: {'; '.join(problems)}"
     state.is_loaded = True
-    events: list[Event] = [
-        (_SYSTEM_EVENT, "", int(SystemEventCode.START_OF_MESSAGES)),
-        (_SYSTEM_EVENT, "", int(SystemEventCode.START_OF_SYSTEM_HOURS)),
-    ]
     for fields in accounts:
         account = Account(*fields)
         state.accounts[account.account] = account
@@ -83,6 +116,20 @@ def load_reference_data(state: ExchangeState, command: Command) -> list[Event]:
         state.listings[instrument.symbol] = Listing(
             instrument, state.match_numbers, state.take_order_number, state.next_display
         )
+    return _start_system_hours(state)
+
+
+def _start_system_hours(state: ExchangeState) -> list[Event]:
+    """The day begins for everyone: END_OF_MESSAGES of the one before, START_OF_MESSAGES,
+    START_OF_SYSTEM_HOURS, InstrumentAdded each; and for each session, unless it is the very first
+    day."""
+    events: list[Event] = []
+    if state.system_hours_ended:
+        events.append((_SYSTEM_EVENT, "", int(SystemEventCode.END_OF_MESSAGES)))
+    events.append((_SYSTEM_EVENT, "", int(SystemEventCode.START_OF_MESSAGES)))
+    events.append((_SYSTEM_EVENT, "", int(SystemEventCode.START_OF_SYSTEM_HOURS)))
+    for listing in state.listings.values():
+        instrument = listing.instrument
         events.append(
             (
                 _INSTRUMENT_ADDED,
@@ -94,6 +141,9 @@ def load_reference_data(state: ExchangeState, command: Command) -> list[Event]:
                 instrument.reference_price,
             )
         )
+    if state.system_hours_ended:
+        events += [(_DAY_STARTED_FOR_SESSION, session) for session in state.sessions]
+    state.system_hours_ended = False
     return events
 
 
@@ -101,24 +151,57 @@ def set_trading_state(state: ExchangeState, command: Command) -> list[Event]:
     """Carry out SetTradingState: TradingAction for each instrument whose state or reason changes,
     after what trades in an auction that is over by it, before the turns of those who have waited.
 
+    The schedule does not put an instrument into another state that is halted or closed by this.
     No event for an unknown symbol or trading state: an operator's slip must not stop the nodes.
     """
     _, symbol, trading_state, reason = command
-    if symbol == "":
-        listings = list(state.listings.values())
-    else:
-        listings = [state.listings[symbol]] if symbol in state.listings else []
+    listings = _listings_of(state, symbol)
     if not listings or trading_state not in _TRADING_STATES:
         return []
+    for listing in listings:
+        holds = trading_state in _NO_ENTRY
+        listing.held = (int(trading_state), reason) if holds else None
+    return _put(state, listings, int(trading_state), reason)
+
+
+def resume_trading(state: ExchangeState, command: Command) -> list[Event]:
+    """Carry out ResumeTrading: as SetTradingState with the state of the phase that the trading day
+    is in; before a day that is scheduled that is CLOSED, without a schedule TRADING."""
+    _, symbol, reason = command
+    day = state.trading_day
+    trading_state = day.phase
+    if trading_state is None:
+        trading_state = int(TradingState.CLOSED if day.is_scheduled else TradingState.TRADING)
+    listings = _listings_of(state, symbol)
+    for listing in listings:
+        listing.held = None
+    return _put(state, listings, trading_state, reason) if listings else []
+
+
+def _listings_of(state: ExchangeState, symbol: str) -> list[Listing]:
+    """The listing of a symbol, all for ""; none for one that is not known."""
+    if symbol == "":
+        return list(state.listings.values())
+    return [state.listings[symbol]] if symbol in state.listings else []
+
+
+def _put(
+    state: ExchangeState, listings: Iterable[Listing], trading_state: int, reason: str
+) -> list[Event]:
+    """Put instruments into another state, but those that are held into that in which they are
+    held. What begins by it for everyone comes first."""
     events: list[Event] = []
+    if trading_state not in _NO_ENTRY and state.system_hours_ended:
+        events += _start_system_hours(state)
     if trading_state == TradingState.TRADING and not state.market_hours_started:
         state.market_hours_started = True
         for listing in state.listings.values():
             listing.day = DayStatistics()
         events.append((_SYSTEM_EVENT, "", int(SystemEventCode.START_OF_MARKET_HOURS)))
     for listing in listings:
-        if (trading_state, reason) != (listing.trading_state, listing.trading_reason):
-            events += _change_state(state, listing, int(trading_state), reason)
+        target = listing.held or (trading_state, reason)
+        if target != (listing.trading_state, listing.trading_reason):
+            events += _change_state(state, listing, *target)
     return events
 
 
@@ -143,16 +226,33 @@ def _change_state(
     return trading.events
 
 
+def schedule_trading_day(state: ExchangeState, command: Command) -> list[Event]:
+    """Carry out ScheduleTradingDay: no events, the phases come with ClockTick. Ignored while
+    another day is running, and for a day that has been."""
+    _, date, phases = command
+    if state.trading_day.gives_way_to(date):
+        state.trading_day = TradingDay(date, phases)
+    return []
+
+
 def end_day(state: ExchangeState, command: Command) -> list[Event]:
     """Carry out EndDay: what closing an instrument makes happen, for each that is not closed; then
     OrderCanceled (EXPIRED) and BookDeleted for each order that lives for the day, in the order of
     entry; then, if market hours had started, InstrumentDayEnded of each instrument and SystemEvent
-    END_OF_MARKET_HOURS."""
+    END_OF_MARKET_HOURS; then, if the day had, TradingDayEnded of each session and SystemEvent
+    END_OF_SYSTEM_HOURS. Of the schedule nothing more comes that day."""
     (_,) = command
+    state.trading_day.end()
+    return _end_day(state)
+
+
+def _end_day(state: ExchangeState) -> list[Event]:
     events: list[Event] = []
     for listing in state.listings.values():
         if listing.trading_state != TradingState.CLOSED:
             events += _change_state(state, listing, int(TradingState.CLOSED), "")
+        if listing.held is not None and listing.held[0] == TradingState.CLOSED:
+            listing.held = None  # closed for the day; a halt outlives it
     orders = [
         order
         for session in state.sessions.values()
@@ -175,4 +275,8 @@ def end_day(state: ExchangeState, command: Command) -> list[Event]:
             for listing in state.listings.values()
         ]
         events.append((_SYSTEM_EVENT, "", int(SystemEventCode.END_OF_MARKET_HOURS)))
+    if state.is_loaded and not state.system_hours_ended:
+        state.system_hours_ended = True
+        events += [(_DAY_ENDED_FOR_SESSION, session) for session in state.sessions]
+        events.append((_SYSTEM_EVENT, "", int(SystemEventCode.END_OF_SYSTEM_HOURS)))
     return events

@@ -91,7 +91,18 @@ def enter_numbered_order(state: ExchangeState, command: Command) -> list[Event]:
         return []
     account = session.account.account
     order_id = state.last_order_reference_number + 1
-    order = Order(order_id, session.name, cl_ord_id, account, *terms)
+    order = Order(
+        order_id,
+        session.name,
+        cl_ord_id,
+        account,
+        symbol,
+        side,
+        order_type,
+        time_in_force,
+        quantity,
+        price,
+    )
     order.group_id = group_id
     if fields is not None or is_special(order):
         order = make_special(order, () if fields is None else fields, session.account.firm)
@@ -104,7 +115,7 @@ def enter_numbered_order(state: ExchangeState, command: Command) -> list[Event]:
     if order.terms is not None:
         return SpecialTrading(state, state.listings[symbol]).accept(order, memo)
     events = match_new_order(state, order, session, state.listings[symbol])
-    events[0] = (*events[0], memo)
+    events[0] += (memo,)
     return events
 
 
@@ -125,7 +136,15 @@ def _refusal_of_entry(
     listing = state.listings.get(order.symbol)
     if listing is None:
         return RejectReason.UNKNOWN_SYMBOL, order.symbol, ""
-    if order.terms is None and is_plain_order(order, listing, session.account):
+    if order.terms is None and is_plain_order(
+        listing,
+        session.account,
+        order.side,
+        order.order_type,
+        order.time_in_force,
+        order.quantity,
+        order.price,
+    ):
         return None
     return refusal_of_entry(state, order, listing, session.account)
 

@@ -9,7 +9,7 @@ also when that is refused, so that a name means one thing, and has one outcome, 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, cast
+from typing import Final
 
 from matching.types import Executed, OrderType, Side, TimeInForce
 from oms import reports
@@ -89,13 +89,16 @@ def enter_order(state: ExchangeState, command: Command) -> list[Event]:
     if not session.takes_orders:
         return [_entry_refused(command, *refusal_of_session(session))]
     account = session.account
-    if account_name not in ("", account.account):
+    if account_name and account_name != account.account:
         return [
             _entry_refused(command, RejectReason.UNKNOWN_ACCOUNT, account_name, account.account)
         ]
     listing = state.listings.get(symbol)
     if listing is None:
         return [_entry_refused(command, RejectReason.UNKNOWN_SYMBOL, symbol)]
+    is_plain = terms is None and is_plain_order(
+        listing, account, side, order_type, time_in_force, quantity, price
+    )
     number = state.last_order_reference_number + 1
     order = _new(Order)  # with the next call that of the class, at a third of the price
     _initialize(
@@ -111,7 +114,7 @@ def enter_order(state: ExchangeState, command: Command) -> list[Event]:
         quantity,
         price,
     )
-    if terms is None and is_plain_order(order, listing, account):
+    if is_plain:
         state.last_order_reference_number = number
         shard[cl_ord_id] = order
         return match_new_order(state, order, session, listing)
@@ -167,15 +170,21 @@ def match_new_order(
     event is OrderAccepted."""
     if not listing.is_plain:
         return SpecialTrading(state, listing).accept(order, None)
-    events = [reports.order_accepted(order)]
+    accepted = reports.order_accepted(order)
+    order_type = order.order_type
     collar_price = None
-    if order.order_type == _MARKET:
+    if order_type == _MARKET:
         collar_price = listing.band_high if order.side == _BUY else listing.band_low
-    executions = listing.book.enter(order, order.order_type, order.time_in_force, collar_price)
+    executions = listing.book.enter(order, order_type, order.time_in_force, collar_price)
+    rests = order.level is not None  # asking the property costs five times as much
+    if rests:
+        session.open_orders[order.order_id] = order
+        if not executions:
+            return [accepted, reports.book_added(order, listing.stock_locate)]
+    events = [accepted]
     if executions:
         report_executions(state, executions, listing, events)
-    if order.level is not None:  # it rests; asking the property costs five times as much
-        session.open_orders[order.order_id] = order
+    if rests:
         events.append(reports.book_added(order, listing.stock_locate))
         return events
     residual_qty = order.leaves_qty
@@ -189,8 +198,8 @@ def match_new_order(
 
 def cancel_order(state: ExchangeState, command: Command) -> list[Event]:
     """Carry out CancelOrder: OrderCanceled and BookDeleted, or CancelRejected."""
-    _, _, _, cl_ord_id, orig_cl_ord_id, symbol, side = command
-    order = find_order_to_change(state, command)
+    _, session_name, msg_seq_num, cl_ord_id, orig_cl_ord_id, symbol, side = command
+    order = find_order_to_change(state, session_name, msg_seq_num, cl_ord_id, orig_cl_ord_id)
     if isinstance(order, Order):
         refusal = None
         if symbol != order.symbol or side != order.side:
@@ -281,13 +290,18 @@ def refusal_of_choice(state: ExchangeState, symbol: str, side: int) -> Refusal |
     return None
 
 
-def find_order_to_change(state: ExchangeState, command: Command) -> Order | Refusal:
+def find_order_to_change(
+    state: ExchangeState,
+    session_name: str,
+    msg_seq_num: int,
+    cl_ord_id: str,
+    orig_cl_ord_id: str,
+) -> Order | Refusal:
     """Find the live order that a cancel or replace names, and use up the name of the request.
 
     Only the current name of an order finds it. One that an accepted replace has superseded does
     not: who says it has not seen the replace yet and decides on what is no longer so.
     """
-    session_name, msg_seq_num, cl_ord_id, orig_cl_ord_id = command[1:5]
     session = state.sessions.get(session_name)
     if session is None:
         return RejectReason.UNKNOWN_SESSION, session_name, ""
@@ -324,7 +338,7 @@ def report_executions(
     """Count the trades of a plain order on both sides and report them; one that is filled by
     resting leaves its session's open orders, the incoming one is for the caller to close."""
     # The book's own type of trade knows its orders only as BookOrder; ours are all Orders.
-    trades = cast(list[tuple[Order, Order, int, int, int, int, int]], executions)
+    trades: list[tuple[Order, Order, int, int, int, int, int]] = executions  # type: ignore[assignment]
     report = reports.order_executed
     volume = value = 0
     for (
@@ -348,7 +362,8 @@ def report_executions(
             state.sessions[resting.owner].close(resting)
     last_price = trades[-1][3]
     listing.day.record(trades[0][3], last_price, volume, value, len(trades))
-    listing.record_last_price(last_price)
+    if last_price != listing.last_price:
+        listing.record_last_price(last_price)
 
 
 def _residual_reason(order: Order) -> int:

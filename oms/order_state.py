@@ -55,6 +55,7 @@ def _steps(exec_type: int, is_done: bool) -> dict[int, int]:
 
 _AFTER_TRADE: Final = _steps(_TRADE, False)
 _AFTER_LAST_TRADE: Final = _steps(_TRADE, True)
+_AFTER_CANCEL: Final = _steps(_CANCELED, True)
 
 
 def next_status(order_id: int, status: int, exec_type: int, is_done: bool) -> int:
@@ -140,17 +141,17 @@ class Order(BookOrder):
         """Count a trade; `leaves_qty` is what the order had left right after it."""
         self.cum_qty += quantity
         self.cum_value += quantity * price
-        steps = _AFTER_TRADE if leaves_qty else _AFTER_LAST_TRADE
-        after = steps.get(self.ord_status)
-        if after is None:
-            after = next_status(self.order_id, self.ord_status, _TRADE, leaves_qty == 0)  # says why
-        self.ord_status = after
+        status = self.ord_status
+        after = (_AFTER_TRADE if leaves_qty else _AFTER_LAST_TRADE).get(status)
+        self.ord_status = after or next_status(self.order_id, status, _TRADE, leaves_qty == 0)
 
     def record_cancel(self) -> None:
         """Close what is left; the order must be out of its book."""
         assert self.level is None, f"order {self.order_id} is canceled but still in the book"
         self.leaves_qty = 0
-        self.ord_status = next_status(self.order_id, self.ord_status, _CANCELED, True)
+        status = self.ord_status
+        after = _AFTER_CANCEL.get(status)
+        self.ord_status = after or next_status(self.order_id, status, _CANCELED, True)
 
     def record_replace(self, cl_ord_id: str, quantity: int) -> None:
         """Take the name and the total quantity of an accepted replace, or of a reduction under the
@@ -341,8 +342,8 @@ def restore_orders(columns: Iterable[Iterable[Any]]) -> list[Order]:
     """
     new = Order.__new__
     orders: list[Order] = []
-    for *fields, special in zip(*columns, strict=True):
-        order = new(SpecialOrder if special else Order)
+    for row in zip(*columns, strict=True):
+        order = new(SpecialOrder if row[-1] else Order)
         (
             order.order_id,
             order.order_reference_number,
@@ -357,7 +358,8 @@ def restore_orders(columns: Iterable[Iterable[Any]]) -> list[Order]:
             order.cum_value,
             order.ord_status,
             order.group_id,
-        ) = fields
+            special,
+        ) = row
         order.level = order._prev = order._next = None
         if special:
             order.restore_special_values(special)

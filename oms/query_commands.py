@@ -33,8 +33,6 @@ BOOK_LEVELS_MAX: Final = 500
 _BUY: Final = int(Side.BUY)
 _SELL: Final = int(Side.SELL)
 _CLOSED: Final = int(TradingState.CLOSED)
-_HALTED: Final = int(TradingState.HALTED)
-_TRADING: Final = int(TradingState.TRADING)
 _INSTRUMENTS_LISTED: Final = int(EventKind.INSTRUMENTS_LISTED)
 _INSTRUMENT_STATUS_REPORTED: Final = int(EventKind.INSTRUMENT_STATUS_REPORTED)
 _MARKET_STATUS_REPORTED: Final = int(EventKind.MARKET_STATUS_REPORTED)
@@ -126,7 +124,7 @@ def query_market_status(state: ExchangeState, command: Command) -> list[Event]:
     if state.session_that_asks(session_name, msg_seq_num) is None:
         return []
     states = [listing.trading_state for listing in state.listings.values()]
-    counts = (states.count(_CLOSED), states.count(_HALTED), states.count(_TRADING))
+    counts = [states.count(trading_state) for trading_state in TradingState]
     return [(_MARKET_STATUS_REPORTED, session_name, request_id, *counts)]
 
 

@@ -36,18 +36,25 @@ def replace_order(state: ExchangeState, command: Command) -> list[Event]:
     terms = None
     if len(command) > _PLAIN_FIELDS:
         *command, terms = command  # type: ignore[assignment]
-    _, _, _, cl_ord_id, _, symbol, side, order_type, time_in_force, quantity, price = command
-    order = find_order_to_change(state, command)
+    (
+        _,
+        session_name,
+        msg_seq_num,
+        cl_ord_id,
+        orig_cl_ord_id,
+        symbol,
+        side,
+        order_type,
+        time_in_force,
+        quantity,
+        price,
+    ) = command
+    order = find_order_to_change(state, session_name, msg_seq_num, cl_ord_id, orig_cl_ord_id)
     if isinstance(order, Order):
         terms = terms_that_change(order, terms)
         refusal = (
             _order_entry_disabled(state, order)
-            or mismatch(
-                ("symbol", symbol, order.symbol),
-                ("side", side, order.side),
-                ("order_type", order_type, order.order_type),
-                ("time_in_force", time_in_force, order.time_in_force),
-            )
+            or _mismatch(order, symbol, side, order_type, time_in_force)
             or refusal_of_replace(state, order, quantity, price, terms)
         )
         if refusal is None:
@@ -55,6 +62,25 @@ def replace_order(state: ExchangeState, command: Command) -> list[Event]:
     else:
         refusal = order
     return [change_refused(state, command, CancelRejectedResponseTo.REPLACE, refusal)]
+
+
+def _mismatch(
+    order: Order, symbol: str, side: int, order_type: int, time_in_force: int
+) -> Refusal | None:
+    """Refuse a replace that describes another order than the one it names."""
+    if (
+        symbol == order.symbol
+        and side == order.side
+        and order_type == order.order_type
+        and time_in_force == order.time_in_force
+    ):
+        return None
+    return mismatch(
+        ("symbol", symbol, order.symbol),
+        ("side", side, order.side),
+        ("order_type", order_type, order.order_type),
+        ("time_in_force", time_in_force, order.time_in_force),
+    )
 
 
 def terms_that_change(order: Order, fields: Sequence[Any] | None) -> Sequence[Any] | None:
@@ -81,26 +107,29 @@ def refusal_of_replace(
 ) -> Refusal | None:
     """Run the checks of a replace on the order as it would be. `fields` are its new terms, None
     when it keeps those that it has."""
+    listing, account = state.listings[order.symbol], state.accounts[order.account]
+    side, order_type, time_in_force = order.side, order.order_type, order.time_in_force
+    is_plain = fields is None and order.terms is None and quantity > order.cum_qty
+    if is_plain and is_plain_order(
+        listing, account, side, order_type, time_in_force, quantity, price
+    ):
+        return None
     changed = Order(
         order.order_reference_number,
         order.owner,
         order.cl_ord_id,
         order.account,
         order.symbol,
-        order.side,
-        order.order_type,
-        order.time_in_force,
+        side,
+        order_type,
+        time_in_force,
         quantity,
         price,
     )
-    listing, account = state.listings[order.symbol], state.accounts[order.account]
     if order.terms is not None or fields is not None:
         terms = terms_of(order) if fields is None else fields
         changed = make_special(changed, terms, account.firm)
     changed.cum_qty = order.cum_qty
-    is_plain = changed.terms is None
-    if is_plain and quantity > order.cum_qty and is_plain_order(changed, listing, account):
-        return None
     only_reduces = price == limit_of(order) and quantity < order.quantity and fields is None
     checks = REDUCE_CHECKS if only_reduces else REPLACE_CHECKS
     refusal = first_refusal(checks, changed, listing, account)
@@ -129,7 +158,7 @@ def replace_open_order(
         return trading.replace(order, cl_ord_id, quantity, price, terms, memo)
     events = _replace_plain_order(state, order, cl_ord_id, quantity, price)
     if memo is not None:
-        events[0] = (*events[0], memo)
+        events[0] += (memo,)
     return events
 
 
@@ -145,12 +174,12 @@ def _replace_plain_order(
     leaves_qty = quantity - order.cum_qty
     new_number = state.last_order_reference_number + 1
 
-    kept_priority, executions = listing.book.replace(order, new_number, price, leaves_qty)
+    executions = listing.book.replace(order, new_number, price, leaves_qty)
     order.record_replace(cl_ord_id, quantity)
     session.names.let_stand(orig_cl_ord_id, NAMES_NO_ORDER)
     session.names.let_stand(cl_ord_id, order)
     events = [reports.order_replaced(order, leaves_qty, orig_cl_ord_id)]
-    if kept_priority:
+    if executions is None:  # it has kept its place
         canceled_qty = original_leaves_qty - leaves_qty
         events.append(reports.book_reduced(order, stock_locate, canceled_qty))
         return events

@@ -66,7 +66,25 @@ def _order_state(kind: int, order: Order, leaves_qty: int) -> Event:
 
 def order_accepted(order: Order) -> Event:
     """OrderAccepted; to be made before the book has seen the order."""
-    return _order_state(_ACCEPTED, order, order.leaves_qty)
+    # Written out, as order_executed is: _order_state with one call less.
+    return (
+        _ACCEPTED,
+        order.owner,
+        order.cl_ord_id,
+        order.order_id,
+        order.account,
+        order.symbol,
+        order.side,
+        order.order_type,
+        order.time_in_force,
+        order.quantity,
+        order.price,
+        order.cum_qty,
+        order.leaves_qty,
+        order.cum_value,
+        order.ord_status,
+        order.order_reference_number,
+    )
 
 
 def order_executed(

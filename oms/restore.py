@@ -5,17 +5,20 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator
 from itertools import chain, compress, repeat
-from typing import Final, cast
+from typing import Final
 
 from oms.order_state import OLD_COLUMNS, ORDER_COLUMNS, Order, SpecialOrder, restore_orders
 from oms.reference_data import Account, Instrument
 from oms.sessions import Session
 from oms.snapshot import AN_ORDER, SNAPSHOT_VERSION, Part
 from oms.state import ExchangeState
+from oms.trading_day import TradingDay
 from oms.trading_state import DayStatistics, Listing
 
 _WITHOUT_SPECIAL_ORDERS: Final = 2
-"""The version before; it is read, too."""
+_WITHOUT_TRADING_DAY: Final = 3
+"""Versions before; they are read, too. What a later one has more of stands behind what was there,
+and is what it is at the beginning where it is missing."""
 
 
 def restore_parts(parts: Iterable[Part]) -> ExchangeState:
@@ -47,7 +50,7 @@ def _restore(parts: Iterator[Part]) -> ExchangeState:
     version, *head = next(parts)
     if version == _WITHOUT_SPECIAL_ORDERS:
         head = _as_without_special_orders(*head)
-    elif version != SNAPSHOT_VERSION:
+    elif version not in (_WITHOUT_TRADING_DAY, SNAPSHOT_VERSION):
         raise ValueError(f"it has version {version}; this program reads {SNAPSHOT_VERSION}")
     state, place_counts, closed_counts, name_counts = _restore_head(*head)
     symbols = list(state.listings)
@@ -60,8 +63,10 @@ def _restore(parts: Iterator[Part]) -> ExchangeState:
             yield orders
         assert count == 0, f"{-count} orders too many"
 
-    for listing, counts in zip(state.listings.values(), place_counts, strict=True):
-        _restore_places(listing, [chain.from_iterable(orders_of(count)) for count in counts])
+    for listing, (displayed, *others) in zip(state.listings.values(), place_counts, strict=True):
+        for orders in orders_of(displayed):
+            _restore_displayed(listing, orders)
+        _restore_places(listing, [chain.from_iterable(orders_of(count)) for count in others])
     heads = zip(state.sessions.values(), closed_counts, name_counts, strict=True)
     for session, closed_count, name_count in heads:
         for orders in orders_of(closed_count):
@@ -86,9 +91,17 @@ def _as_without_special_orders(
     ]
 
 
+def _restore_displayed(listing: Listing, orders: list[Order]) -> None:
+    """Put displayed orders, of which there are the most by far, into the book."""
+    listing.book.add_resting(orders)
+    for order in orders:
+        if isinstance(order, SpecialOrder) and order.display_qty:
+            listing.special[order.order_id] = order
+
+
 def _restore_places(listing: Listing, places: list[Iterator[Order]]) -> None:
-    """Put the orders of an instrument where they stood; these come as in _places_of."""
-    displayed, hidden, stops, triggered, parked, collected, for_close = places
+    """Put the other orders of an instrument where they stood; these come as in _places_of."""
+    hidden, stops, triggered, parked, collected, for_close = places
     pegs: list[SpecialOrder] = []
 
     def as_special(orders: Iterable[Order]) -> Iterator[SpecialOrder]:
@@ -99,13 +112,6 @@ def _restore_places(listing: Listing, places: list[Iterator[Order]]) -> None:
                 pegs.append(order)
             yield order
 
-    def noted(orders: Iterable[Order]) -> Iterator[Order]:
-        for order in orders:
-            if order.display_qty:
-                listing.special[order.order_id] = cast(SpecialOrder, order)
-            yield order
-
-    listing.book.add_resting(noted(displayed))
     for special in as_special(hidden):
         listing.books.hidden.add(special)
     for special in as_special(stops):
@@ -140,7 +146,11 @@ def _restore_head(
         state.is_loaded,
         state.market_hours_started,
         state.random_state,
+        *later,
     ) = counters
+    if later:
+        state.system_hours_ended, trading_day = later
+        state.trading_day = TradingDay(*trading_day)
     for fields in accounts:
         account = Account(*fields)
         state.accounts[account.account] = account
@@ -152,8 +162,11 @@ def _restore_head(
         listing.trading_state = trading_state
         listing.trading_reason = trading_reason
         listing.record_last_price(last_price)
-        listing.indicated_ns, day = more
+        listing.indicated_ns, day, *later = more
         listing.day = DayStatistics(day)
+        if later and later[0]:
+            held_state, held_reason = later[0]
+            listing.held = (held_state, held_reason)
         state.listings[instrument.symbol] = listing
     for name, account_name, *fields, _, _ in sessions:
         session = Session(name, state.accounts[account_name])

@@ -42,7 +42,7 @@ from oms.sessions import Session
 from oms.state import ExchangeState
 from oms.trading_state import Listing
 
-SNAPSHOT_VERSION: Final = 3
+SNAPSHOT_VERSION: Final = 4
 ROWS_PER_PART: Final = 2_000
 """Orders or names. So many orders stay in the processor's cache while their columns are made."""
 
@@ -158,7 +158,7 @@ def _places(names: Iterable[str]) -> dict[str, int]:
     return {name: place for place, name in enumerate(names)}
 
 
-def _counters(state: ExchangeState) -> tuple[int, int, int, bool, bool, int]:
+def _counters(state: ExchangeState) -> tuple[Any, ...]:
     return (
         state.last_time_ns,
         state.last_order_reference_number,
@@ -166,6 +166,8 @@ def _counters(state: ExchangeState) -> tuple[int, int, int, bool, bool, int]:
         state.is_loaded,
         state.market_hours_started,
         state.random_state,
+        state.system_hours_ended,
+        state.trading_day.values(),
     )
 
 
@@ -175,7 +177,7 @@ def _account_rows(state: ExchangeState) -> tuple[tuple[Any, ...], ...]:
 
 def _listing_head(listing: Listing) -> tuple[Any, ...]:
     """(instrument, trading state, reason, last price, when the auction was indicated,
-    statistics of the day)."""
+    statistics of the day, () or the state and reason in which it is held)."""
     return (
         tuple(listing.instrument),
         int(listing.trading_state),
@@ -183,6 +185,7 @@ def _listing_head(listing: Listing) -> tuple[Any, ...]:
         listing.last_price,
         listing.indicated_ns,
         listing.day.values(),
+        listing.held or (),
     )
 
 

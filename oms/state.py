@@ -12,6 +12,7 @@ from oms.names import NAMES_NO_ORDER
 from oms.order_state import Order, SpecialOrder
 from oms.reference_data import Account
 from oms.sessions import Session
+from oms.trading_day import TradingDay
 from oms.trading_state import Listing, price_band
 
 _MULTIPLIER: Final = 6_364_136_223_846_793_005
@@ -26,7 +27,7 @@ class ExchangeState:
     first. The dictionaries are in the order of loading. `random_state` is that of the generator
     which varies what an order displays: as much a part of the state as a counter. `expiries` are
     (time, order reference number, order) of GTD orders, a heap; those that are gone stay in it
-    until then.
+    until then. `system_hours_ended` says that a day is over and the next one has not begun.
     """
 
     __slots__ = (
@@ -40,6 +41,8 @@ class ExchangeState:
         "match_numbers",
         "random_state",
         "sessions",
+        "system_hours_ended",
+        "trading_day",
     )
 
     def __init__(self) -> None:
@@ -50,6 +53,8 @@ class ExchangeState:
         self.expiries: list[tuple[int, int, SpecialOrder]] = []
         self.is_loaded = False
         self.market_hours_started = False
+        self.system_hours_ended = False
+        self.trading_day = TradingDay()
         self.accounts: dict[str, Account] = {}
         self.listings: dict[str, Listing] = {}
         self.sessions: dict[str, Session] = {}

@@ -51,8 +51,14 @@ HANDLERS: Final[dict[int, Callable[[ExchangeState, Command], list[Event]]]] = {
     CommandKind.LOAD_REFERENCE_DATA: market_commands.load_reference_data,
     CommandKind.SET_TRADING_STATE: market_commands.set_trading_state,
     CommandKind.END_DAY: market_commands.end_day,
+    CommandKind.SCHEDULE_TRADING_DAY: market_commands.schedule_trading_day,
+    CommandKind.RESUME_TRADING: market_commands.resume_trading,
 }
 """Who carries out a command: a function that changes the state and returns what happened."""
+
+_HANDLER_OF: Final = {int(kind): handler for kind, handler in HANDLERS.items()}
+"""The same by plain integers: to find a key that is a member of an enumeration takes four times as
+long, and there is one for each command."""
 
 
 class ExchangeStateMachine:
@@ -86,7 +92,7 @@ class ExchangeStateMachine:
         """Carry out commands one after the other, all at one time, as `apply` does."""
         state = self.state
         state.last_time_ns = max(state.last_time_ns, now_ns)
-        handler_of = HANDLERS.get
+        handler_of = _HANDLER_OF.get
         events: list[Event] = []
         for command in commands:
             handler = handler_of(command[0])

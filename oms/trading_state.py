@@ -105,7 +105,8 @@ class Listing:
     the orders that came for an auction and are not displayed yet, `for_close` wait for the closing
     one. `special` are the open orders that do not trade like any other; `is_plain` says that there
     are none, nor an auction: then `book` alone decides. `indicated_ns` is when everyone was last
-    told what the auction would do. `day` are the statistics of the day.
+    told what the auction would do. `day` are the statistics of the day. `held` are the trading
+    state and the reason in which the schedule leaves the instrument; None: it does not.
     """
 
     __slots__ = (
@@ -116,6 +117,7 @@ class Listing:
         "collected",
         "day",
         "for_close",
+        "held",
         "indicated_ns",
         "instrument",
         "is_plain",
@@ -147,6 +149,7 @@ class Listing:
         self.max_quantity = instrument.max_quantity
         self.trading_state: int = TradingState.CLOSED
         self.trading_reason = ""
+        self.held: tuple[int, str] | None = None
         self.last_price = 0
         self.band_low, self.band_high = price_band(
             instrument.reference_price, instrument.price_band_bps

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from cluster.codec import ClientFrame, encode_batch, opening_frame, pack_commands
+from cluster.core import opening_commands
 from cluster.disk import RealDisk
 from cluster.settings import NodeSettings
 from cluster.snapshot_maker import MakerProcess
@@ -31,9 +32,7 @@ from oms.commands import (
     Command,
     CommandKind,
     EnterOrder,
-    LoadReferenceData,
     ReplaceOrder,
-    SetTradingState,
 )
 
 SEED: Final = 11
@@ -203,11 +202,8 @@ async def _write(
     await sink.start()
     try:
         log = _Log(storage, sink, settings.node_id)
-        own = [
-            LoadReferenceData(CommandKind.LOAD_REFERENCE_DATA, *settings.reference_data),
-            SetTradingState(CommandKind.SET_TRADING_STATE, "", settings.opening_state, ""),
-        ]
-        log.append(ClientFrame("", 0, 0, pack_commands(list(own))), is_applied=True)
+        own = pack_commands(opening_commands(settings))
+        log.append(ClientFrame("", 0, 0, own), is_applied=True)
         log.append(opening_frame(CLIENT, _INCARNATION, 1), is_applied=True)
         log.append_commands(open_orders, flow.resting, is_applied=True)
         log.flush()

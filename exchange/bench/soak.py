@@ -46,6 +46,8 @@ LATENCIES_KEPT = 50_000
 BLOCKS_UNREAD = 20
 """One block of answers in so many is decoded, and compared with what was asked."""
 ANSWER_TIMEOUT_S = 30.0
+HASH_TIMEOUT_S = 120.0
+"""Of millions of names."""
 
 
 class Load(NamedTuple):
@@ -173,7 +175,9 @@ async def _soak(
     await asyncio.wait(waits, timeout=ANSWER_TIMEOUT_S)
     await exchange.wait_until_level()
     end = await _look(exchange)
-    hashes = await state_hash(node_addresses(exchange.config), tls=client_tls(exchange.config))
+    hashes = await state_hash(
+        node_addresses(exchange.config), timeout_s=HASH_TIMEOUT_S, tls=client_tls(exchange.config)
+    )
     problems = [problem for session in sessions for problem in session.problems]
     problems += [f"{s.name} lost its connection" for s in sessions if s.lost_connection]
     problems += [f"{event['process']} ended by itself" for event in exchange.exited]

@@ -1,4 +1,4 @@
-"""kill leader, transfer, snapshot, market, rescue: what operators do to an exchange."""
+"""kill leader, transfer, snapshot, rescue: what operators do to an exchange."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cluster.admin import submit_operator_command, take_snapshot, transfer
+from cluster.admin import take_snapshot, transfer
 from exchange.commands.options import (
     EXIT_NO_QUORUM,
     EXIT_PROBLEM,
@@ -32,13 +32,10 @@ from exchange.config import Config
 from exchange.http_client import leader_of, node_statuses
 from exchange.processes import running_pid
 from exchange.settings import client_tls, fix_process_name, node_addresses
-from oms.commands import CommandKind, SetTradingState
-from oms.events import EventKind, TradingState
 
 if TYPE_CHECKING:
     from cluster.rescue import Survivor
 
-HALT_REASON = "T1"  # ITCH: halted, news pending
 KILL_TIMEOUT_S = 2.0
 
 
@@ -47,7 +44,6 @@ def register(cli: click.Group) -> None:
     _add_kill_verbs(cli)
     _add_transfer_verb(cli)
     _add_snapshot_verb(cli)
-    _add_market_verbs(cli)
     _add_rescue_verb(cli)
 
 
@@ -129,23 +125,6 @@ def _add_snapshot_verb(cli: click.Group) -> None:
             )
 
 
-def _add_market_verbs(cli: click.Group) -> None:
-    @cli.group(epilog="Example: exchange market halt AAPL")
-    def market() -> None:
-        """Open, halt, resume or close trading.
-
-        The command goes through the log like an order: every node does it at the same place.
-        """
-
-    for name, state, reason, help_text in (
-        ("open", TradingState.TRADING, "", "Open trading."),
-        ("halt", TradingState.HALTED, HALT_REASON, "Halt trading: orders stay, none is accepted."),
-        ("resume", TradingState.TRADING, "", "Resume trading after a halt."),
-        ("close", TradingState.CLOSED, "", "Close trading."),
-    ):
-        _add_market_verb(market, name, state, reason, help_text)
-
-
 def _add_rescue_verb(cli: click.Group) -> None:
     @verb(cli, "rescue", "exchange rescue data/node-1 --as 2")
     @click.argument(
@@ -181,26 +160,6 @@ def _add_rescue_verb(cli: click.Group) -> None:
         _rescue(
             config, folder, node_id, target or config.data_dir / f"node-{node_id}", yes, as_json
         )
-
-
-def _add_market_verb(
-    market: click.Group, name: str, state: TradingState, reason: str, help_text: str
-) -> None:
-    def change(config: Config, symbol: str, as_json: bool) -> None:
-        known = [instrument.symbol for instrument in config.instruments]
-        if symbol and symbol not in known:
-            raise click.UsageError(f"{symbol!r} is not one of {', '.join(known)}")
-        changes = asyncio.run(_set_trading_state(config, symbol, state, reason))
-        if as_json:
-            print_json({"trading_state": state.name.lower(), "changed": changes})
-        else:
-            what = ", ".join(changes) if changes else "nothing changed"
-            click.echo(f"{state.name.lower()}: {what}")
-
-    change.__doc__ = f"{help_text} All instruments, or SYMBOL alone."
-    decorated = config_option(json_option(change))
-    decorated = click.argument("symbol", default="", metavar="[SYMBOL]")(decorated)
-    verb(market, name, f"exchange market {name} AAPL")(decorated)
 
 
 def _rescue(
@@ -326,14 +285,3 @@ async def _find_leader(config: Config) -> int:
     if leader is None:
         raise ExitWith(EXIT_NO_QUORUM, f"no node leads; nodes that answer: {_listed(statuses)}")
     return leader
-
-
-async def _set_trading_state(
-    config: Config, symbol: str, state: TradingState, reason: str
-) -> list[str]:
-    """Returns the symbols that changed."""
-    command = SetTradingState(CommandKind.SET_TRADING_STATE, symbol, int(state), reason)
-    events: list[Any] = await submit_operator_command(
-        node_addresses(config), command, tls=client_tls(config)
-    )
-    return [event[2] for event in events if event[0] == EventKind.TRADING_ACTION]

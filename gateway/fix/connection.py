@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol, cast
 
+from cluster.tls import Names, names_of
 from gateway.fix.client_session import ClientSession
 from gateway.fix.counters import Counters
 from gateway.fix.settings import FixGatewaySettings
@@ -59,6 +60,8 @@ class Connection(asyncio.Protocol):
         self._inbox: deque[tuple[FixMessage, int]] = deque()
         self._is_reading_paused = False
         self._is_writing_paused = False
+        self.names: Names = frozenset()
+        """Those in the client's certificate, if it has shown one."""
         self._catching_up = False
         self._written_through = 0  # the highest number that went to the socket for the first time
         self._resends: deque[tuple[int, int]] = deque()
@@ -70,6 +73,7 @@ class Connection(asyncio.Protocol):
         self._transport = stream = cast(asyncio.Transport, transport)
         name = transport.get_extra_info("peername")  # None when it has gone already
         self.peer = ":".join(map(str, name[:2])) if name else "unknown"
+        self.names = names_of(transport)
         connected: socket.socket | None = transport.get_extra_info("socket")
         if connected is not None:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -102,6 +102,10 @@ class Lobby:
         if not _may_come_from(session.settings.allowed_addresses, connection.peer):
             self.refuse(connection, f"{comp_id} does not come from there", now_ns)
             return None
+        wanted = session.settings.certificate_name
+        if wanted and wanted not in connection.names:
+            self.refuse(connection, f"its certificate is not that of {comp_id}, {wanted}", now_ns)
+            return None
         if session.connection is not None:
             self.refuse(connection, f"{comp_id} is connected already", now_ns)
             return None

@@ -48,7 +48,7 @@ _SECURITY_TRADING_STATUS: Final = {
 }
 _UNKNOWN_SECURITY: Final = 20
 _ROUND_LOT: Final = 2  # LotType(1093)
-_HALTED, _OPEN, _CLOSED = 1, 2, 3  # TradSesStatus(340)
+_HALTED, _OPEN, _CLOSED, _PRE_OPEN, _PRE_CLOSE = 1, 2, 3, 4, 5  # TradSesStatus(340)
 _UNKNOWN_SYMBOL: Final = 0  # MDReqRejReason(281)
 
 
@@ -89,11 +89,30 @@ def security_status_body(event: Event, transact_time: str, dialect: Dialect) -> 
 
 
 def trading_session_status_body(event: Event) -> str:
-    """TradingSessionStatus(h) of a MarketStatusReported: open while anything trades, halted while
-    something would trade if it were not halted, else closed."""
+    """TradingSessionStatus(h) of a MarketStatusReported: open while anything trades or is called,
+    else pre-open or pre-close while orders are collected for that, halted while something would
+    trade if it were not halted, else closed. Text(58) has the counts."""
     status = MarketStatusReported(*event)
-    code = _OPEN if status.trading else _HALTED if status.halted else _CLOSED
-    text = f"{status.trading} symbols trade, {status.halted} are halted, {status.closed} closed"
+    if status.trading or status.auction_call:
+        code = _OPEN
+    elif status.pre_open or status.opening_auction:
+        code = _PRE_OPEN
+    elif status.closing_auction:
+        code = _PRE_CLOSE
+    else:
+        code = _HALTED if status.halted else _CLOSED
+    counts = [
+        f"{status.trading} symbols trade",
+        f"{status.halted} are halted",
+        f"{status.closed} closed",
+    ]
+    others = {
+        "in pre-open": status.pre_open,
+        "in the opening auction": status.opening_auction,
+        "in the closing auction": status.closing_auction,
+        "in an auction call": status.auction_call,
+    }
+    text = ", ".join([*counts, *(f"{count} {where}" for where, count in others.items() if count)])
     return f"335={status.request_id}\x01336={TRADING_SESSION}\x01340={code}\x0158={text}\x01"
 
 

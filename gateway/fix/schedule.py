@@ -16,6 +16,16 @@ _DAY = timedelta(days=1)
 _MIDNIGHT = time(0)
 
 
+def local_time_ns(day: date, moment: time, zone: tzinfo) -> int:
+    """When it is `moment` on `day` in `zone`, in ns since the epoch."""
+    return int(datetime.combine(day, moment, zone).timestamp()) * NS_PER_SECOND
+
+
+def local_date(now_ns: int, zone: tzinfo) -> date:
+    """The date in `zone` at a time in ns since the epoch."""
+    return datetime.fromtimestamp(now_ns // NS_PER_SECOND, zone).date()
+
+
 class Period(NamedTuple):
     """A trading period and the closed time behind it; ns since the epoch, the ends exclusive."""
 
@@ -36,14 +46,14 @@ class SessionSchedule:
 
     def period_at(self, now_ns: int) -> Period:
         """The period that began last."""
-        today = datetime.fromtimestamp(now_ns // NS_PER_SECOND, self.zone).date()
+        today = local_date(now_ns, self.zone)
         day = today if self._at(today, self.start) <= now_ns else today - _DAY
         start_ns = self._at(day, self.start)
         end_ns = self._at(day if self.end > self.start else day + _DAY, self.end)
         return Period(start_ns, end_ns, self._at(day + _DAY, self.start))
 
     def _at(self, day: date, moment: time) -> int:
-        return int(datetime.combine(day, moment, self.zone).timestamp()) * NS_PER_SECOND
+        return local_time_ns(day, moment, self.zone)
 
     def why_closed(self, now_ns: int) -> str | None:
         """A sentence with the hours and the next opening, None while sessions are open."""

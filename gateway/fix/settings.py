@@ -33,6 +33,8 @@ class FixSessionSettings:
     """The same as a hash: who does not know the password gets no answer."""
     allowed_addresses: tuple[Network, ...] = ()
     """Where the client may connect from; none: from anywhere."""
+    certificate_name: str = ""
+    """DNS name in the certificate that the client must show; "": it may be any."""
     cancel_on_disconnect: bool = False
     """Whether open orders are canceled when the connection ends, if the Logon does not say it."""
     max_messages_per_s: int = 0

@@ -75,6 +75,8 @@ from oms.events.sessions import (
     SessionClosed,
     SessionOpened,
     SessionRefused,
+    TradingDayEnded,
+    TradingDayStarted,
 )
 
 __all__ = [
@@ -122,6 +124,8 @@ __all__ = [
     "SystemEvent",
     "SystemEventCode",
     "TradingAction",
+    "TradingDayEnded",
+    "TradingDayStarted",
     "TradingState",
 ]
 
@@ -167,3 +171,5 @@ class EventKind(IntEnum):
     INSTRUMENT_DAY_ENDED = 37
     ORDER_TRIGGERED = 40
     ORDER_RESTATED = 41
+    TRADING_DAY_STARTED = 50
+    TRADING_DAY_ENDED = 51

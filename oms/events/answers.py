@@ -102,6 +102,10 @@ class MarketStatusReported(NamedTuple):
     closed: int
     halted: int
     trading: int
+    pre_open: int
+    opening_auction: int
+    closing_auction: int
+    auction_call: int
 
 
 class BookReported(NamedTuple):

@@ -82,3 +82,17 @@ class OrderEntrySet(NamedTuple):
     number: int
     enabled: bool
     memo: bytes
+
+
+class TradingDayStarted(NamedTuple):
+    """Another trading day begins for the session (OUCH System Event S); not told of the first."""
+
+    kind: int
+    owner: str
+
+
+class TradingDayEnded(NamedTuple):
+    """The trading day is over for the session (OUCH System Event E)."""
+
+    kind: int
+    owner: str

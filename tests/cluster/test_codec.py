@@ -91,7 +91,11 @@ def test_every_field_of_a_query_has_its_type(command):
 
 
 def test_only_what_nodes_say_themselves_cannot_be_submitted():
-    own = {CommandKind.LOAD_REFERENCE_DATA, CommandKind.GATEWAY_LOST}
+    own = {
+        CommandKind.LOAD_REFERENCE_DATA,
+        CommandKind.GATEWAY_LOST,
+        CommandKind.SCHEDULE_TRADING_DAY,
+    }
     assert set(codec._COMMAND_CLASSES) == set(CommandKind) - own
 
 

@@ -41,7 +41,7 @@ MISTAKES = [
     ("[cluster]\ndurabilty = 'memory'", ["cluster.durabilty", "did you mean durability?"]),
     ("[cluster]\ndurability = 'disk'", ["cluster.durability", "'disk'", '"majority-disk"']),
     ("[cluster]\nheartbeat_ms = 0", ["cluster.heartbeat_ms", "0", "1..1000"]),
-    ("[cluster]\nheartbeat_ms = 50", ["cluster.suspect_after_ms", "60", "three times"]),
+    ("[cluster]\nheartbeat_ms = 50", ["cluster.suspect_after_ms", "100", "three times"]),
     ("[cluster]\nopening_state = 'ajar'", ["cluster.opening_state", "'ajar'", '"open"']),
     ("cluster = 3", ["cluster", "3", "not a table"]),
     ("[addresses]\nfix = '127.0.0.1'", ["addresses.fix", "host:port", "127.0.0.1:9001"]),
@@ -92,6 +92,10 @@ MISTAKES = [
     ("[fix]\ntls_certificate = 'c'", ["fix.tls_key", "fix.tls_certificate is set"]),
     ("[fix]\ntls_key = 'k'", ["fix.tls_certificate", "fix.tls_key is set"]),
     ("[fix]\ntls_client_authority = 'a'", ["fix.tls_client_authority", "needs fix.tls_cert"]),
+    (
+        "[[fix_sessions]]\ncomp_id = 'X'\naccount = 'ACC1'\ncertificate_name = 'x.example'",
+        ["fix_sessions.X.certificate_name", "fix.tls_client_authority is not"],
+    ),
     ("[addresses]\nfix = ['a:1', 'a:2']", ["addresses.fix_http", "1 addresses", "has 2"]),
     ("[[fix_sessions]]\ncomp_id = 'X'\naccount = 'NO'", ["fix_sessions.X", "'NO'", "accounts"]),
 ]

@@ -85,6 +85,8 @@ def test_a_client_is_told_of_everything_but_what_the_gateway_or_another_protocol
         "AUCTION_EXECUTED",
         "AUCTION_INDICATED",
         "INSTRUMENT_DAY_ENDED",
+        "TRADING_DAY_STARTED",
+        "TRADING_DAY_ENDED",
     }
 
 

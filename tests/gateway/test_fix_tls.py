@@ -56,6 +56,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     save(authority, folder, "ca")
     save(issue(authority, NAME), folder, NAME)
     save(issue(authority, "client-1"), folder, "client-1")
+    save(issue(authority, "client-2"), folder, "client-2")
     save(issue(stranger, "client-1"), folder, "stranger")
     return Lab(folder, authority)
 
@@ -63,7 +64,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 @asynccontextmanager
 async def running(tmp_path: Path, tls: ListenerTls, **changes):
     cluster = FakeCluster(is_automatic=True, clock_ns=time.time_ns)
-    gateway = FixGateway(settings_for(tmp_path, tls=tls, **changes), cluster=cluster.client)
+    settings = replace(settings_for(tmp_path, tls=tls), **changes)
+    gateway = FixGateway(settings, cluster=cluster.client)
     await gateway.start()
     try:
         yield gateway
@@ -164,6 +166,20 @@ async def test_an_engine_that_speaks_tls_1_2_gets_in(tmp_path, lab) -> None:
         client = await Client.connect(gateway.address, context)
         assert client.writer.get_extra_info("ssl_object").version() == "TLSv1.2"
         await client.log_on()
+
+
+async def test_a_certificate_is_good_for_its_own_session_only(tmp_path, lab, caplog) -> None:
+    settings = settings_for(tmp_path)
+    owned = replace(settings.sessions["CLIENT1"], certificate_name="client-1")
+    sessions = settings.sessions | {"CLIENT1": owned}
+    async with running(tmp_path, lab.mutual, sessions=sessions) as gateway:
+        assert await hears_nothing(gateway.address, lab.client("client-2"))
+        assert "its certificate is not that of CLIENT1, client-1" in caplog.text
+        client = await Client.connect(gateway.address, lab.client("client-1"))
+        await client.log_on()
+        other = await Client.connect(gateway.address, lab.client("client-1"))
+        other._encoder = FixEncoder("FIX.4.4", "CLIENT2", "EXCH")
+        await other.log_on()  # a session without a name takes any
 
 
 async def test_whoever_does_not_speak_tls_gets_nothing_and_harms_nobody(

@@ -111,14 +111,13 @@ class ScriptPlayer:
         order = self._live("replace", number)
         if order is None:
             return
-        result = self._book.replace(order, int(new_number), parse_price(price), int(leaves))
-        if result.kept_priority:
-            assert result.executions == [], "an order that kept its place has traded"
+        executions = self._book.replace(order, int(new_number), parse_price(price), int(leaves))
+        if executions is None:
             self.lines.append(f"reduced {order.order_reference_number} to {order.leaves_qty}")
             return
         self.lines.append(f"replaced {number} by {order.order_reference_number}")
         self._orders[self._name, int(new_number)] = order
-        self._tell_executions(order, int(leaves), result.executions)
+        self._tell_executions(order, int(leaves), executions)
         self._tell_rest(order, "replaced")
 
     def _do_find(self, number: str) -> None:

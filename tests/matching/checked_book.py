@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from naive_book import NaiveBook
 
-from matching.order_book import MatchNumbers, OrderBook, ReplaceResult
+from matching.order_book import MatchNumbers, OrderBook
 from matching.types import BookOrder, Executed, OrderType, Side, TimeInForce
 
 BUY_OR_SELL = {side: "BUY" if side == Side.BUY else "SELL" for side in Side}
@@ -51,17 +51,17 @@ class CheckedBook:
 
     def replace(
         self, order: BookOrder, new_reference_number: int, price: int, leaves_qty: int
-    ) -> ReplaceResult:
+    ) -> list[Executed] | None:
         reference = order.order_reference_number
         self.naive.next_match_number = self.match_numbers.last + 1
         result = self.book.replace(order, new_reference_number, price, leaves_qty)
         kept, trades = self.naive.replace(reference, new_reference_number, price, leaves_qty)
-        assert result.kept_priority == kept
+        assert (result is None) == kept
         assert order.order_reference_number == (reference if kept else new_reference_number)
         assert order.is_resting == (order.leaves_qty > 0)
         if not kept:
             assert self.book.find(reference) is None
-        self.compare(order, result.executions, trades)
+        self.compare(order, result or [], trades)
         return result
 
     def add_resting(self, orders: Iterable[BookOrder]) -> None:
@@ -200,5 +200,4 @@ class SeededTrader:
         self.reference += 1
         price = order.price if pick.random() < 0.6 else self.pick_price(order.side)
         leaves_qty = max(1, order.leaves_qty + pick.choice((-20, -5, -1, 0, 0, 1, 7)))
-        result: ReplaceResult = self.book.replace(order, self.reference, price, leaves_qty)
-        return result.executions
+        return self.book.replace(order, self.reference, price, leaves_qty) or []

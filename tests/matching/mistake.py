@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 # Pieces of the engine that mistakes of both kinds change.
-BEST_OF_SIDE = "            if self.best is None or key < self.best.key:\n"
+BEST_OF_SIDE = "            if self.best is None or level.key < self.best.key:\n"
 
 
 class Mistake(NamedTuple):

@@ -28,20 +28,20 @@ MISTAKES_OF_TRADING = (
     mistake(
         "wrong residual of an IOC",
         "ioc_residual_is_canceled",
-        "        order.leaves_qty = leaves_qty\n\n    def _level_of",
-        "        order.leaves_qty -= executions[0].quantity\n\n    def _level_of",
+        "        order.leaves_qty = leaves_qty\n        self._match",
+        "        order.leaves_qty -= executions[0].quantity\n        self._match",
     ),
     mistake(
         "an IOC rests",
         "ioc_never_rests",
-        "(int(TimeInForce.DAY), int(TimeInForce.GTC))",
-        "(int(TimeInForce.DAY), int(TimeInForce.GTC), int(TimeInForce.IOC))",
+        "int(TimeInForce.IOC): False",
+        "int(TimeInForce.IOC): True",
     ),
     mistake(
         "a filled IOC keeps a residual",
         "ioc_filled_in_full_leaves_no_residual",
-        "        order.leaves_qty = leaves_qty\n\n    def _level_of",
-        "        order.leaves_qty = leaves_qty or 1\n\n    def _level_of",
+        "        order.leaves_qty = leaves_qty\n        self._match",
+        "        order.leaves_qty = leaves_qty or 1\n        self._match",
     ),
     mistake(
         "an IOC reaches beyond its limit",
@@ -58,8 +58,8 @@ MISTAKES_OF_TRADING = (
     mistake(
         "a GTC order does not rest",
         "gtc_rests_like_day",
-        "(int(TimeInForce.DAY), int(TimeInForce.GTC))",
-        "(int(TimeInForce.DAY),)",
+        "int(TimeInForce.GTC): True",
+        "int(TimeInForce.GTC): False",
     ),
     mistake(
         "a FOK half fills",
@@ -70,8 +70,8 @@ MISTAKES_OF_TRADING = (
     mistake(
         "a FOK rests",
         "fok_into_an_empty_book",
-        "(int(TimeInForce.DAY), int(TimeInForce.GTC))",
-        "(int(TimeInForce.DAY), int(TimeInForce.GTC), _FOK)",
+        "int(TimeInForce.FOK): False",
+        "int(TimeInForce.FOK): True",
     ),
     mistake(
         "a FOK counts levels beyond its limit",
@@ -112,14 +112,14 @@ MISTAKES_OF_TRADING = (
     mistake(
         "a market residual rests",
         "market_residual_never_rests",
-        "            and order_type == _LIMIT\n            and",
-        "            and",
+        "            may_rest = False\n",
+        "",
     ),
     mistake(
         "a market order sweeps in the wrong order",
         "market_order_sweeps_levels_in_order",
-        "self.levels[self.keys[0]]",
-        "self.levels[self.keys[-1]]",
+        "self.level_at(self.keys[0])",
+        "self.level_at(self.keys[-1])",
     ),
     mistake(
         "a market order ignores its collar",
@@ -166,8 +166,8 @@ MISTAKES_OF_TRADING = (
     mistake(
         "the rest of a DAY order is lost",
         "partial_fill_of_the_incoming_rests",
-        "            order.leaves_qty > 0\n",
-        "            not executions\n",
+        "if may_rest and order.leaves_qty > 0:",
+        "if may_rest and not executions:",
     ),
     mistake(
         "the last to arrive trades first",
@@ -198,8 +198,8 @@ MISTAKES_OF_TRADING = (
     mistake(
         "a short sale stands among the buyers",
         "short_sale_is_a_sale",
-        "Side.SELL_SHORT: (asks, bids)",
-        "Side.SELL_SHORT: (bids, asks)",
+        "int(Side.SELL_SHORT): (asks, bids)",
+        "int(Side.SELL_SHORT): (bids, asks)",
     ),
     mistake(
         "the lowest bid is the best",
@@ -223,7 +223,7 @@ MISTAKES_OF_TRADING = (
         "best prices are those of the last order",
         "limit_order_rests",
         BEST_OF_SIDE,
-        "            if self.best is None or key > self.best.key:\n",
+        "            if self.best is None or level.key > self.best.key:\n",
     ),
     mistake(
         "prices are sorted as text",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from mistake import BEST_OF_SIDE, mistake
 
-REMOVE_LEVEL = "            self._remove(level)\n            return\n"
-KEPT_PRIORITY = "            return ReplaceResult(True, [])\n"
-REPLACED = "        return ReplaceResult(False, self.enter(order, _LIMIT, _DAY))\n"
+REMOVE_LEVEL = "            self.side.remove(self)\n            return\n"
+KEPT_PRIORITY = "            return None\n"
+REPLACED = "        return self.enter(order, _LIMIT, _DAY)\n"
 PARTIAL_FILL = "                resting_leaves_qty -= quantity\n"
 LOWER_RESTING = "            resting.leaves_qty = resting_leaves_qty\n"
 FORGET_FILLED = "                del self._orders[resting.order_reference_number]\n"
@@ -26,8 +26,8 @@ MISTAKES_OF_UPKEEP = (
     mistake(
         "fifo broken by a cancel",
         "fifo_after_cancel",
-        "            level.first = after\n",
-        "            level.first = level.last\n",
+        "            self.first = after\n",
+        "            self.first = self.last\n",
     ),
     mistake(
         "fifo broken by a partial fill",
@@ -35,14 +35,14 @@ MISTAKES_OF_UPKEEP = (
         LOWER_RESTING,
         LOWER_RESTING
         + "            if resting_leaves_qty > 0:\n"
-        + "                opposite.unlink(resting, level)\n"
+        + "                level.unlink(resting)\n"
         + "                opposite.append(resting)\n",
     ),
     mistake(
         "fifo broken by a decrease",
         "fifo_after_decrease",
         KEPT_PRIORITY,
-        "            self._sides[order.side][0].unlink(order, level)\n"
+        "            order.level.unlink(order)\n"
         "            self._sides[order.side][0].append(order)\n" + KEPT_PRIORITY,
     ),
     mistake(
@@ -63,7 +63,7 @@ MISTAKES_OF_UPKEEP = (
     mistake(
         "number not free after a cancel",
         "number_is_free_after_a_cancel",
-        "        del self._orders[order.order_reference_number]\n",
+        "        del orders[reference]\n",
         "",
     ),
     mistake(
@@ -72,7 +72,7 @@ MISTAKES_OF_UPKEEP = (
         REPLACED,
         "        self._orders[new_reference_number] = order\n"
         "        self._sides[order.side][0].append(order)\n"
-        "        return ReplaceResult(False, [])\n",
+        "        return []\n",
     ),
     mistake(
         "the rest of a replace that crosses is lost",
@@ -158,7 +158,7 @@ MISTAKES_OF_UPKEEP = (
     mistake(
         "a second cancel works",
         "cancel_twice",
-        "        del self._orders[order.order_reference_number]\n",
+        "        del orders[reference]\n",
         "",
     ),
     mistake(
@@ -177,13 +177,13 @@ MISTAKES_OF_UPKEEP = (
         "an empty level stays after the last cancel",
         "last_cancel_removes_the_level",
         REMOVE_LEVEL,
-        "            level.quantity = level.order_count = 0\n            return\n",
+        "            self.quantity = self.order_count = 0\n            return\n",
     ),
     mistake(
         "an empty level stays after the last fill",
         "last_fill_removes_the_level",
         REMOVE_LEVEL,
-        "            level.quantity = level.order_count = 0\n            return\n",
+        "            self.quantity = self.order_count = 0\n            return\n",
     ),
     mistake(
         "level quantity drifts with a partial fill",
@@ -194,19 +194,19 @@ MISTAKES_OF_UPKEEP = (
     mistake(
         "level quantity drifts with a decrease",
         "level_quantity_does_not_drift",
-        "            level.quantity -= order.leaves_qty - leaves_qty\n",
+        "            order.level.quantity -= order.leaves_qty - leaves_qty\n",
         "",
     ),
     mistake(
         "level quantity drifts with a cancel or a fill",
         "level_quantity_does_not_drift",
-        "        level.quantity -= order.leaves_qty\n\n",
-        "\n",
+        "        self.quantity -= order.leaves_qty\n",
+        "",
     ),
     mistake(
         "the order count of a level drifts",
         "level_quantity_does_not_drift",
-        "        level.order_count -= 1\n",
+        "        self.order_count -= 1\n",
         "",
     ),
     mistake(

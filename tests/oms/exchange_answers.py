@@ -225,6 +225,17 @@ def last_trade(price) -> str:
     return f"last trade at {format_price(price)}" if price else "no trade yet"
 
 
+def describe_counts(counts) -> str:
+    """How many instruments are in each trading state, those without any but for the first three
+    left out."""
+    words = [state.name.lower().replace("_", " ") for state in TradingState]
+    return ", ".join(
+        f"{count} {word}"
+        for place, (count, word) in enumerate(zip(counts, words, strict=True))
+        if count or place < 3
+    )
+
+
 DESCRIPTIONS = {
     EventKind.ORDER_ACCEPTED: lambda owner, name, *order: (
         f"{owner} {name} accepted, {order_state(name, *order[:13])}{ending(order[13:])}"
@@ -241,8 +252,8 @@ DESCRIPTIONS = {
     EventKind.ORDER_LISTED: describe_listed,
     EventKind.INSTRUMENTS_LISTED: describe_instruments,
     EventKind.INSTRUMENT_STATUS_REPORTED: describe_instrument_status,
-    EventKind.MARKET_STATUS_REPORTED: lambda owner, request, closed, halted, trading: (
-        f"{owner} {request}: {closed} closed, {halted} halted, {trading} trading"
+    EventKind.MARKET_STATUS_REPORTED: lambda owner, request, *counts: (
+        f"{owner} {request}: {describe_counts(counts)}"
     ),
     EventKind.BOOK_REPORTED: describe_book,
     EventKind.ORDER_REDUCED: lambda owner, name, *order: (
@@ -289,6 +300,8 @@ DESCRIPTIONS = {
     EventKind.TRADING_ACTION: lambda _, symbol, locate, state, reason: (
         f"feed: instrument {locate} {symbol} is {TradingState(state).name} {reason}".rstrip()
     ),
+    EventKind.TRADING_DAY_STARTED: lambda owner: f"{owner} has another trading day",
+    EventKind.TRADING_DAY_ENDED: lambda owner: f"{owner} has had its trading day",
     EventKind.SYSTEM_EVENT: lambda _, code: f"feed: {SystemEventCode(code).name}",
     EventKind.BOOK_ADDED: lambda _, locate, number, side, quantity, price: (
         f"feed {locate}: add {number} {SIDE_WORDS[side]} {quantity} at {format_price(price)}"

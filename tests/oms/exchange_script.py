@@ -19,13 +19,15 @@ answers).
     CLIENT1 numbers [in 3]
     open CLIENT1 on GW1 [cancel-on-disconnect] [reset]      close CLIENT1 on GW1      lost GW1
     trading AAPL HALTED T1        trading all TRADING       load    restart    wait 5    end of day
+    day 20260302: PRE_OPEN 10, OPENING_AUCTION 20, TRADING 30, CLOSED 90       resume AAPL|all [R4]
 
 An order may want more. Its price is also `market-to-limit`, `stop 99.00`, `stop 99.00 at 98.50`,
 `trail 0.50 [from 99.00]`, or `peg primary|market|midpoint [plus|minus 0.10] [limit 100.00]`; its
 time in force also `gtd 30`, until second 30, `opg` or `cls`: at the open, at the close. At the end
 of the line, in any order: `display 20`, `give-or-take 5`, `min 50`, `hidden`, `post-only`,
 `all-or-none`, and `self-trade group 1 cancel-newest` (or cancel-oldest, cancel-both, decrement). A
-script begins in second 0; `wait 5` makes it five seconds later.
+script begins in second 0; `wait 5` makes it five seconds later. `day` is the schedule of a day,
+with the second in which each phase begins.
 
 `in 3` names the channel, 0 if not said; a command with `refused` may end with `memo text`.
 
@@ -66,6 +68,8 @@ from oms.commands import (
     ReduceNumberedOrder,
     ReplaceNumberedOrder,
     ReplaceOrder,
+    ResumeTrading,
+    ScheduleTradingDay,
     SetOrderEntry,
     SetTradingState,
 )
@@ -141,6 +145,8 @@ COMMANDS = {
     "load": re.compile("load"),
     "restart": re.compile("restart"),
     "end_day": re.compile("end of day"),
+    "day": re.compile(r"day (?P<date>\d+): (?P<phases>.+)"),
+    "resume": re.compile(r"resume (?P<symbol>\S+) ?(?P<why>.*)"),
     "wait": re.compile(r"wait (?P<seconds>\d+)"),
 }
 
@@ -333,6 +339,17 @@ class ScriptPlayer:
         symbol = "" if symbol == "all" else symbol
         kind = CommandKind.SET_TRADING_STATE
         return SetTradingState(kind, symbol, TradingState[state], why)
+
+    def _day(self, date, phases) -> ScheduleTradingDay:
+        said = [phase.split() for phase in phases.split(", ")]
+        begins = tuple(
+            (int(second) * SECOND_NS, int(TradingState[state])) for state, second in said
+        )
+        return ScheduleTradingDay(CommandKind.SCHEDULE_TRADING_DAY, int(date), begins)
+
+    def _resume(self, symbol, why) -> ResumeTrading:
+        symbol = "" if symbol == "all" else symbol
+        return ResumeTrading(CommandKind.RESUME_TRADING, symbol, why)
 
     def _end_day(self) -> EndDay:
         return EndDay(CommandKind.END_DAY)

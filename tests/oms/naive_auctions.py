@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class NaiveAuctions:
-    """What changes of the trading state and the clock do; NaiveExchange has all the rest."""
+    """What a change of the trading state does; NaiveExchange has all the rest."""
 
     def interested(self, symbol, buys):
         """Who takes part, the first to trade first."""
@@ -73,33 +73,6 @@ class NaiveAuctions:
         reference = instrument["last"] or instrument["reference"]
         terms = (traded, over, price, reference, instrument["state"])
         return (36, "", instrument["locate"], symbol, *terms)
-
-    def tick(self):
-        events = self.expire(self.now)
-        for symbol, instrument in self.instruments.items():
-            if instrument["state"] in (4, 5, 6) and self.now - instrument["told"] >= self.interval:
-                instrument["told"] = self.now
-                events.append(self.indicate(symbol))
-        return events
-
-    def end_day(self):
-        events = []
-        for symbol, instrument in self.instruments.items():
-            if instrument["state"] != 0:
-                events += self.change_state(symbol, 0, "")
-        over = [order for order in self.live if order["tif"] not in (1, 6)]
-        events += self.take_out_all(sorted(over, key=lambda o: o["id"]), 21)
-        if self.market_hours:
-            self.market_hours = False
-            for symbol, instrument in self.instruments.items():
-                prices = [price for _, price in instrument["trades"]]
-                ends = (prices[0], max(prices), min(prices)) if prices else (0, 0, 0)
-                volume = sum(quantity for quantity, _ in instrument["trades"])
-                value = sum(quantity * price for quantity, price in instrument["trades"])
-                sums = (volume, value, len(prices), instrument["last"])
-                events.append((37, "", instrument["locate"], symbol, *ends, *sums))
-            events.append((22, "", 4))
-        return events
 
     def change_state(self, symbol, new, why):
         instrument = self.instruments[symbol]

@@ -11,6 +11,7 @@ from fractions import Fraction
 from math import ceil, floor
 
 from naive_auctions import NaiveAuctions
+from naive_day import NaiveDay
 from naive_numbers import LIVE, NaiveNumbers
 from naive_queries import NaiveQueries
 from naive_terms import NaiveTerms
@@ -19,7 +20,7 @@ from naive_trading import NaiveTrading, as_terms
 STATUS = {"NEW": 0, "PARTIALLY_FILLED": 1, "FILLED": 2, "CANCELED": 4, "REJECTED": 8}
 
 
-class NaiveExchange(NaiveAuctions, NaiveNumbers, NaiveQueries, NaiveTerms, NaiveTrading):
+class NaiveExchange(NaiveAuctions, NaiveDay, NaiveNumbers, NaiveQueries, NaiveTerms, NaiveTrading):
     """apply(command, now) returns the events that the exchange owes for it. It keeps so many closed
     orders, and an answer has so many orders, rows in an event, and levels of a side at most."""
 
@@ -33,6 +34,10 @@ class NaiveExchange(NaiveAuctions, NaiveNumbers, NaiveQueries, NaiveTerms, Naive
         self.levels = levels
         self.loaded = False
         self.market_hours = False
+        self.night = False
+        self.date = 0
+        self.to_come: list | None = None  # phases of the day; None: there was never a day
+        self.phase = None  # that of the day which is running
         self.instruments: dict = {}
         self.accounts: dict = {}
         self.sessions: dict = {}
@@ -69,6 +74,8 @@ class NaiveExchange(NaiveAuctions, NaiveNumbers, NaiveQueries, NaiveTerms, Naive
             30: self.load,
             31: self.trading,
             32: self.end_day,
+            33: self.schedule,
+            34: self.resume,
         }
         return kinds[command[0]](*command[1:])
 
@@ -412,6 +419,7 @@ class NaiveExchange(NaiveAuctions, NaiveNumbers, NaiveQueries, NaiveTerms, Naive
                 "why": "",
                 "last": 0,
                 "told": 0,
+                "held": None,
                 "trades": [],
             }
             events.append((20, "", symbol, locate, lot, tick, reference))
@@ -428,21 +436,4 @@ class NaiveExchange(NaiveAuctions, NaiveNumbers, NaiveQueries, NaiveTerms, Naive
                 "disabled": False,
                 "closed": 0,
             }
-        return events
-
-    def trading(self, symbol, trading_state, why):
-        chosen = [symbol] if symbol else list(self.instruments)
-        chosen = [name for name in chosen if name in self.instruments]
-        if trading_state not in range(7) or not chosen:
-            return []
-        events = []
-        if trading_state == 2 and not self.market_hours:
-            self.market_hours = True
-            for instrument in self.instruments.values():
-                instrument["trades"] = []
-            events.append((22, "", 3))
-        for name in chosen:
-            instrument = self.instruments[name]
-            if (instrument["state"], instrument["why"]) != (trading_state, why):
-                events += self.change_state(name, trading_state, why)
         return events

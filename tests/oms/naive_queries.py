@@ -98,10 +98,9 @@ class NaiveQueries:
     def query_market(self, owner, seq, request):
         if not self.heard(owner, seq):
             return []
-        counts = [0, 0, 0]
+        counts = [0] * 7
         for instrument in self.instruments.values():
-            if instrument["state"] < 3:
-                counts[instrument["state"]] += 1
+            counts[instrument["state"]] += 1
         return [(25, owner, request, *counts)]
 
     def query_book(self, owner, seq, request, symbol, depth):

@@ -23,7 +23,7 @@ WEIGHTS = {
     **{5: 70, 6: 40, 7: 12, 8: 15, 9: 1},
     **{10: 4, 11: 0.7, 12: 0.4, 13: 2, 14: 2},
     **{15: 1, 16: 6, 17: 2, 18: 3, 19: 2, 21: 6},
-    **{20: 2, 30: 0.3, 31: 2.5, 32: 0.3},
+    **{20: 3, 30: 0.3, 31: 3, 32: 0.3, 33: 1.2, 34: 0.5},
 }
 """How often each kind of command comes, against each other."""
 
@@ -40,6 +40,11 @@ HOSTILE_STRINGS = (
     "None",
     "\x00'\"\\",
 )
+
+
+def _rank(state: int) -> int:
+    """Place of a phase in the day."""
+    return (3, 4, 2, 6, 5).index(state)
 
 
 class RandomCommands:
@@ -70,7 +75,7 @@ class RandomCommands:
             tuple(WEIGHTS.values()),
         )[0]
         command = getattr(self, f"_command_{kind}")()
-        if kind == 30:
+        if kind in (30, 33):
             return command
         # A channel would not recover from a number beyond all others: nothing more happens in it.
         fixed = (0, {5: 3, 6: 4, 9: 3, 13: 3}.get(kind, 0))
@@ -349,6 +354,20 @@ class RandomCommands:
 
     def _command_32(self) -> tuple:
         return (32,)
+
+    def _command_33(self) -> tuple:
+        """A day: phases a few commands long, the first ones overdue now and then."""
+        random = self._random
+        time, phases = self._count + random.randint(-60, 20), []
+        for state in sorted(random.sample((2, 3, 4, 6, 2, 5), random.randint(2, 6)), key=_rank):
+            phases.append((max(time, 0), state))
+            time += random.randint(0, 600 if state == 2 else 40)
+        date = 20260101 + self._count // 40 - random.randint(0, 3)
+        return (33, date, (*phases, (max(time, 0), 0)))
+
+    def _command_34(self) -> tuple:
+        random = self._random
+        return (34, random.choice(("", "AAPL", "INTC", "ZVZZT", "aapl")), random.choice(("", "R4")))
 
     def _command_31(self) -> tuple:
         random = self._random

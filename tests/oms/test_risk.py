@@ -36,6 +36,11 @@ def order_with(side=1, order_type=2, tif=0, quantity=100, price=100_0000, cum_qt
     return order
 
 
+def is_plain(order: Order, listing: Listing) -> bool:
+    fields = (order.side, order.order_type, order.time_in_force, order.quantity, order.price)
+    return is_plain_order(listing, ACCOUNT, *fields)
+
+
 def check(function: Callable, order: Order, listing: Listing | None = None, account=ACCOUNT):
     return function(order, listing or listing_with(), account)
 
@@ -254,15 +259,13 @@ def test_a_plain_order_is_exactly_a_limit_order_that_passes_every_check(
     listing = listing_with(state, price_band_bps=band_bps)
     order = order_with(side, order_type, tif, quantity, price)
     passes = first_refusal(CHECKS, order, listing, ACCOUNT) is None
-    assert is_plain_order(order, listing, ACCOUNT) == (
-        passes and order_type == 2 and tif in (0, 1, 3, 4)
-    )
+    assert is_plain(order, listing) == (passes and order_type == 2 and tif in (0, 1, 3, 4))
 
 
 def test_an_order_with_a_single_fault_is_not_plain():
     """Each line of the expression counts."""
     sound = {"side": 1, "order_type": 2, "tif": 0, "quantity": 100, "price": 100_0000}
-    assert is_plain_order(order_with(**sound), listing_with(), ACCOUNT)
+    assert is_plain(order_with(**sound), listing_with())
     faults = [
         {"side": 3},
         {"order_type": 1},
@@ -277,9 +280,9 @@ def test_an_order_with_a_single_fault_is_not_plain():
     ]
     for fault in faults:
         listing = listing_with(price_band_bps=9_999 if fault.get("price") == 10_0000 else 1_000)
-        assert not is_plain_order(order_with(**{**sound, **fault}), listing, ACCOUNT), fault
-    assert not is_plain_order(order_with(**sound), listing_with(TradingState.HALTED), ACCOUNT)
-    assert not is_plain_order(order_with(**sound), listing_with(max_quantity=90), ACCOUNT)
+        assert not is_plain(order_with(**{**sound, **fault}), listing), fault
+    assert not is_plain(order_with(**sound), listing_with(TradingState.HALTED))
+    assert not is_plain(order_with(**sound), listing_with(max_quantity=90))
 
 
 def test_the_readme_tells_the_checks_in_their_order():

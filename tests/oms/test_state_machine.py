@@ -40,6 +40,8 @@ SAMPLES = {
     30: LOAD,
     31: OPEN_MARKET,
     32: (32,),
+    33: (33, 20260302, ((100, 3), (200, 2), (300, 0))),
+    34: (34, "AAPL", ""),
 }
 
 
@@ -103,7 +105,7 @@ def test_the_time_is_part_of_the_state():
     assert early.state_hash() != late.state_hash()
 
 
-@pytest.mark.parametrize("kind", sorted(set(SAMPLES) - {20, 30}))
+@pytest.mark.parametrize("kind", sorted(set(SAMPLES) - {20, 30, 33}))
 def test_no_value_of_one_field_stops_the_exchange(kind):
     for position in range(1, len(SAMPLES[kind])):
         hostile = {str: HOSTILE_STRINGS, bytes: HOSTILE_BYTES, bool: (False, True)}.get(
@@ -293,19 +295,23 @@ class TestSnapshot:
 
     def test_another_version_is_refused_in_words(self):
         (_, *head), *rest = open_exchange().snapshot_parts()
-        with pytest.raises(ValueError, match="has version 1; this program reads 3"):
+        with pytest.raises(ValueError, match="has version 1; this program reads 4"):
             ExchangeStateMachine.restore([(1, *head), *rest])
 
-    def test_the_version_before_is_read(self):
-        """It knew of no order but plain ones, and of no generator."""
+    @pytest.mark.parametrize("version", [2, 3])
+    def test_the_versions_before_are_read(self, version):
+        """3 knew of no trading day; 2 of no order but plain ones, and of no generator either."""
         machine = open_exchange()
         machine.apply(enter("A1"), 3)
         machine.apply(enter("A2"), 3)
         machine.apply((3, "S1", 1, "A3", "A1", "AAPL", 1), 3)
-        (_, counters, accounts, listings, sessions), *rest = machine.snapshot_parts()
-        old_listings = tuple((*head[:-2], counts[0]) for *head, counts in listings)
-        columns = [part[:-1] if len(part) == 14 else part for part in rest]
-        old = [(2, counters[:-1], accounts, old_listings, sessions), *columns]
+        (_, counters, accounts, listings, sessions), *columns = machine.snapshot_parts()
+        if version == 2:
+            old_listings = tuple((*head[:4], counts[0]) for *head, counts in listings)
+            columns = [part[:-1] if len(part) == 14 else part for part in columns]
+        else:
+            old_listings = tuple((*head[:6], counts) for *head, counts in listings)
+        old = [(version, counters[: version + 3], accounts, old_listings, sessions), *columns]
         restored = ExchangeStateMachine.restore(old)
         restored.check_invariants()
         assert restored.state_hash() == machine.state_hash()
@@ -407,4 +413,4 @@ class TestSnapshot:
         assert machine.state_hash() == KNOWN_HASH
 
 
-KNOWN_HASH = "92736e16657c2498786b5eb616e05edb3a38e172c152da2969ee8be5f621b3d1"
+KNOWN_HASH = "27ec3f675d8cccd7b1327a04880c6e4df2b4567b559aca642acbcbc73b1bb98d"

@@ -1,0 +1,56 @@
+"""The garbage collector of a node: it looks at little, often, and never at everything.
+
+Orders and events leave no cycles (a test says so); what does leave some, such as a connection, is
+young when it is dropped.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+_YOUNG_ONLY: Final = (700, 10, 1 << 30)
+"""Thresholds: the first two are Python's own. A full collection looks at every order that came
+since the start: half a second for a million of them, in which nothing is matched and the other
+nodes elect a leader."""
+_EVENTS: Final = 2_000
+_YOUNGEST_TIMES: Final = 10
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Let the collector rest, and never look at what was made meanwhile: it stays, and to look for
+    garbage in it would be a quarter of a replay. Afterwards there are no full collections."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.set_threshold(*_YOUNG_ONLY)
+        gc.enable()
+
+
+class YoungEvents:
+    """Lets events grow old in time.
+
+    Python looks at young objects when 700 more have come than have gone. In a node that forgets as
+    many events as it applies that is hardly ever: 200,000 young ones gather, and one look at them
+    takes 0.2 s, on all nodes at the same batch. Looked at soon, 2,000 of them take 0.3 ms, once.
+    """
+
+    __slots__ = ("_events", "_looks")
+
+    def __init__(self) -> None:
+        self._events = 0
+        self._looks = 0
+
+    def add(self, count: int) -> None:
+        """So many events were applied."""
+        self._events += count
+        if self._events >= _EVENTS and gc.isenabled():
+            self._events = 0
+            self._looks += 1
+            gc.collect(1 if self._looks % _YOUNGEST_TIMES == 0 else 0)
