@@ -87,7 +87,7 @@ def _register_speed(bench: click.Group) -> None:
         tls: bool,
         as_json: bool,
     ) -> int:
-        """Requests answered per second, over several sessions; or, at a rate, in what time.
+        """Requests answered per second, or how fast at a rate.
 
         Each session keeps a window of unanswered requests full, unless there is a --rate: then
         requests go out when they are due, and times count from there.
@@ -143,9 +143,9 @@ def _register_speed(bench: click.Group) -> None:
         durability: str,
         as_json: bool,
     ) -> int:
-        """From the commit of an order to the socket of a subscriber of the feed.
+        """From an order's commit to a subscriber's socket.
 
-        On both multicast lines, while OUCH clients send --rate requests a second.
+        On both multicast lines of the feed, while OUCH clients send --rate requests a second.
         """
         from exchange.bench.fanout import Fanout, run_fanout
 
@@ -256,9 +256,9 @@ def _register_suite(bench: click.Group) -> None:
         durability: str,
         as_json: bool,
     ) -> int:
-        """Every measurement once, with the machine's own speed beside it.
+        """Every measurement once, and a line of history.
 
-        Throughput at several windows and rates, across a kill of the leader, latency,
+        The machine's own speed stands beside them. Throughput at several windows and rates, across a kill of the leader, latency,
         fanout, failover. Exit 1 when anything was lost, doubled or unequal.
         """
         from exchange.bench import suite
@@ -286,7 +286,7 @@ def _register_suite(bench: click.Group) -> None:
         help="The page to write.",
     )
     def report(history: Path, page: Path) -> int:
-        """The last run of a history as one HTML page with plots."""
+        """The last run of a history as a page with plots."""
         from exchange.bench.html_report import ReportError, make_page
         from exchange.bench.suite import read_history
 

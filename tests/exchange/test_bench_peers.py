@@ -97,7 +97,7 @@ def test_codecs_that_are_installed_read_the_same(monkeypatch: pytest.MonkeyPatch
 def test_a_ratio_above_one_means_that_ours_is_better() -> None:
     speeds = [{"per_s": 100}, {"per_s": 50}, {"not_measured": "absent"}]
     with_ratios(speeds, "per_s", less_is_better=False)
-    assert [item.get("ours_is_better_by") for item in speeds] == [None, 2.0, None]
+    assert [item.get("per_s ratio") for item in speeds] == [None, 2.0, None]
     costs = [{"us": 1.0}, {"us": 4.0}]
     with_ratios(costs, "us", less_is_better=True)
-    assert costs[1]["ours_is_better_by"] == 4.0
+    assert costs[1]["us ratio"] == 4.0
