@@ -60,6 +60,7 @@ class CommandKind(IntEnum):
     END_DAY = 32
     SCHEDULE_TRADING_DAY = 33
     RESUME_TRADING = 34
+    SET_PROTECTION = 40
 
 
 class EnterOrder(NamedTuple):
@@ -221,7 +222,11 @@ class ReplaceNumberedOrder(NamedTuple):
     Answered by OrderReplaced (and what follows). What may not be asked cancels the order instead
     (OrderCanceled, REPLACE_INVALID), and leaves the new number unused; a total that is executed
     already cancels the rest of it (USER). NumberRejected while order entry is disabled. Ignored
-    when no live order has the old number, or when the new one was used."""
+    when no live order has the old number, or when the new one was used.
+
+    Its terms are what changes (oms.terms.change_terms). Without any the order is displayed, and
+    else as it was. A pegged order, or one for an auction, stays one: `order_type` and
+    `time_in_force` may then be those of a plain order."""
 
     kind: int
     session: str
@@ -356,6 +361,16 @@ class SetTradingState(NamedTuple):
     symbol: str
     trading_state: int
     reason: str
+
+
+class SetProtection(NamedTuple):
+    """Operator command: the rules that protect against prices which run away, from now on, in place
+    of those before. `rules` is a ProtectionRules, `instruments` has an InstrumentProtection for
+    each instrument that has any (oms.protection_rules)."""
+
+    kind: int
+    rules: tuple[int, ...]
+    instruments: tuple[tuple[Any, ...], ...]
 
 
 class EndDay(NamedTuple):
