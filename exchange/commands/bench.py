@@ -258,8 +258,9 @@ def _register_suite(bench: click.Group) -> None:
     ) -> int:
         """Every measurement once, and a line of history.
 
-        The machine's own speed stands beside them. Throughput at several windows and rates, across a kill of the leader, latency,
-        fanout, failover. Exit 1 when anything was lost, doubled or unequal.
+        Throughput at several windows and rates and across a kill of the leader, latency,
+        fanout, failover; the machine's own speed beside them. Exit 1 when anything was
+        lost, doubled or unequal.
         """
         from exchange.bench import suite
 
