@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import tempfile
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from exchange.bench.calibration import calibrate
+from exchange.bench.engine import run_engine
 from exchange.bench.failover import run_failover
 from exchange.bench.fanout import Fanout, run_fanout
 from exchange.bench.figures import host_facts
@@ -25,6 +27,7 @@ WINDOWS: Final = (10, 100, 400)
 PARTS_OF_PEAK: Final = (0.2, 0.5, 0.8)
 """Rates of the open loops."""
 CLIENTS, SYMBOLS = 8, 100
+ENGINE_MESSAGES, ENGINE_OPEN_ORDERS = 200_000, 300_000
 
 Say = Callable[[str], None]
 Facts = dict[str, Any]
@@ -66,6 +69,8 @@ async def run_all(extent: Extent, say: Say) -> Facts:
     if extent.trials:
         failover = run_failover(extent.trials, "kill", extent.durability, say)
         await _add(facts, "failover", failover, say)
+    alone = asyncio.to_thread(run_engine, ENGINE_MESSAGES, ENGINE_OPEN_ORDERS, say, spread=False)
+    await _add(facts, "engine", alone, say)
     return facts
 
 
@@ -134,7 +139,7 @@ def problems(facts: Facts) -> list[str]:
     """What is wrong in any of the measurements."""
     found = []
     for name, result in facts["results"].items():
-        found += [f"{name}: {problem}" for problem in result["problems"]]
+        found += [f"{name}: {problem}" for problem in result.get("problems", [])]
         for what in ("lost", "duplicated"):
             if result.get(what):
                 found.append(f"{name}: {result[what]} {what}")
@@ -186,6 +191,10 @@ def summary(facts: Facts) -> list[list[str]]:
             value = figure(facts, name, "ack_us", quantile)
             if value is not None:
                 rows.append([f"{name}: {quantile} us", f"{value}", f"{value / hop_us:.0f} hops"])
+        for part, unit in (("matching", "messages/s"), ("state_machine", "orders/s")):
+            value = figure(facts, name, part, unit.replace("/", "_per_"))
+            if value is not None:
+                rows.append([f"{part}: {unit}", f"{value}", f"{value * loop_us / 1e6:.1f} /loop"])
         value = figure(facts, name, "gap_ms", "p50")
         if value is not None:
             rows.append([f"{name}: gap p50 ms", f"{value}", ""])
