@@ -83,14 +83,14 @@ class ExchangeStateMachine:
         """
         return cls(restore_parts(parts))
 
-    def apply(self, command: Command, now_ns: int) -> list[Event]:
+    def apply(self, command: Command, now_ns: int, first_event_seq: int = 1) -> list[Event]:
         """Carry out a command at the time `now_ns` (ns since the epoch); return what happened.
 
         Time never runs backwards: an earlier `now_ns` counts as the latest one seen. Raises
         ValueError for an unknown kind or a wrong number of fields, and AssertionError when the
         state turns out to be wrong: either is a bug, and the node must stop.
         """
-        return self.apply_all((command,), now_ns)
+        return self.apply_all((command,), now_ns, first_event_seq)
 
     def apply_all(
         self, commands: Iterable[Command], now_ns: int, first_event_seq: int = 1

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from cluster.client import ConnectionState, EventBatch, QueueFull
 from cluster.settings import Address
 from cluster.timings import Timings
-from oms.commands import Command, CommandKind, LoadReferenceData, SetTradingState
+from oms.commands import BustTrade, Command, CommandKind, LoadReferenceData, SetTradingState
 from oms.events import Event
 from oms.reference_data import Account, Instrument, SessionDefinition
 from oms.state_machine import ExchangeStateMachine
@@ -61,11 +61,15 @@ class FakeCluster:
     def set_trading_state(self, state: int, symbol: str = "") -> None:
         self.apply(SetTradingState(int(CommandKind.SET_TRADING_STATE), symbol, state, "test"))
 
+    def bust(self, match_number: int) -> None:
+        self.apply(BustTrade(int(CommandKind.BUST_TRADE), match_number, "test"))
+
     def apply(self, command: Command) -> None:
         """Put one command through the log."""
         self.commands.append(command)
         self.time_ns = self.clock_ns()
-        self.events += self.machine.apply(tuple(command), self.time_ns)
+        first_event_seq = len(self.events) + 1
+        self.events += self.machine.apply(tuple(command), self.time_ns, first_event_seq)
 
     def client(
         self,

@@ -18,6 +18,7 @@
     set KEY VALUE             a field of the settings (FixGatewaySettings or FixSessionSettings)
     set schedule START END [reset]   the hours of the sessions (UTC), and whether numbers are reset
     state HALTED [SYMBOL]     the operator changes the trading state
+    bust 1                    the operator declares a trade void
     tick                      the exchange is told the time
 
 The output repeats the input (but for set) and shows what the clients receive, without 9, 49, 56,
@@ -143,6 +144,8 @@ class ScriptPlayer:
                 self.now_ns += int(float(rest) * NS_PER_SECOND)
             elif word.endswith("drop"):
                 self._drop(word[:-4] or "1")
+            elif word == "bust":
+                self.cluster.bust(int(rest))
             elif word == "state":
                 state, _, symbol = rest.partition(" ")
                 self.cluster.set_trading_state(int(TradingState[state]), symbol)

@@ -19,6 +19,7 @@
     forget OUCH1              the cluster does not know this session
     set KEY VALUE             a field of the settings, for gateways that start from here on
     state HALTED [SYMBOL]     the operator changes the trading state
+    bust 1                    the operator declares a trade void
     tick                      the exchange is told the time
 
 The output repeats the input and shows what the clients receive; sequenced messages with their
@@ -254,6 +255,9 @@ class OuchScriptPlayer:
 
     def _forget(self, username):
         del self.cluster.machine.state.sessions[username]
+
+    def _bust(self, rest):
+        self.cluster.bust(int(rest))
 
     def _state(self, rest):
         state, _, symbol = rest.partition(" ")

@@ -49,7 +49,8 @@ class NaiveBusts:
                 order["quantity"] -= quantity
                 order["status"] = "PARTIALLY_FILLED" if order["fills"] else "NEW"
             elif self.remembered(order):
-                order["status"] = "CANCELED"
+                if order["status"] == "FILLED":
+                    order["status"] = "CANCELED"
             else:
                 last = [event for _, event in self.executions() if event[3] == side[3]][-1]
                 done = sum(q for q, _ in order["fills"])
