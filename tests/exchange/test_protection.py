@@ -79,6 +79,17 @@ async def verb(exchange: LocalExchange, *words: str) -> Any:
     return json.loads(output)
 
 
+async def refused_verb(exchange: LocalExchange, *words: str) -> tuple[int, str]:
+    """Exit code and sentence of a verb that does not succeed."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "exchange", *words,
+        "--config", str(exchange.config.source), stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, said = await asyncio.wait_for(child.communicate(), 60)
+    assert child.returncode is not None
+    return child.returncode, said.decode()
+
+
 async def state_of(exchange: LocalExchange, symbol: str) -> tuple[str, str]:
     facts = await verb(exchange, "market", "status")
     (one,) = [each for each in facts["instruments"] if each["symbol"] == symbol]
@@ -127,6 +138,12 @@ async def story(exchange: LocalExchange) -> None:
     await exchange.restart(killed)
     await exchange.wait_until_level()
 
+    ledger.enter("sold", "AAPL", "2", 40, "105.00")
+    await settle([ledger], 10)
+    trade = next(report for report in ledger.reports if report.exec_type == "F")
+    assert (await verb(exchange, "bust", str(trade.match_number)))["quantity"] == 40
+    code, said = await refused_verb(exchange, "bust", str(trade.match_number))
+    assert (code, "is busted already" in said) == (1, True)
     closed = await verb(exchange, "market", "emergency-close", "--yes")
     assert "AAPL" in closed["closed"]
     assert closed["canceled"] == 1
