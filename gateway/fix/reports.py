@@ -64,7 +64,9 @@ _UNSOLICITED: Final = frozenset((
     CancelReason.SESSION_CLOSED,
     CancelReason.SYSTEM,
     CancelReason.PRICE_OUT_OF_BAND,
+    CancelReason.EMERGENCY_CLOSED,
 ))  # fmt: skip
+"""What ends an order that nobody has canceled, and whose terms have not ended it."""
 _REDUCED: Final = int(EventKind.ORDER_REDUCED)
 _PARTIAL_DECLINE: Final = 5  # ExecRestatementReason(378)
 _STATUS_EXPIRED: Final = int(OrdStatus.EXPIRED)
@@ -176,6 +178,8 @@ def _canceled(event: Event, exec_id: int, transact_time: str, dialect: Dialect) 
     more = f"58={text}\x01" if text else ""
     if canceled.prevented:
         more = f"378={dialect.self_trade_reasons[canceled.prevented[3]]}\x01{more}"
+    elif canceled.reason == CancelReason.HALTED:
+        more = f"378={dialect.halt_reason}\x01{more}"
     elif canceled.reason in _UNSOLICITED:
         more = f"378={dialect.unsolicited_reason}\x01{more}"
     more = _plain(dialect) + more
