@@ -55,7 +55,7 @@ class NodeSettings:
     """DATA/node-N: wal/, events/ and snapshots/ are made below it."""
     durability: Durability = Durability.MAJORITY_DISK
     heartbeat_ms: int = 10
-    suspect_after_ms: int = 60
+    suspect_after_ms: int = 100
     gateway_grace_ms: int = 5_000
     """How long a gateway may be away before its sessions count as closed."""
     max_batch_bytes: int = 1 << 20

@@ -126,8 +126,8 @@ class Cluster:
     )
     heartbeat_ms: int = key(10, integer(1, 1_000, 10), "Leader to followers.")
     suspect_after_ms: int = key(
-        60,
-        integer(10, 10_000, 60),
+        100,
+        integer(10, 10_000, 100),
         "Silence of the leader after which an election starts; up to eight times that while the "
         "leader is often silent, as on a machine with too much to do.",
     )

@@ -221,7 +221,11 @@ class ReplaceNumberedOrder(NamedTuple):
     Answered by OrderReplaced (and what follows). What may not be asked cancels the order instead
     (OrderCanceled, REPLACE_INVALID), and leaves the new number unused; a total that is executed
     already cancels the rest of it (USER). NumberRejected while order entry is disabled. Ignored
-    when no live order has the old number, or when the new one was used."""
+    when no live order has the old number, or when the new one was used.
+
+    Its terms are what changes (oms.terms.change_terms). Without any the order is displayed, and
+    else as it was. A pegged order, or one for an auction, stays one: `order_type` and
+    `time_in_force` may then be those of a plain order."""
 
     kind: int
     session: str

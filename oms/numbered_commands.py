@@ -14,10 +14,10 @@ in the order that oms/README.md tells.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
-from matching.types import Side
+from matching.types import OrderType, Side, TimeInForce
 from oms import reports
 from oms.commands import Command, EnterNumberedOrder, ReplaceNumberedOrder
 from oms.events import CancelReason, Event, EventKind, RejectReason
@@ -29,18 +29,26 @@ from oms.order_commands import (
     refusal_of_entry,
     refusal_of_session,
 )
-from oms.order_state import Order, make_special
+from oms.order_state import Order, make_special, terms_of
 from oms.replace_commands import refusal_of_replace, replace_open_order, terms_that_change
 from oms.risk import Refusal, is_plain_order, is_special
 from oms.sessions import Session
 from oms.special_trading import SpecialTrading
 from oms.state import ExchangeState
+from oms.terms import KEPT, Instruction, Terms, change_terms
 
 HIGHEST_GROUP_ID: Final = 2**16 - 1
 _ENTER_FIELDS: Final = len(EnterNumberedOrder._fields)
 _REPLACE_FIELDS: Final = len(ReplaceNumberedOrder._fields)
 """So many fields have the commands; terms would follow."""
 
+_PEG: Final = Terms._fields.index("peg")
+_DISPLAYED: Final = Terms._fields.index("instructions") * (None,) + (
+    int(Instruction.POST_ONLY | Instruction.ALL_OR_NONE) << KEPT,
+)
+_SAID_FOR_PEGS: Final = (int(OrderType.MARKET), int(OrderType.LIMIT), int(OrderType.PEGGED))
+_FOR_AUCTIONS: Final = (int(TimeInForce.AT_THE_OPEN), int(TimeInForce.AT_THE_CLOSE))
+_SAID_FOR_AUCTIONS: Final = (int(TimeInForce.DAY), int(TimeInForce.IOC))
 _SALES: Final = (int(Side.SELL), int(Side.SELL_SHORT), int(Side.SELL_SHORT_EXEMPT))
 _USER: Final = int(CancelReason.USER)
 _REPLACE_INVALID: Final = int(CancelReason.REPLACE_INVALID)
@@ -184,8 +192,8 @@ def replace_numbered_order(state: ExchangeState, command: Command) -> list[Event
         refused = refusal_of_session(session)
         return [reports.number_rejected(session_name, channel, number, refused, memo)]
     cl_ord_id = order_name(channel, number)
-    fields = terms_that_change(order, fields)
-    is_other = order_type != order.order_type or time_in_force != order.time_in_force
+    is_other = _is_other(order, order_type, time_in_force, fields)
+    fields = _changed_terms(order, fields)
     if refusal or is_other or session.names.is_used(cl_ord_id):
         return _cancel(state, order, _REPLACE_INVALID)
     if quantity <= order.cum_qty:
@@ -194,6 +202,31 @@ def replace_numbered_order(state: ExchangeState, command: Command) -> list[Event
         return _cancel(state, order, _REPLACE_INVALID)
     session.last_numbers[channel] = number
     return replace_open_order(state, order, cl_ord_id, quantity, price, fields, memo)
+
+
+def _is_other(
+    order: Order, order_type: int, time_in_force: int, change: Sequence[Any] | None
+) -> bool:
+    """Whether a replace means an order of another kind. What it cannot say stays: for which auction
+    the order is, and that it is pegged (its price is the limit, or none) unless a change says so.
+    """
+    if time_in_force != order.time_in_force and not (
+        order.time_in_force in _FOR_AUCTIONS and time_in_force in _SAID_FOR_AUCTIONS
+    ):
+        return True
+    is_peg_said = change is not None and len(change) > _PEG and change[_PEG] is not None
+    if order.order_type == OrderType.PEGGED and not is_peg_said:
+        return order_type not in _SAID_FOR_PEGS
+    return bool(order_type != order.order_type)
+
+
+def _changed_terms(order: Order, change: Sequence[Any] | None) -> Sequence[Any] | None:
+    """The terms that an order is to have, None when they stay. What says nothing of them says that
+    the order is displayed, as it says its quantity and its price."""
+    if order.terms is None and change is None:
+        return None
+    changed = change_terms(terms_of(order), _DISPLAYED if change is None else change)
+    return terms_that_change(order, changed)
 
 
 def reduce_numbered_order(state: ExchangeState, command: Command) -> list[Event]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntFlag
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Instruction(IntFlag):
@@ -38,6 +38,9 @@ class Terms(NamedTuple):
 
 NO_TERMS = Terms()
 
+KEPT: Final = 16
+"""In a change (change_terms) an Instruction, shifted by so many bits, stays as it is."""
+
 
 def as_terms(fields: Sequence[int]) -> Terms:
     """Terms of the last field of a command, which may be cut short.
@@ -47,3 +50,16 @@ def as_terms(fields: Sequence[int]) -> Terms:
     if not isinstance(fields, tuple | list) or len(fields) > len(NO_TERMS):
         raise ValueError(f"terms are at most {len(NO_TERMS)} values to unpack: {fields!r}")
     return Terms(*map(int, fields))  # a member of an enumeration would print differently
+
+
+def change_terms(terms: Terms, change: Sequence[int | None]) -> Terms:
+    """Terms after the change that a numbered replace says: a field that is None, or not there,
+    stays, and so does each instruction that is KEPT. Raises ValueError as as_terms does."""
+    said = as_terms([0 if field is None else field for field in change])
+    names = [name for name, field in zip(Terms._fields, change, strict=False) if field is not None]
+    changed = terms._replace(**{name: getattr(said, name) for name in names})
+    if "instructions" not in names:
+        return changed
+    kept = said.instructions >> KEPT
+    new = said.instructions & ((1 << KEPT) - 1)
+    return changed._replace(instructions=new | terms.instructions & kept)

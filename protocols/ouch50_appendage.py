@@ -26,7 +26,7 @@ from protocols.ouch50_fields import (
 
 
 class Tag(IntEnum):
-    """Tags of Appendix A. 8, 19, 20 and 21 are not assigned."""
+    """Tags of Appendix A. 8, 19, 20 and 21 are not assigned; 29 and 30 came with edition 1.05."""
 
     SECONDARY_ORD_REF_NUM = 1
     FIRM = 2
@@ -52,6 +52,8 @@ class Tag(IntEnum):
     LOCATE_BROKER = 26
     SIDE = 27
     USER_REF_IDX = 28
+    AIQ_STRATEGY = 29
+    AIQ_GROUP_ID = 30
 
 
 class Appendage(NamedTuple):
@@ -85,6 +87,8 @@ class Appendage(NamedTuple):
     locate_broker: str | None = None
     side: str | None = None
     user_ref_idx: int | None = None
+    aiq_strategy: str | None = None
+    aiq_group_id: str | None = None
 
 
 NO_APPENDAGE = Appendage()
@@ -115,6 +119,8 @@ _FORMATS: dict[Tag, str] = {
     Tag.LOCATE_BROKER: "4s",
     Tag.SIDE: "1s",
     Tag.USER_REF_IDX: "B",
+    Tag.AIQ_STRATEGY: "1s",
+    Tag.AIQ_GROUP_ID: "2s",
 }
 assert list(_FORMATS) == list(Tag), "every tag has a format, in the order of tags"
 assert Appendage._fields == tuple(tag.name.lower() for tag in Tag), "every tag has a field"

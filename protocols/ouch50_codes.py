@@ -82,6 +82,36 @@ class CrossType(StrEnum):
     AFTER_HOURS_CLOSE = "A"
 
 
+class PriceType(StrEnum):
+    """Tag Price Type."""
+
+    LIMIT = "L"
+    MARKET_PEG = "P"
+    MIDPOINT_PEG = "M"
+    PRIMARY_PEG = "R"
+    MARKET_MAKER_PEG = "Q"
+    MIDPOINT = "m"
+
+
+class PostOnly(StrEnum):
+    """Tag Post Only."""
+
+    POST_ONLY = "P"
+    NO = "N"
+
+
+class AiqStrategy(StrEnum):
+    """Tag AIQ Strategy, and in AIQ Canceled: what is done instead of a trade of a firm with itself.
+    Those that look beyond the firm, and R, whose meaning no source of ours gives, are left out."""
+
+    DISABLED = "N"
+    PORT_DEFAULT = "*"
+    CANCEL_OLDEST = "O"
+    CANCEL_NEWEST = "W"
+    DECREMENT_BOTH = "D"
+    DECREMENT_BOTH_NO_DETAILS = "Y"
+
+
 class OrderState(StrEnum):
     """State of an order that was accepted or replaced."""
 
@@ -216,3 +246,4 @@ class RejectReason(IntEnum):
     RISK_MAX_QUANTITY = 0x0031
     REG_SHO_STATE_NOT_AVAILABLE = 0x0032
     IPO_MARKET_BUY = 0x0033
+    INVALID_AIQ = 0x0040

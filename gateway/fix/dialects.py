@@ -73,8 +73,8 @@ class Dialect(NamedTuple):
     other_cxl_rej_reason: int
     order_types: Mapping[str, int]
     """OrdType(40) as asked for -> OrderType."""
-    types_at_the_close: frozenset[str]
-    """Those of them that mean an order at the close by themselves."""
+    types_at_the_close: Mapping[str, int]
+    """The same of types that say by themselves that an order is at the close."""
     times_in_force: Mapping[str, int]
     """TimeInForce(59) as asked for -> TimeInForce."""
     type_and_time: Mapping[tuple[int, int], tuple[str, str]]
@@ -138,18 +138,17 @@ _ORDER_TYPES: Final[dict[str, int]] = {
 }
 _TIMES_IN_FORCE: Final[dict[str, int]] = {str(int(time)): int(time) for time in TimeInForce}
 _ORDER_TYPES_42: Final[dict[str, int]] = {
-    **{text: order_type for text, order_type in _ORDER_TYPES.items() if text != "K"},
-    "5": int(OrderType.MARKET),
-    "B": int(OrderType.LIMIT),
+    text: order_type for text, order_type in _ORDER_TYPES.items() if text != "K"
 }
-"""No market-to-limit, but market and limit orders at the close, for which 4.2 has no time."""
+_AT_THE_CLOSE_42: Final = {"5": int(OrderType.MARKET), "B": int(OrderType.LIMIT)}
+"""4.2 has no market-to-limit, and no time for orders at the close."""
 _TIMES_IN_FORCE_42: Final[dict[str, int]] = {
     text: time for text, time in _TIMES_IN_FORCE.items() if time != TimeInForce.AT_THE_CLOSE
 }
 
 
 def _type_and_time(
-    types: Mapping[str, int], at_the_close: Mapping[int, str], times: Mapping[str, int]
+    types: Mapping[str, int], at_the_close: Mapping[str, int], times: Mapping[str, int]
 ) -> dict[tuple[int, int], tuple[str, str]]:
     """What reports say of an order. `at_the_close` are the types that say the time, too; what a
     market-to-limit order is where there is no such type, is a limit order once it is accepted."""
@@ -160,12 +159,10 @@ def _type_and_time(
         for order_type, text in texts.items()
         for time_text, time in times.items()
     }
-    for order_type, text in at_the_close.items():
+    for text, order_type in at_the_close.items():
         known[order_type, int(TimeInForce.AT_THE_CLOSE)] = f"40={text}\x01", ""
     return known
 
-
-_AT_THE_CLOSE_42: Final = {int(OrderType.MARKET): "5", int(OrderType.LIMIT): "B"}
 
 _FIX42: Final = Dialect(
     "FIX.4.2",
@@ -174,7 +171,7 @@ _FIX42: Final = Dialect(
     highest_cxl_rej_reason=3,
     other_cxl_rej_reason=2,
     order_types=_ORDER_TYPES_42,
-    types_at_the_close=frozenset(_AT_THE_CLOSE_42.values()),
+    types_at_the_close=_AT_THE_CLOSE_42,
     times_in_force=_TIMES_IN_FORCE_42,
     type_and_time=_type_and_time(_ORDER_TYPES_42, _AT_THE_CLOSE_42, _TIMES_IN_FORCE_42),
     exec_trans_type=True,
@@ -200,7 +197,7 @@ _FIX44: Final = Dialect(
     highest_cxl_rej_reason=6,
     other_cxl_rej_reason=99,
     order_types=_ORDER_TYPES,
-    types_at_the_close=frozenset(),
+    types_at_the_close={},
     times_in_force=_TIMES_IN_FORCE,
     type_and_time=_type_and_time(_ORDER_TYPES, {}, _TIMES_IN_FORCE),
     exec_trans_type=False,
@@ -226,7 +223,7 @@ _FIX50SP2: Final = Dialect(
     highest_cxl_rej_reason=99,
     other_cxl_rej_reason=99,
     order_types=_ORDER_TYPES,
-    types_at_the_close=frozenset(),
+    types_at_the_close={},
     times_in_force=_TIMES_IN_FORCE,
     type_and_time=_type_and_time(_ORDER_TYPES, {}, _TIMES_IN_FORCE),
     exec_trans_type=False,

@@ -25,7 +25,6 @@ from gateway.fix.request import OTHER, Answer, Outcome, Sender, business_reject
 from matching.types import OrderType, TimeInForce
 from oms.commands import (
     CancelOrder,
-    Command,
     CommandKind,
     EnterOrder,
     QueryOrder,
@@ -84,20 +83,15 @@ def enter(message: FixMessage, seq: int, now: str, sender: Sender, notes: Notes)
         quantity,
         price,
     )
-    return (_with_terms(command, terms),)
-
-
-def _with_terms(command: Command, terms: Terms | None) -> Command:
-    return command if terms is None else (*command, tuple(terms))
+    return (command,) if terms is None else ((*command, tuple(terms)),)
 
 
 def _asked(message: FixMessage, sender: Sender) -> Asked | Refusal:
     """What a D or G asks for, or why it cannot be carried."""
     get = message.get
     dialect = sender.dialect
-    order_type_text = get(40) or ""
     side = _SIDES.get(get(54) or "")
-    order_type = dialect.order_types.get(order_type_text)
+    order_type = dialect.order_types.get(get(40) or "")
     time_in_force = dialect.times_in_force.get(get(59) or "0")
     terms = None
     is_plain = not message.has_any(_NOT_PLAIN)
@@ -106,13 +100,15 @@ def _asked(message: FixMessage, sender: Sender) -> Asked | Refusal:
     if side is None:
         return _not_in_the_set(54, get(54), _SIDES_SUPPORTED)
     if order_type is None:
-        return _not_in_the_set(40, get(40), " ".join(dialect.order_types))
-    if time_in_force is None:
-        return _not_in_the_set(59, get(59), " ".join(dialect.times_in_force))
-    if order_type_text in dialect.types_at_the_close:
+        order_type = dialect.types_at_the_close.get(get(40) or "")
+        if order_type is None:
+            supported = (*dialect.order_types, *dialect.types_at_the_close)
+            return _not_in_the_set(40, get(40), " ".join(supported))
         if time_in_force:
-            return _not_in_the_set(59, get(59), f"0 with OrdType(40) {order_type_text}")
+            return _not_in_the_set(59, get(59), f"0 with OrdType(40) {get(40)}")
         time_in_force = _AT_THE_CLOSE
+    elif time_in_force is None:
+        return _not_in_the_set(59, get(59), " ".join(dialect.times_in_force))
     if not is_plain:
         reading = read_terms(message, order_type, sender)
         if isinstance(reading, Refusal):
@@ -212,13 +208,14 @@ def replace(message: FixMessage, seq: int, now: str, sender: Sender, notes: Note
         quantity,
         price,
     )
-    return (_with_terms(command, terms),)
+    return (command,) if terms is None else ((*command, tuple(terms)),)
 
 
 def _not_representable(message: FixMessage, sender: Sender) -> Asked:
     """A replace that must be refused, which says otherwise what the message says."""
     get, none = message.get, NOT_REPRESENTABLE
-    order_type = sender.dialect.order_types.get(get(40) or "", 0)
+    types = {**sender.dialect.order_types, **sender.dialect.types_at_the_close}
+    order_type = types.get(get(40) or "", 0)
     time_in_force = sender.dialect.times_in_force.get(get(59) or "0", none)
     return _SIDES.get(get(54) or "", 0), order_type, time_in_force, none, none, None
 

@@ -75,12 +75,16 @@ class OuchOrderEntry:
         settings: OuchGatewaySettings,
         *,
         clock_ns: Callable[[], int],
+        utc_ns: Callable[[], int],
         call_soon: Callable[[Callable[[], None]], object],
         observe_latency_ns: Callable[[int], None] = lambda latency_ns: None,
     ) -> None:
-        """Raises OSError when the folder cannot be used."""
+        """`clock_ns` is for limits and latencies, `utc_ns` says which day it is.
+
+        Raises OSError when the folder cannot be used."""
         self.settings = settings
         self.clock_ns = clock_ns
+        self._utc_ns = utc_ns
         self.call_soon = call_soon
         self.counters = Counters()
         self.last_event_seq = 0
@@ -199,7 +203,9 @@ class OuchOrderEntry:
         settings = self.sessions[connection.username].settings
         self.counters.messages_in += 1
         try:
-            command = translate(message, settings.username, settings.firm)
+            now_ns = self._utc_ns()
+            midnight_ns = now_ns - now_ns % NS_PER_DAY
+            command = translate(message, settings.username, settings.firm, midnight_ns)
         except Ouch50Error as error:
             connection.malformed(str(error))
         else:

@@ -10,14 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from matching.types import OrderType, Side
-from oms.events import CancelReason, Event, EventKind, Liquidity, RejectReason
+from matching.types import SelfTradeAction, Side, TimeInForce
+from oms.events import (
+    CancelReason,
+    Event,
+    EventKind,
+    Liquidity,
+    OrderCanceled,
+    OrderReduced,
+    RejectReason,
+)
 from protocols import ouch50, ouch50_codes
 from protocols import ouch50_messages as messages
 from protocols.ouch50_appendage import user_ref_idx_appendage
 from protocols.ouch50_codes import MARKET_PRICE
 from protocols.ouch50_fields import symbol_field
 from protocols.ouch50_outbound import (
+    encode_aiq_canceled,
     encode_order_accepted,
     encode_order_canceled,
     encode_order_executed,
@@ -38,7 +47,6 @@ _SIDES: Final = {
     int(Side.SELL_SHORT): b"T",
     int(Side.SELL_SHORT_EXEMPT): b"E",
 }
-_MARKET: Final = int(OrderType.MARKET)
 _LIVE: Final = b"L"
 _HIGHEST_NUMBER: Final = 0xFFFF_FFFF
 _LIQUIDITY_FLAGS: Final = {
@@ -47,6 +55,18 @@ _LIQUIDITY_FLAGS: Final = {
     int(Liquidity.AUCTION): ouch50_codes.LiquidityFlag.HALT_CROSS.encode(),
     int(Liquidity.ADDED_HIDDEN): ouch50_codes.LiquidityFlag.NON_DISPLAYED_ADDED.encode(),
 }
+_AUCTION: Final = int(Liquidity.AUCTION)
+_CROSS_FLAGS: Final = {
+    b"O": ouch50_codes.LiquidityFlag.OPENING_CROSS.encode(),
+    b"C": ouch50_codes.LiquidityFlag.CLOSING_CROSS.encode(),
+}
+"""Of orders whose Cross Type says in which auction they trade."""
+_AIQ_STRATEGIES: Final = {
+    int(SelfTradeAction.CANCEL_NEWEST): ouch50_codes.AiqStrategy.CANCEL_NEWEST.encode(),
+    int(SelfTradeAction.CANCEL_OLDEST): ouch50_codes.AiqStrategy.CANCEL_OLDEST.encode(),
+    int(SelfTradeAction.DECREMENT): ouch50_codes.AiqStrategy.DECREMENT_BOTH.encode(),
+}
+_AT_THE_OPEN: Final = f"time_in_force {int(TimeInForce.AT_THE_OPEN)}"
 _NO_CL_ORD_ID: Final = b" " * 14
 
 CANCEL_REASONS: Final[dict[CancelReason, str]] = {
@@ -86,9 +106,9 @@ REJECT_REASONS: Final[dict[RejectReason, int]] = {
     RejectReason.ORDER_MISMATCH: ouch50_codes.RejectReason.OTHER,
     RejectReason.QUANTITY_ALREADY_EXECUTED: ouch50_codes.RejectReason.INVALID_QUANTITY,
     RejectReason.UNKNOWN_SESSION: ouch50_codes.RejectReason.FIRM_NOT_AUTHORIZED,
-    RejectReason.INVALID_DISPLAY: ouch50_codes.RejectReason.INVALID_DISPLAY,
+    RejectReason.INVALID_DISPLAY: ouch50_codes.RejectReason.INVALID_MAX_FLOOR,
     RejectReason.INVALID_MAX_FLOOR: ouch50_codes.RejectReason.INVALID_MAX_FLOOR,
-    RejectReason.INVALID_PEG: ouch50_codes.RejectReason.PEGGING_NOT_ALLOWED,
+    RejectReason.INVALID_PEG: ouch50_codes.RejectReason.INVALID_PEG_TYPE,
     RejectReason.INTERMARKET_SWEEP_NOT_ALLOWED: ouch50_codes.RejectReason.ISO_NOT_ALLOWED,
     RejectReason.FIRM_NOT_AUTHORIZED: ouch50_codes.RejectReason.FIRM_NOT_AUTHORIZED,
     RejectReason.INVALID_MIN_QUANTITY: ouch50_codes.RejectReason.INVALID_MIN_QUANTITY,
@@ -96,11 +116,11 @@ REJECT_REASONS: Final[dict[RejectReason, int]] = {
     RejectReason.ROUTING_NOT_ALLOWED: ouch50_codes.RejectReason.ROUTING_NOT_ALLOWED,
     RejectReason.ORDER_ENTRY_DISABLED: ouch50_codes.RejectReason.FIRM_NOT_AUTHORIZED,
     RejectReason.INVALID_INSTRUCTION: ouch50_codes.RejectReason.OTHER,
-    RejectReason.POST_ONLY_WOULD_TRADE: ouch50_codes.RejectReason.OTHER,
+    RejectReason.POST_ONLY_WOULD_TRADE: ouch50_codes.RejectReason.CROSSED_MARKET,
     RejectReason.INVALID_STOP_PRICE: ouch50_codes.RejectReason.INVALID_PRICE,
     RejectReason.INVALID_EXPIRE_TIME: ouch50_codes.RejectReason.OTHER,
     RejectReason.NOT_IN_THIS_STATE: ouch50_codes.RejectReason.HALTED,
-    RejectReason.INVALID_SELF_TRADE: ouch50_codes.RejectReason.OTHER,
+    RejectReason.INVALID_SELF_TRADE: ouch50_codes.RejectReason.INVALID_AIQ,
 }
 """OUCH 5.0, Appendix C."""
 
@@ -138,7 +158,7 @@ class Outbound:
             _SIDES[event[6]],
             event[9],
             symbol_field(event[5]),
-            MARKET_PRICE if event[7] == _MARKET else event[10],
+            event[10] or MARKET_PRICE,
             event[15],
             _LIVE,
             tail,
@@ -149,6 +169,8 @@ class Outbound:
         if known is None:
             return None
         flag = _LIQUIDITY_FLAGS[event[19]]
+        if event[19] == _AUCTION:
+            flag = _CROSS_FLAGS.get(known[2].cross_type, flag)
         return encode_order_executed(
             timestamp, known[1], event[16], event[17], flag, event[18], known[0]
         )
@@ -157,6 +179,8 @@ class Outbound:
         known = self._orders.pop(event[16] or event[2], None)
         if known is None:
             return None
+        if len(event) > _PREVENTED_OF_CANCELED:
+            return _aiq_canceled(timestamp, known, event[17], event[_PREVENTED_OF_CANCELED])
         return encode_order_canceled(
             timestamp, known[1], event[17], _CANCEL_CODES[event[18]], known[0]
         )
@@ -165,7 +189,20 @@ class Outbound:
         known = self._orders.get(event[2])
         if known is None:
             return None
+        if len(event) > _PREVENTED_OF_REDUCED:
+            return _aiq_canceled(timestamp, known, event[16], event[_PREVENTED_OF_REDUCED])
         return encode_order_canceled(timestamp, known[1], event[16], b"U", known[0])
+
+    def _restated(self, event: Event, timestamp: int) -> bytes | None:
+        """The next part of an order is displayed."""
+        known = self._orders.get(event[2])
+        if known is None:
+            return None
+        appendage = user_ref_idx_appendage(known[0])._replace(
+            secondary_ord_ref_num=event[15], display_qty=event[16]
+        )
+        reason = ouch50_codes.RestatementReason.REFRESH_OF_DISPLAY
+        return ouch50.encode(messages.OrderRestated(timestamp, known[1], reason, appendage))
 
     def _modified(self, event: Event, timestamp: int) -> bytes | None:
         known = self._orders.get(event[2])
@@ -187,7 +224,7 @@ class Outbound:
             _SIDES[event[6]],
             event[12],
             symbol_field(event[5]),
-            MARKET_PRICE if event[7] == _MARKET else event[10],
+            event[10] or MARKET_PRICE,
             event[15],
             _LIVE,
             tail,
@@ -198,7 +235,8 @@ class Outbound:
             return None  # not entered by OUCH
         channel, number = _numbers(event[2])
         cl_ord_id = decode_enter_tail(event[_MEMO_OF_REJECTED][1:]).cl_ord_id
-        return encode_rejected(timestamp, number, _REJECT_CODES[event[16]], cl_ord_id, channel)
+        code = _reject_code(event[16], event[17])
+        return encode_rejected(timestamp, number, code, cl_ord_id, channel)
 
     # ---- the rest ----
 
@@ -255,6 +293,41 @@ class Outbound:
         return ouch50.encode(messages.SystemEvent(timestamp, "S"))
 
 
+def _reject_code(reason: int, found: int | str) -> int:
+    """OUCH has more codes than there are reasons: for a Display that is not offered (what else is
+    about the display is about Max Floor), and for an order at the open that comes too late."""
+    if reason == RejectReason.INVALID_DISPLAY and str(found).startswith("display "):
+        return int(ouch50_codes.RejectReason.INVALID_DISPLAY)
+    if reason == RejectReason.NOT_IN_THIS_STATE and found == _AT_THE_OPEN:
+        return int(ouch50_codes.RejectReason.INVALID_CROSS_ORDER)
+    return _REJECT_CODES[reason]
+
+
+def _aiq_canceled(
+    timestamp: int, known: tuple[int, int, EnterTail], quantity: int, prevented: tuple[int, ...]
+) -> bytes:
+    """AIQ Canceled. Where both sides were canceled, which OUCH has no strategy for, each is told
+    what happened to itself: the incoming order was the newest, the other one the oldest."""
+    prevented_qty, price, liquidity, action = prevented
+    if action == SelfTradeAction.CANCEL_BOTH:
+        is_incoming = liquidity == Liquidity.REMOVED
+        newest, oldest = SelfTradeAction.CANCEL_NEWEST, SelfTradeAction.CANCEL_OLDEST
+        action = newest if is_incoming else oldest
+    return encode_aiq_canceled(
+        timestamp,
+        known[1],
+        quantity,
+        _CANCEL_CODES[CancelReason.SELF_TRADE],
+        prevented_qty,
+        price,
+        _LIQUIDITY_FLAGS[liquidity],
+        _AIQ_STRATEGIES[action],
+        known[0],
+    )
+
+
+_PREVENTED_OF_CANCELED: Final = OrderCanceled._fields.index("prevented")
+_PREVENTED_OF_REDUCED: Final = OrderReduced._fields.index("prevented")
 _MEMO_OF_ACCEPTED: Final = 16
 _MEMO_OF_REPLACED: Final = 17
 _MEMO_OF_REJECTED: Final = 19
@@ -266,6 +339,7 @@ _MAKERS: Final[dict[int, Callable[[Outbound, Event, int], bytes | None]]] = {
         EventKind.ORDER_EXECUTED: Outbound._executed,
         EventKind.ORDER_CANCELED: Outbound._canceled,
         EventKind.ORDER_REDUCED: Outbound._reduced,
+        EventKind.ORDER_RESTATED: Outbound._restated,
         EventKind.ORDER_MODIFIED: Outbound._modified,
         EventKind.ORDER_REPLACED: Outbound._replaced,
         EventKind.ORDER_REJECTED: Outbound._rejected,

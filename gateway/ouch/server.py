@@ -39,8 +39,8 @@ class OuchGateway(GatewayProcess):
     def _open_order_entry(self, loop: asyncio.AbstractEventLoop) -> OuchOrderEntry:
         self._ouch = OuchOrderEntry(
             self.settings,
-            # For limits and latencies only: messages bear the time of their events.
-            clock_ns=time.monotonic_ns,
+            clock_ns=time.monotonic_ns,  # messages bear the time of their events
+            utc_ns=time.time_ns,
             call_soon=loop.call_soon,
             observe_latency_ns=self._metrics.observe_latency_ns,
         )

@@ -14,8 +14,8 @@ from exchange.local import new_local_exchange
 
 pytestmark = pytest.mark.chaos
 
-HANGS_S = (0.02, 0.05, 0.1, 0.4, 1.5)
-"""Shorter and longer than the silence after which a leader is suspected (60 ms), and than the one
+HANGS_S = (0.02, 0.05, 0.15, 0.4, 1.5)
+"""Shorter and longer than the silence after which a leader is suspected (100 ms), and than the one
 after which its connections are given up."""
 
 

@@ -9,7 +9,18 @@ from protocols.ouch50_appendage import NO_APPENDAGE, Appendage
 from protocols.ouch50_codes import MARKET_PRICE
 
 HARMLESS = ({"firm": "FIRM"}, {"group_id": 5}, {"shares_located": "Y", "locate_broker": "LOCB"})
-REFUSED = ({"min_qty": 5}, {"post_only": "P"}, {"firm": "NOPE"}, {"price_type": "M"})
+REFUSED = ({"route": "SCAN"}, {"trade_now": "Y"}, {"firm": "NOPE"}, {"price_type": "Q"})
+SPECIAL = (
+    {"min_qty": 5},
+    {"post_only": "P"},
+    {"price_type": "M"},
+    {"price_type": "R", "peg_offset": -100},
+    {"max_floor": 5},
+    {"max_floor": 10, "random_reserves": 4},
+    {"aiq_strategy": "D"},
+    {"aiq_strategy": "O", "aiq_group_id": "A"},
+    {"aiq_strategy": "W", "aiq_group_id": "A"},
+)
 
 
 class RandomMessages:
@@ -44,6 +55,8 @@ class RandomMessages:
             tags |= chance.choice(HARMLESS)
         if chance.random() < 0.05:
             tags |= chance.choice(REFUSED)
+        if chance.random() < 0.2:
+            tags |= chance.choice(SPECIAL)
         if channel or chance.random() < 0.1:
             tags["user_ref_idx"] = channel
         return Appendage(**tags) if tags else NO_APPENDAGE
@@ -129,7 +142,7 @@ class OrdersAsTold:
             self.live[index, message.user_ref_num] = message.quantity
         elif isinstance(message, m.OrderModified):
             self.live[index, message.user_ref_num] = message.quantity
-        elif isinstance(message, m.OrderCanceled | m.OrderExecuted):
+        elif isinstance(message, m.OrderCanceled | m.AiqCanceled | m.OrderExecuted):
             left = self.live[index, message.user_ref_num] - message.quantity
             assert left >= 0
             self.live[index, message.user_ref_num] = left

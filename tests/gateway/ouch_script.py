@@ -20,6 +20,7 @@
     set KEY VALUE             a field of the settings, for gateways that start from here on
     state HALTED [SYMBOL]     the operator changes the trading state
     end of day                the operator ends the trading day
+    tick                      the exchange is told the time
 
 The output repeats the input and shows what the clients receive; sequenced messages with their
 number. At any moment the n-th message of a session must be the same at whatever gateway, also at
@@ -40,7 +41,7 @@ from ouch_text import message_line, packet_of
 from gateway.ouch.connection import Connection
 from gateway.ouch.order_entry import OuchOrderEntry
 from gateway.ouch.settings import OuchGatewaySettings
-from oms.commands import CommandKind, EndDay, GatewayLost
+from oms.commands import ClockTick, CommandKind, EndDay, GatewayLost
 from oms.events import TradingState
 from protocols.fix import NS_PER_SECOND
 from protocols.ouch50 import decode_outbound
@@ -160,7 +161,10 @@ class OuchScriptPlayer:
         if number not in self._gateways:
             settings = replace(self.settings, gateway_id=f"ouch-{number}")
             entry = OuchOrderEntry(
-                settings, clock_ns=lambda: self.now_ns, call_soon=self._soon.append
+                settings,
+                clock_ns=lambda: self.now_ns,
+                utc_ns=lambda: self.now_ns,
+                call_soon=self._soon.append,
             )
             client = self.cluster.client(
                 settings.gateway_id,
@@ -207,6 +211,9 @@ class OuchScriptPlayer:
 
     def _stop(self, number):
         self.gateway(number)[0].log_out_all("The gateway is shutting down")
+
+    def _tick(self, rest):
+        self.cluster.apply(ClockTick(int(CommandKind.CLOCK_TICK)))
 
     def _lost(self, number):
         self.cluster.apply(GatewayLost(int(CommandKind.GATEWAY_LOST), f"ouch-{number or 1}"))

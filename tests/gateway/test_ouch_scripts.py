@@ -30,6 +30,6 @@ def test_every_inbound_message_and_every_answer_that_we_give_has_its_script():
     answers = (
         "SystemEvent", "OrderAccepted", "OrderReplaced", "OrderCanceled", "OrderExecuted",
         "Rejected", "OrderModified", "MassCancelResponse", "DisableOrderEntryResponse",
-        "EnableOrderEntryResponse", "AccountQueryResponse",
+        "EnableOrderEntryResponse", "AccountQueryResponse", "OrderRestated", "AiqCanceled",
     )  # fmt: skip
     assert not [name for name in answers if not re.search(rf"<- \d+ {name}\b", everything)]

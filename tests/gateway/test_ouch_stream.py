@@ -57,14 +57,17 @@ def random_log(seed, steps=300):
                 cluster.apply(CancelOrder(*canceled, order.symbol, order.side), joins_last)
         else:
             message = ouch50.encode(senders[user].next())
-            cluster.apply(translate(message, user, "FIRM"), joins_last)
+            cluster.apply(translate(message, user, "FIRM", 0), joins_last)
     cluster.machine.check_invariants()
     return cluster
 
 
 def gateway_of(data_dir):
     return OuchOrderEntry(
-        ouch_settings(data_dir), clock_ns=lambda: START_NS, call_soon=lambda callback: None
+        ouch_settings(data_dir),
+        clock_ns=lambda: START_NS,
+        utc_ns=lambda: START_NS,
+        call_soon=lambda callback: None,
     )
 
 

@@ -5,6 +5,8 @@ The numbers that a session has used are a list that only grows; each question re
 
 from __future__ import annotations
 
+from naive_trading import HIDDEN
+
 LIVE = ("NEW", "PARTIALLY_FILLED")
 
 
@@ -73,18 +75,36 @@ class NaiveNumbers:
             self.use(owner, channel, number)
             return [(13, owner, channel, number, *disabled[:2], memo)]
         name = f"{channel}:{number}" if channel != 0 else f"{number}"
+        said = (list(terms or ()) + [None] * 11)[:11]
+        if order["kind"] == 80 and said[6] is None and kind in (1, 2):
+            kind = 80
+        if order["tif"] in (2, 7) and tif in (0, 3):
+            tif = order["tif"]
         if refusal != 0 or (tif, kind) != (order["tif"], order["kind"]):
             return self.take_out_all([order], 7)
         if name in self.sessions[owner]["used"]:
             return self.take_out_all([order], 7)
         if quantity <= sum(q for q, _ in order["fills"]):
             return self.take_out_all([order], 1)
-        terms = self.other_terms(order, terms)
+        if terms is not None or order["terms"]:
+            terms = self.other_terms(order, self.after(order, said, terms is None))
         if self.change_refusal(order, quantity, price, terms):
             return self.take_out_all([order], 7)
         self.use(owner, channel, number)
         self.sessions[owner]["used"].append(name)
         return self.renew(order, name, quantity, price, terms, memo)
+
+    def after(self, order, said, is_silent):
+        """The terms of an order after a replace that says some of them."""
+        terms = list(self.terms_now(order)) if order["terms"] else [0] * 11
+        for place, value in enumerate(said):
+            if place == 5 and is_silent:
+                terms[5] &= ~HIDDEN
+            elif place == 5 and value is not None:
+                terms[5] = value % 65536 | terms[5] & value // 65536
+            elif value is not None:
+                terms[place] = value
+        return tuple(terms)
 
     def reduce_numbered(self, owner, channel, number, quantity):
         if owner not in self.sessions:

@@ -302,7 +302,16 @@ class RandomCommands:
         end: tuple = ()
         if random.random() < self._special / 8:
             _, _, end = self._special_terms(symbol, side, quantity)
+            end = tuple(self._change(terms) for terms in end)
         return (6, session, channel, orig, number, *terms, *self._end(), *end)
+
+    def _change(self, terms: tuple) -> tuple:
+        """Some of the terms, the others are to stay."""
+        random = self._random
+        change = [None if random.random() < 0.5 else value for value in terms]
+        if len(change) > 5 and change[5] is not None and random.random() < 0.5:
+            change[5] |= random.choice((1, 2, 4, 6, 7)) << 16
+        return tuple(change)
 
     def _command_7(self) -> tuple:
         session, channel, number, symbol, *_ = self._numbered_order()

@@ -137,6 +137,8 @@ TAGS: dict[str, int | str] = {
     "locate_broker": "4",
     "side": "1",
     "user_ref_idx": 8,
+    "aiq_strategy": "1",
+    "aiq_group_id": "2",
 }
 
 

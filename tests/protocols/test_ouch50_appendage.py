@@ -49,6 +49,8 @@ GOLDEN: dict[str, tuple[int | str, str]] = {
     "locate_broker": ("LOCB", "05 1A 4C4F4342"),
     "side": ("B", "02 1B 42"),
     "user_ref_idx": (255, "02 1C FF"),
+    "aiq_strategy": ("O", "02 1D 4F"),
+    "aiq_group_id": ("A", "03 1E 4120"),
 }
 ELEMENTS = [bytes.fromhex(text) for _, text in GOLDEN.values()]
 EVERYTHING: Any = {name: value for name, (value, _) in GOLDEN.items()}
@@ -57,7 +59,7 @@ EVERYTHING: Any = {name: value for name, (value, _) in GOLDEN.items()}
 def test_every_tag_is_tried() -> None:
     assert list(GOLDEN) == list(Appendage._fields)
     assert [element[1] for element in ELEMENTS] == list(Tag)
-    assert len(Tag) == 24
+    assert len(Tag) == 26
 
 
 @pytest.mark.parametrize("name", GOLDEN)

@@ -19,6 +19,9 @@ from protocols import ouch50_codes
         (ouch50_codes.Capacity, "APRO"),
         (ouch50_codes.IntermarketSweep, "YN"),
         (ouch50_codes.CrossType, "NOCHSREA"),
+        (ouch50_codes.PriceType, "LPMRQm"),
+        (ouch50_codes.PostOnly, "PN"),
+        (ouch50_codes.AiqStrategy, "N*OWDY"),
         (ouch50_codes.OrderState, "LD"),
         (ouch50_codes.SystemEventCode, "SE"),
         (ouch50_codes.RestatementReason, "RP"),
@@ -31,8 +34,8 @@ def test_the_codes_are_those_published(codes: Any, characters: str) -> None:
     assert sorted(codes) == sorted(characters)
 
 
-def test_reject_reasons_are_numbered_without_a_gap() -> None:
-    assert list(ouch50_codes.RejectReason) == list(range(0x01, 0x34))
+def test_reject_reasons_are_numbered_without_a_gap_but_before_the_last() -> None:
+    assert list(ouch50_codes.RejectReason) == [*range(0x01, 0x34), 0x40]
 
 
 @pytest.mark.parametrize(
