@@ -62,7 +62,8 @@ check: $(VENV)/.dev  ## ruff, mypy --strict, the layer rules: seconds
 	$(BIN)/mypy
 	$(PYTEST) -q tests/test_layers.py
 
-bench: $(VENV)/.runtime  ## throughput, latency, failover over FIX, as JSON (TRIALS=20)
+bench: $(VENV)/.runtime  ## matching alone, throughput, latency, failover, as JSON (TRIALS=20)
+	$(BIN)/exchange bench engine --json
 	$(BIN)/exchange bench throughput --json
 	$(BIN)/exchange bench latency --json
 	$(BIN)/exchange bench failover --trials $(TRIALS) --json

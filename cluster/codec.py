@@ -17,7 +17,7 @@ import struct
 from collections.abc import Iterator
 from enum import IntEnum
 from itertools import product
-from typing import Any, Final, NamedTuple, get_args, get_type_hints
+from typing import Any, Final, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgpack
 
@@ -124,11 +124,13 @@ class FrameReader:
 def _field_types(command_class: Any) -> tuple[tuple[type, ...], ...]:
     """The types that the fields of a command may have together: one tuple for each choice."""
     hints = get_type_hints(command_class)
-    allowed = (
-        (hint,) if isinstance(hint, type) else get_args(hint) or (tuple,)
-        for hint in (hints[name] for name in command_class._fields)
-    )
-    return tuple(product(*allowed))
+    return tuple(product(*(_types_of(hints[name]) for name in command_class._fields)))
+
+
+def _types_of(hint: Any) -> tuple[type, ...]:
+    if get_origin(hint) is tuple:
+        return (tuple,)
+    return (hint,) if isinstance(hint, type) else get_args(hint)
 
 
 _COMMAND_CLASSES: Final[dict[int, Any]] = {
@@ -155,6 +157,7 @@ _COMMAND_CLASSES: Final[dict[int, Any]] = {
     CommandKind.SET_TRADING_STATE: oms_commands.SetTradingState,
     CommandKind.END_DAY: oms_commands.EndDay,
     CommandKind.RESUME_TRADING: oms_commands.ResumeTrading,
+    CommandKind.SET_PROTECTION: oms_commands.SetProtection,
 }
 """Commands that a client may submit. LoadReferenceData, GatewayLost and ScheduleTradingDay are the
 leader's own."""
@@ -212,8 +215,10 @@ def check_commands(blob: Any, *, may_mark: bool = False) -> int:
             found = ", ".join(type(field).__name__ for field in command)
             raise CodecError(f"command kind {kind} has fields ({found})")
         terms = command[-1]
-        if type(terms) is tuple and (
-            len(terms) > len(Terms._fields) or any(type(value) is not int for value in terms)
+        if (
+            kind in _MAY_HAVE_TERMS
+            and type(terms) is tuple
+            and (len(terms) > len(Terms._fields) or any(type(value) is not int for value in terms))
         ):
             raise CodecError(f"terms are at most {len(Terms._fields)} integers, not {terms!r}")
     return len(commands)

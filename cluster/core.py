@@ -38,6 +38,7 @@ from oms.commands import (
     CommandKind,
     GatewayLost,
     LoadReferenceData,
+    SetProtection,
     SetTradingState,
 )
 from oms.market_commands import clock_is_due
@@ -67,6 +68,8 @@ def opening_commands(settings: NodeSettings) -> list[Command]:
     commands: list[Command] = [
         LoadReferenceData(CommandKind.LOAD_REFERENCE_DATA, instruments, accounts, sessions)
     ]
+    if settings.protection:
+        commands.append(SetProtection(CommandKind.SET_PROTECTION, *settings.protection))
     if settings.opening_state is not None:
         commands.append(
             SetTradingState(CommandKind.SET_TRADING_STATE, "", settings.opening_state, "")

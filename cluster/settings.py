@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Address(NamedTuple):
@@ -70,6 +70,8 @@ class NodeSettings:
     """Size of the pieces in which a snapshot goes to another node."""
     reference_data: tuple[tuple[tuple[object, ...], ...], ...] = field(default=((), (), ()))
     """(instruments, accounts, sessions) of a new cluster: see oms.commands.LoadReferenceData."""
+    protection: tuple[tuple[Any, ...], ...] = ()
+    """(rules, instruments) of a new cluster: see oms.commands.SetProtection; () for none."""
     opening_state: int | None = 2
     """TradingState that every instrument of a new cluster is put into; None: it stays CLOSED."""
     clock_tick_ms: int = 0

@@ -15,6 +15,7 @@ from exchange.commands import (
     market,
     observe,
     operate,
+    protect,
     run,
     sessions,
     setup,
@@ -44,7 +45,7 @@ def cli() -> None:
     """
 
 
-for part in (setup, run, observe, sessions, tape, market, operate, demo, bench, simulate):
+for part in (setup, run, observe, sessions, tape, market, protect, operate, demo, bench, simulate):
     part.register(cli)
 
 

@@ -41,6 +41,7 @@ from exchange.config_members import (
     InstrumentSection,
     OuchUserSection,
 )
+from exchange.config_protection import Protection, check_protection
 from exchange.config_sections import (
     Addresses,
     Cluster,
@@ -81,6 +82,7 @@ class Config:
     ouch: Ouch = field(default_factory=Ouch)
     marketdata: MarketData = field(default_factory=MarketData)
     trading_day: TradingDaySection = field(default_factory=TradingDaySection)
+    protection: Protection = field(default_factory=Protection)
     instruments: tuple[InstrumentSection, ...] = DEFAULT_INSTRUMENTS
     accounts: tuple[AccountSection, ...] = DEFAULT_ACCOUNTS
     fix_sessions: tuple[FixSessionSection, ...] = DEFAULT_FIX_SESSIONS
@@ -118,6 +120,7 @@ TABLES: dict[str, type[Any]] = {
     "ouch": Ouch,
     "marketdata": MarketData,
     "trading_day": TradingDaySection,
+    "protection": Protection,
 }
 LISTS: dict[str, tuple[type[Any], str]] = {
     "instruments": (InstrumentSection, "symbol"),
@@ -246,6 +249,7 @@ def _check_references(config: Config) -> None:
     _check_distinct(addresses)
     _check_sessions(config)
     _check_drop_copy(config)
+    check_protection(config.protection, config.instruments)
     cluster = config.cluster
     if cluster.suspect_after_ms < 3 * cluster.heartbeat_ms:
         problem = f"{cluster.suspect_after_ms} is less than three times cluster.heartbeat_ms"

@@ -67,6 +67,22 @@ class InstrumentSection:
     max_quantity: int = key(
         LARGEST_QUANTITY, integer(1, LARGEST_QUANTITY, 100_000), "Largest quantity of one order."
     )
+    luld_bps: int = key(
+        0,
+        integer(0, 9_999, 500),
+        "Half the width of the limit-up-limit-down band, in 1/100 percent; 0: there is none, and "
+        "price_band_bps holds. See [protection].",
+    )
+    volatility_bps: int = key(
+        0,
+        integer(0, 9_999, 1_000),
+        "Move of the price within protection.window_s that halts it, in 1/100 percent; 0: none.",
+    )
+    index_weight: int = key(
+        0,
+        integer(0, 1_000_000_000, 1),
+        "Weight in the index that the circuit breakers watch; 0: it does not count.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

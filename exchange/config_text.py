@@ -30,6 +30,9 @@ _TABLE_NOTES = {
     "tls": "Mutual TLS: who may talk to the nodes. For FIX clients see [fix]; all else is plain.",
     "fix": "FIX order entry.",
     "ouch": "OUCH 5.0 order entry over SoupBinTCP.",
+    "protection": "Prices that run away: what instruments with luld_bps, volatility_bps or "
+    "index_weight do. Becomes a command in the log of a NEW cluster; `exchange market protect` "
+    "says it to one that runs.",
     "marketdata": "ITCH 5.0 over MoldUDP64, and the market-data process.",
     "trading_day": "The schedule. While it is not enabled, operators open and close the market.",
 }

@@ -10,6 +10,7 @@ from cluster.tls import OPERATOR, TlsError, client_context, client_name, node_na
 from exchange.config import Config
 from exchange.config_keys import ConfigError
 from exchange.config_members import FixClientSection
+from exchange.config_protection import protection_values
 from exchange.config_trading_day import phases
 from exchange.trading_day import TradingDays
 from gateway.fix.schedule import SessionSchedule
@@ -154,6 +155,7 @@ def node_settings(config: Config, node_id: int) -> NodeSettings:
         snapshot_after_bytes=cluster.snapshot_after_bytes,
         day_files_bytes=cluster.day_files_bytes,
         reference_data=reference_data(config),
+        protection=protection_values(config.protection, config.instruments),
         opening_state=_opening_state(config),
         clock_tick_ms=cluster.clock_tick_ms,
         tls=tls_settings(config, node_name(node_id)),

@@ -14,13 +14,15 @@ which is what lets line B go on when the leader dies and lets any node fill any 
 | BookExecuted                   | C, not printable: Q prints the whole auction               |
 | AuctionExecuted                | Q                                                          |
 | AuctionIndicated               | I                                                          |
+| CircuitBreakersSet             | V, the index as Price(8): 100 at the close of the day before |
+| CircuitBreakerTripped          | W                                                          |
 | BookReduced                    | X                                                          |
 | BookDeleted                    | D                                                          |
 | BookReplaced                   | U                                                          |
 
-All other events are private and leave no trace. The taking side of a trade never stood in the book,
-so it is not shown. The time stamp is the batch's, in ns since midnight UTC. Source: Nasdaq
-TotalView-ITCH 5.0.
+All other events are private, or have no message of their own (PriceBandSet: J is the collar of an
+auction), and leave no trace. The taking side of a trade never stood in the book, so it is not
+shown. The time stamp is the batch's, in ns since midnight UTC. Source: Nasdaq TotalView-ITCH 5.0.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ from protocols.itch50_messages import (
     HALT_REASONS,
     CrossTrade,
     EventCode,
+    MwcbDeclineLevel,
+    MwcbStatus,
     NetOrderImbalance,
     OrderExecutedWithPrice,
     StockDirectory,
@@ -62,11 +66,13 @@ TRADING_STATES = {
     TradingState.OPENING_AUCTION: TradingStateCode.QUOTATION_ONLY,
     TradingState.CLOSING_AUCTION: TradingStateCode.QUOTATION_ONLY,
     TradingState.AUCTION_CALL: TradingStateCode.QUOTATION_ONLY,
+    TradingState.EMERGENCY_CLOSED: TradingStateCode.HALTED,
 }
 CROSS_TYPES = {
     # Orders that were collected before a halt trade when it is over, as those of a call do.
     TradingState.HALTED: "H",
     TradingState.CLOSED: "H",
+    TradingState.EMERGENCY_CLOSED: "H",
     TradingState.PRE_OPEN: "O",
     TradingState.OPENING_AUCTION: "O",
     TradingState.CLOSING_AUCTION: "C",
@@ -82,6 +88,7 @@ _LAST_QTY = e.OrderExecuted._fields.index("last_qty")
 _LAST_PRICE = e.OrderExecuted._fields.index("last_price")
 _MATCH_NUMBER = e.OrderExecuted._fields.index("match_number")
 _LIQUIDITY = e.OrderExecuted._fields.index("liquidity")
+_PRICE_OF_INDEX = 10_000  # parts per million to Price(8), where 1,000,000 is 100.00000000
 _SYMBOL = e.OrderExecuted._fields.index("symbol")
 _REFERENCE = e.OrderExecuted._fields.index("order_reference_number")
 
@@ -110,6 +117,8 @@ class ItchFeed:
             int(EventKind.INSTRUMENT_ADDED): self._instrument_added,
             int(EventKind.TRADING_ACTION): self._trading_action,
             int(EventKind.SYSTEM_EVENT): self._system_event,
+            int(EventKind.CIRCUIT_BREAKERS_SET): self._breakers_set,
+            int(EventKind.CIRCUIT_BREAKER_TRIPPED): self._breaker_tripped,
         }
 
     def messages(self, batch: AppliedBatch) -> list[bytes]:
@@ -251,6 +260,15 @@ class ItchFeed:
     def _system_event(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
         code = EVENT_CODES[SystemEventCode(e.SystemEvent(*event).code)]
         messages.append(itch50.encode(SystemEvent(0, 0, timestamp, code)))
+
+    def _breakers_set(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+        _, _, *levels = event
+        prices = [level * _PRICE_OF_INDEX for level in levels]
+        messages.append(itch50.encode(MwcbDeclineLevel(0, 0, timestamp, *prices)))
+
+    def _breaker_tripped(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+        _, _, level, _ = event
+        messages.append(itch50.encode(MwcbStatus(0, 0, timestamp, str(level))))
 
 
 def _price_variation(price: int, reference: int) -> str:

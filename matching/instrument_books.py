@@ -15,11 +15,19 @@ from typing import Final, Generic, TypeAlias, TypeVar
 
 from matching.order_book import MatchNumbers, OrderBook
 from matching.order_pool import OrderPool
-from matching.types import BookOrder, Executed, Prevented, Refreshed, SelfTradeAction, Side
+from matching.types import (
+    BookOrder,
+    Executed,
+    OutOfRange,
+    Prevented,
+    Refreshed,
+    SelfTradeAction,
+    Side,
+)
 
 O = TypeVar("O", bound=BookOrder)  # noqa: E741  the caller's own class of orders
 
-BookEvent: TypeAlias = Executed | Refreshed | Prevented
+BookEvent: TypeAlias = Executed | Refreshed | Prevented | OutOfRange
 
 _BUY: Final = int(Side.BUY)
 _SELL: Final = int(Side.SELL)
@@ -58,12 +66,18 @@ class InstrumentBooks(Generic[O]):
         self._next_number = next_number
         self._next_display = next_display
 
-    def sweep(self, order: O, limit: int | None) -> Iterator[BookEvent]:
+    def sweep(
+        self,
+        order: O,
+        limit: int | None,
+        is_in_range: Callable[[int], bool] | None = None,
+    ) -> Iterator[BookEvent]:
         """Trade an incoming order with whatever it meets within `limit` (None: at any price).
 
-        Yields what happens, one by one: while the caller has an event, the orders are as they were
-        right after it, and nothing may be changed. Does not ask whether the order wants so many
-        shares or none (`tradable_qty`), and does not let it rest.
+        `is_in_range` is asked for the price of each trade (None: any is); the first that is not
+        ends the sweep with OutOfRange. Yields what happens, one by one: while the caller has an
+        event, the orders are as they were right after it, and nothing may be changed. Does not ask
+        whether the order wants so many shares or none (`tradable_qty`), and does not let it rest.
         """
         queue = self.hidden.queue(opposite_side(order.side))
         hidden = next(queue, None)
@@ -80,6 +94,9 @@ class InstrumentBooks(Generic[O]):
             if _are_of_one_group(order, resting):
                 yield self._prevent(order, resting)
                 continue
+            if is_in_range is not None and not is_in_range(resting.price):
+                yield OutOfRange(resting)
+                return
             quantity = min(order.leaves_qty, resting.shown_qty or resting.leaves_qty)
             self.take_from(resting, quantity)
             order.leaves_qty -= quantity
@@ -129,15 +146,20 @@ class InstrumentBooks(Generic[O]):
                     return order.leaves_qty - left_of_shown
         return order.leaves_qty - left
 
-    def find_waiting(self) -> O | None:
+    def find_waiting(self, reach: Callable[[O], int | None] | None = None) -> O | None:
         """An order that waits for so many shares at once, and could have them now: of those who
-        buy the one with the best price, the oldest of that price; then of those who sell."""
+        buy the one with the best price, the oldest of that price; then of those who sell. `reach`
+        gives the worst price at which an order may trade now (None: it may not), if that is not
+        its own."""
         for side in (_BUY, _SELL):
             for order in self.hidden.queue(side):
-                best = self._best_price(opposite_side(side))
+                best = self.best_price(opposite_side(side))
                 if best is None or not is_within(best, side, order.price):
                     break
-                if self.tradable_qty(order, order.price) >= order.least_qty:
+                limit = order.price if reach is None else reach(order)
+                if limit is None:
+                    continue
+                if self.tradable_qty(order, limit) >= order.least_qty:
                     return order
         return None
 
@@ -170,8 +192,9 @@ class InstrumentBooks(Generic[O]):
         order.shown_qty = min(order.shown_qty, order.leaves_qty)
         return shown_before - order.shown_qty
 
-    def check_invariants(self) -> None:
-        """Assert what must be true between two commands of continuous trading."""
+    def check_invariants(self, is_bounded: bool = False) -> None:
+        """Assert what must be true between two commands of continuous trading. `is_bounded`: not
+        every price may be traded at."""
         self.displayed.check_invariants()
         self.hidden.check_invariants()
         for order in self.displayed:
@@ -186,7 +209,7 @@ class InstrumentBooks(Generic[O]):
             number = order.order_reference_number
             assert order.is_hidden, f"order {number} is not hidden"
             assert order.display_qty == 0, f"order {number} is hidden and shows a part"
-        assert self.find_waiting() is None, "an order waits for what it could have"
+        assert is_bounded or self.find_waiting() is None, "an order waits for what it could have"
 
     def _first_to_trade(self, side: int, hidden: O | None) -> O | None:
         """The first of the displayed orders, unless `hidden` has a better price."""
@@ -196,7 +219,8 @@ class InstrumentBooks(Generic[O]):
         is_better = hidden.price < first.price if side == _BUY else hidden.price > first.price
         return hidden if is_better else first
 
-    def _best_price(self, side: int) -> int | None:
+    def best_price(self, side: int) -> int | None:
+        """The best price of a side, hidden orders included; None when nobody is there."""
         hidden = self.hidden.best_price(side)
         displayed = self.displayed.best_bid if side == _BUY else self.displayed.best_ask
         if hidden is None or displayed is None:

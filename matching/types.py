@@ -128,6 +128,12 @@ class Refreshed(NamedTuple):
     order: BookOrder
 
 
+class OutOfRange(NamedTuple):
+    """The incoming order would trade with `resting` next, at a price at which it must not."""
+
+    resting: BookOrder
+
+
 class Prevented(NamedTuple):
     """What was done instead of a trade between two orders of one group.
 

@@ -57,9 +57,10 @@ def indicate(listing: Listing) -> Event:
     )
 
 
-def uncross(trading: SpecialTrading) -> None:
+def uncross(trading: SpecialTrading) -> int:
     """Carry out the auction of an instrument: the trades, then AuctionExecuted, then what is left
-    of orders for an auction or without a limit is canceled, and the others are displayed."""
+    of orders for an auction or without a limit is canceled, and the others are displayed. Return
+    its price, 0 when nothing traded."""
     listing = trading.listing
     result = _result_of(listing)
     price = result.price
@@ -91,6 +92,7 @@ def uncross(trading: SpecialTrading) -> None:
         listing.record_last_price(price)
         for order in listing.stops.on_trade(price):
             trading.trigger(order)
+    return price
 
 
 def join_the_close(listing: Listing) -> None:

@@ -60,6 +60,7 @@ class CommandKind(IntEnum):
     END_DAY = 32
     SCHEDULE_TRADING_DAY = 33
     RESUME_TRADING = 34
+    SET_PROTECTION = 40
 
 
 class EnterOrder(NamedTuple):
@@ -360,6 +361,16 @@ class SetTradingState(NamedTuple):
     symbol: str
     trading_state: int
     reason: str
+
+
+class SetProtection(NamedTuple):
+    """Operator command: the rules that protect against prices which run away, from now on, in place
+    of those before. `rules` is a ProtectionRules, `instruments` has an InstrumentProtection for
+    each instrument that has any (oms.protection_rules)."""
+
+    kind: int
+    rules: tuple[int, ...]
+    instruments: tuple[tuple[Any, ...], ...]
 
 
 class EndDay(NamedTuple):

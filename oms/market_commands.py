@@ -8,21 +8,15 @@ from operator import attrgetter
 from typing import Final
 
 from matching.types import TimeInForce
-from oms.auctions import (
-    INDICATION_INTERVAL_NS,
-    cancel_for_close,
-    indicate,
-    is_over,
-    join_the_close,
-    uncross,
-)
+from oms.auctions import INDICATION_INTERVAL_NS, indicate
 from oms.commands import Command
 from oms.events import CancelReason, Event, EventKind, SystemEventCode, TradingState
 from oms.order_commands import cancel_open_orders
 from oms.order_state import SpecialOrder
+from oms.phases import change_state
 from oms.reference_data import Account, Instrument, SessionDefinition, reference_data_problems
+from oms.safeguards import start_market_hours, watch, watch_is_due
 from oms.sessions import Session
-from oms.special_trading import SpecialTrading
 from oms.state import ExchangeState
 from oms.trading_day import TradingDay
 from oms.trading_state import AUCTIONS, DayStatistics, Listing
@@ -34,13 +28,16 @@ _FOR_THE_DAY: Final = tuple(
 )
 _EXPIRED: Final = int(CancelReason.EXPIRED)
 _INSTRUMENT_ADDED: Final = int(EventKind.INSTRUMENT_ADDED)
-_TRADING_ACTION: Final = int(EventKind.TRADING_ACTION)
 _DAY_ENDED: Final = int(EventKind.INSTRUMENT_DAY_ENDED)
 _SYSTEM_EVENT: Final = int(EventKind.SYSTEM_EVENT)
 _DAY_STARTED_FOR_SESSION: Final = int(EventKind.TRADING_DAY_STARTED)
 _DAY_ENDED_FOR_SESSION: Final = int(EventKind.TRADING_DAY_ENDED)
 _TRADING_STATES: Final = frozenset(int(trading_state) for trading_state in TradingState)
-_NO_ENTRY: Final = (int(TradingState.CLOSED), int(TradingState.HALTED))
+_NO_ENTRY: Final = (
+    int(TradingState.CLOSED),
+    int(TradingState.HALTED),
+    int(TradingState.EMERGENCY_CLOSED),
+)
 """States in which the schedule leaves an instrument that an operator has put into them."""
 
 
@@ -48,7 +45,7 @@ def clock_tick(state: ExchangeState, command: Command) -> list[Event]:
     """Carry out ClockTick: apply has already moved the time. The phases of the trading day begin
     whose time has come, one after the other however late it is; orders expire by it, by the time
     that they said and then in the order of entry, and none is there in a phase that begins later;
-    then everyone is told what the auctions would do."""
+    what protects the exchange does what is due; everyone is told what the auctions would do."""
     (_,) = command
     now_ns = state.last_time_ns
     events: list[Event] = []
@@ -60,6 +57,7 @@ def clock_tick(state: ExchangeState, command: Command) -> list[Event]:
         else:
             events += _put(state, state.listings.values(), trading_state, "")
     events += _expire(state, now_ns)
+    events += watch(state)
     for listing in state.listings.values():
         if listing.trading_state not in AUCTIONS:
             continue
@@ -78,7 +76,7 @@ def clock_is_due(state: ExchangeState, now_ns: int) -> bool:
         return True
     if state.expiries and state.expiries[0][0] <= now_ns:
         return True
-    return any(
+    return watch_is_due(state, now_ns) or any(
         listing.trading_state in AUCTIONS
         and now_ns - listing.indicated_ns >= INDICATION_INTERVAL_NS
         for listing in state.listings.values()
@@ -161,6 +159,7 @@ def set_trading_state(state: ExchangeState, command: Command) -> list[Event]:
     for listing in listings:
         holds = trading_state in _NO_ENTRY
         listing.held = (int(trading_state), reason) if holds else None
+        listing.phase_ends_ns = 0
     return _put(state, listings, int(trading_state), reason)
 
 
@@ -175,6 +174,7 @@ def resume_trading(state: ExchangeState, command: Command) -> list[Event]:
     listings = _listings_of(state, symbol)
     for listing in listings:
         listing.held = None
+        listing.phase_ends_ns = 0
     return _put(state, listings, trading_state, reason) if listings else []
 
 
@@ -198,32 +198,12 @@ def _put(
         for listing in state.listings.values():
             listing.day = DayStatistics()
         events.append((_SYSTEM_EVENT, "", int(SystemEventCode.START_OF_MARKET_HOURS)))
+        events += start_market_hours(state)
     for listing in listings:
         target = listing.held or (trading_state, reason)
         if target != (listing.trading_state, listing.trading_reason):
-            events += _change_state(state, listing, *target)
+            events += change_state(state, listing, *target)
     return events
-
-
-def _change_state(
-    state: ExchangeState, listing: Listing, trading_state: int, reason: str
-) -> list[Event]:
-    """Put an instrument into another state: what an auction trades that is over by it, then
-    TradingAction, then the turns of those who have waited."""
-    trading = SpecialTrading(state, listing)
-    if is_over(listing, trading_state):
-        uncross(trading)
-    if trading_state == TradingState.CLOSED:
-        cancel_for_close(trading)
-    elif trading_state == TradingState.CLOSING_AUCTION:
-        join_the_close(listing)
-    listing.trading_state = trading_state
-    listing.trading_reason = reason
-    listing.indicated_ns = 0
-    symbol, stock_locate = listing.instrument.symbol, listing.stock_locate
-    trading.events.append((_TRADING_ACTION, "", symbol, stock_locate, trading_state, reason))
-    trading.settle()
-    return trading.events
 
 
 def schedule_trading_day(state: ExchangeState, command: Command) -> list[Event]:
@@ -249,10 +229,11 @@ def end_day(state: ExchangeState, command: Command) -> list[Event]:
 def _end_day(state: ExchangeState) -> list[Event]:
     events: list[Event] = []
     for listing in state.listings.values():
-        if listing.trading_state != TradingState.CLOSED:
-            events += _change_state(state, listing, int(TradingState.CLOSED), "")
-        if listing.held is not None and listing.held[0] == TradingState.CLOSED:
-            listing.held = None  # closed for the day; a halt outlives it
+        is_paused = listing.phase_ends_ns > 0
+        if listing.trading_state not in (TradingState.CLOSED, TradingState.EMERGENCY_CLOSED):
+            events += change_state(state, listing, int(TradingState.CLOSED), "")
+        if is_paused or (listing.held is not None and listing.held[0] == TradingState.CLOSED):
+            listing.held = None  # closed or paused for the day; an operator's halt outlives it
     orders = [
         order
         for session in state.sessions.values()
@@ -263,6 +244,10 @@ def _end_day(state: ExchangeState) -> list[Event]:
     events += cancel_open_orders(state, orders, _EXPIRED)
     if state.market_hours_started:
         state.market_hours_started = False
+        for listing in state.listings.values():
+            listing.previous_close = listing.last_price or listing.previous_close
+            if listing.protection is not None:
+                listing.protection.reference_price = listing.previous_close
         events += [
             (
                 _DAY_ENDED,

@@ -8,6 +8,8 @@ from itertools import chain, compress, repeat
 from typing import Final
 
 from oms.order_state import OLD_COLUMNS, ORDER_COLUMNS, Order, SpecialOrder, restore_orders
+from oms.price_protection import PriceProtection
+from oms.protection_rules import ProtectionRules
 from oms.reference_data import Account, Instrument
 from oms.sessions import Session
 from oms.snapshot import AN_ORDER, SNAPSHOT_VERSION, Part
@@ -134,7 +136,7 @@ def _restore_places(listing: Listing, places: list[Iterator[Order]]) -> None:
 
 
 def _restore_head(
-    counters: Part, accounts: Part, listings: Part, sessions: Part
+    counters: Part, accounts: Part, listings: Part, sessions: Part, protection: Part = ()
 ) -> tuple[ExchangeState, list[tuple[int, ...]], list[int], list[int]]:
     """The state without orders and names; how many orders stand where per listing, how many are
     closed per session, and how many names there are per session."""
@@ -168,6 +170,8 @@ def _restore_head(
             held_state, held_reason = later[0]
             listing.held = (held_state, held_reason)
         state.listings[instrument.symbol] = listing
+    if protection:
+        _restore_protection(state, *protection)
     for name, account_name, *fields, _, _ in sessions:
         session = Session(name, state.accounts[account_name])
         (
@@ -187,6 +191,19 @@ def _restore_head(
         [row[-2] for row in sessions],
         [row[-1] for row in sessions],
     )
+
+
+def _restore_protection(
+    state: ExchangeState, rules: Part, since_ns: int, breaker_level: int, rows: Part
+) -> None:
+    state.protection = ProtectionRules(*rules)
+    state.market_hours_since_ns = since_ns
+    state.breaker_level = breaker_level
+    for listing, row in zip(state.listings.values(), rows, strict=True):
+        listing.phase_ends_ns, listing.previous_close, listing.index_weight, *band, values = row
+        listing.band_low, listing.band_high = band
+        if values:
+            listing.protection = PriceProtection.restore(values)
 
 
 def _restore_orders(part: Part, symbols: list[str], unnamed: dict[int, Order]) -> list[Order]:

@@ -117,9 +117,10 @@ def check_price_grid(order: Order, listing: Listing, account: Account) -> Refusa
 
 
 def check_price_band(order: Order, listing: Listing, account: Account) -> Refusal | None:
-    """Refuse a limit too far from the last trade. The band of a market order is its collar, a stop
-    order meets the band when it is triggered, and a pegged order follows the market."""
-    if listing.band_low <= order.price <= listing.band_high:
+    """Refuse a limit too far from the last trade, or beyond a limit-up-limit-down band. That of a
+    market order is its collar, a stop order meets the band when it is triggered, and a pegged order
+    follows the market."""
+    if not listing.is_out_of_band(order.side, order.price):
         return None
     is_limited = order.order_type == _MARKET_TO_LIMIT and order.price > 0
     if order.order_type != _LIMIT and not is_limited:

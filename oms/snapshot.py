@@ -3,7 +3,8 @@
 A snapshot comes in parts, so that neither side ever holds it whole beside the state. A part is made
 of tuples, int, str, bool and bytes, so any codec can carry it (tuples may come back as lists):
 
-    (version, counters, accounts, listings, sessions)   once; neither names nor orders
+    (version, counters, accounts, listings, sessions,   once; neither names nor orders
+     protection)
     columns of orders                                   of each listing: those that are displayed,
                                                         the hidden ones, stop orders that wait,
                                                         those that are triggered, pegged orders
@@ -81,6 +82,7 @@ def snapshot_parts(state: ExchangeState) -> Iterator[Part]:
             (*_session_head(each), len(each.closed_orders), len(each.names))
             for each in state.sessions.values()
         ),
+        _protection(state),
     )
     symbols = _places(state.listings)
     for listing in state.listings.values():
@@ -104,7 +106,7 @@ def hash_state(state: ExchangeState) -> str:
     def add(*values: Any) -> None:
         digest.update(ascii(values).encode("ascii"))
 
-    add(SNAPSHOT_VERSION, _counters(state), _account_rows(state))
+    add(SNAPSHOT_VERSION, _counters(state), _account_rows(state), _protection(state))
     symbols, owners = _places(state.listings), _places(state.sessions)
     for listing in state.listings.values():
         places = _places_of(listing)
@@ -186,6 +188,27 @@ def _listing_head(listing: Listing) -> tuple[Any, ...]:
         listing.indicated_ns,
         listing.day.values(),
         listing.held or (),
+    )
+
+
+def _protection(state: ExchangeState) -> tuple[Any, ...]:
+    """(rules, start of market hours, level of the circuit breakers, a row of each listing): when
+    its phase ends, previous close, weight, band, and () or what its PriceProtection has."""
+    return (
+        tuple(state.protection),
+        state.market_hours_since_ns,
+        state.breaker_level,
+        tuple(
+            (
+                listing.phase_ends_ns,
+                listing.previous_close,
+                listing.index_weight,
+                listing.band_low,
+                listing.band_high,
+                () if listing.protection is None else listing.protection.values(),
+            )
+            for listing in state.listings.values()
+        ),
     )
 
 

@@ -12,24 +12,34 @@ from __future__ import annotations
 from typing import Final, cast
 
 from matching.instrument_books import is_within
-from matching.peg_price import peg_price
-from matching.types import Executed, OrderType, Prevented, Refreshed, Side, TimeInForce
+from matching.types import Executed, OrderType, Prevented, Refreshed, TimeInForce
 from oms import reports
-from oms.events import CancelReason, Event, Liquidity, OrdStatus, TradingState
+from oms.events import CancelReason, Event, EventKind, Liquidity, OrdStatus, TradingState
 from oms.names import NAMES_NO_ORDER
 from oms.order_state import Order, SpecialOrder, limit_of, with_first_terms
 from oms.state import ExchangeState
 from oms.terms import Terms
 from oms.trading_state import COLLECTING, Listing
+from oms.turn_rules import (
+    begin_to_trail,
+    best_price_within_the_band,
+    may_rest,
+    price_in_range,
+    price_of_peg,
+    residual_reason,
+    worst_price,
+)
 
-_BUY: Final = int(Side.BUY)
 _ADDED: Final = int(Liquidity.ADDED)
 _ADDED_HIDDEN: Final = int(Liquidity.ADDED_HIDDEN)
 _REMOVED: Final = int(Liquidity.REMOVED)
 _TRADING: Final = int(TradingState.TRADING)
 _SELF_TRADE: Final = int(CancelReason.SELF_TRADE)
-_MARKETS: Final = (int(OrderType.MARKET), int(OrderType.STOP))
-_WAITING: Final = (int(TimeInForce.DAY), int(TimeInForce.GTC), int(TimeInForce.GTD))
+
+VOLATILITY_HALT: Final = "T5"
+"""Why an instrument is halted that has moved too far (ITCH 5.0: Single Security Trading Pause)."""
+_HALTED: Final = int(TradingState.HALTED)
+_TRADING_ACTION: Final = int(EventKind.TRADING_ACTION)
 
 
 class SpecialTrading:
@@ -46,9 +56,9 @@ class SpecialTrading:
     def accept(self, order: Order, memo: bytes | None) -> list[Event]:
         """Accept an order that has passed all checks. The first event is OrderAccepted."""
         if order.order_type == OrderType.MARKET_TO_LIMIT:
-            order.price = self._best_price_within_the_band(order.side)
+            order.price = best_price_within_the_band(self.listing, order.side)
         if isinstance(order, SpecialOrder):
-            self._begin_to_trail(order)
+            begin_to_trail(order, self.listing)
         self.state.sessions[order.owner].open_orders[order.order_id] = order
         self.state.remember_expiry(order)
         self.events.append(reports.with_end(reports.order_accepted(order), order, memo))
@@ -108,7 +118,7 @@ class SpecialTrading:
         if terms is not None:
             order.set_terms(terms, self.state.accounts[order.account].firm)
             order.stop_price = terms.stop_price
-            self._begin_to_trail(order)
+            begin_to_trail(order, self.listing)
             self.state.remember_expiry(order)
 
     def reduce(self, order: Order, quantity: int) -> int:
@@ -137,7 +147,7 @@ class SpecialTrading:
         while listing.trading_state == _TRADING:
             if self._reprice_pegs():
                 continue
-            waiting = self.books.find_waiting()
+            waiting = self.books.find_waiting(self._reach if listing.has_range else None)
             if waiting is not None:
                 self.take_out(waiting)
                 self._trade_and_rest(waiting)
@@ -145,6 +155,7 @@ class SpecialTrading:
                 self._enter_triggered(listing.triggered.popleft())
             else:
                 break
+        listing.note_limit_state(self.state.last_time_ns)
         listing.decide_whether_it_is_plain()
 
     # --- turns ------------------------------------------------------------------------------------
@@ -183,38 +194,81 @@ class SpecialTrading:
 
     def _trade_and_rest(self, order: Order, replaced_number: int | None = None) -> None:
         """The turn of an order: it trades with what it meets, then rests or ends."""
-        limit = self._limit(order)
+        limit = worst_price(order, self.listing)
         needed = order.leaves_qty if order.time_in_force == TimeInForce.FOK else order.least_qty
         place = len(self.events)
-        if limit > 0 and (needed == 1 or self.books.tradable_qty(order, limit) >= needed):
+        if limit > 0 and self._may_trade(order, limit, needed):
             self._sweep(order, limit)
-        rests = order.leaves_qty > 0 and _may_rest(order)
+        is_halted = self.listing.trading_state != _TRADING
+        rests = order.leaves_qty > 0 and may_rest(order)
         if replaced_number is not None:
             has_only_moved = rests and not order.is_hidden and len(self.events) == place
             if not has_only_moved:
                 deleted = reports.book_deleted(self.listing.stock_locate, replaced_number)
                 self.events.insert(place, deleted)
                 replaced_number = None
-        if rests:
+        if rests and is_halted:
+            self._wait_for_the_reopening(order)
+        elif rests:
             self.rest(order, replaced_number)
         elif order.leaves_qty > 0:
-            canceled_qty = order.leaves_qty
-            order.record_cancel()
-            self.close(order)
-            reason = _residual_reason(order)
-            canceled = reports.order_canceled(order, order.cl_ord_id, "", canceled_qty, reason)
-            self.events.append(canceled)
+            self._end(order, int(CancelReason.HALTED) if is_halted else residual_reason(order))
         elif order.ord_status == OrdStatus.FILLED:
             self.close(order)
 
-    def _sweep(self, order: Order, limit: int | None) -> None:
-        for event in self.books.sweep(order, limit):
+    def _may_trade(self, order: Order, limit: int, needed: int) -> bool:
+        """Whether an order that trades `needed` shares at once, or none, finds them; without a move
+        that would halt the instrument, if there are such."""
+        if needed == 1:
+            return True
+        reach = self._reach(order) if self.listing.has_range else limit
+        return reach is not None and self.books.tradable_qty(order, reach) >= needed
+
+    def _reach(self, order: Order) -> int | None:
+        return price_in_range(order, self.listing, self.state.last_time_ns)
+
+    def _sweep(self, order: Order, limit: int) -> None:
+        is_in_range = self._is_in_range if self.listing.has_range else None
+        for event in self.books.sweep(order, limit, is_in_range):
             if isinstance(event, Executed):
                 self._report_execution(event)
             elif isinstance(event, Refreshed):
                 self.report_refresh(cast(SpecialOrder, event.order))
-            else:
+            elif isinstance(event, Prevented):
                 self._report_prevention(event)
+            else:
+                self.pause(VOLATILITY_HALT)
+
+    def _is_in_range(self, price: int) -> bool:
+        assert self.listing.protection is not None
+        return self.listing.protection.is_in_range(price, self.state.last_time_ns)
+
+    def pause(self, reason: str) -> None:
+        """Halt the instrument for a time, after which it opens again (oms.safeguards)."""
+        listing = self.listing
+        listing.trading_state = _HALTED
+        listing.trading_reason = reason
+        listing.held = (_HALTED, reason)
+        listing.phase_ends_ns = self.state.last_time_ns + self.state.protection.pause_ns
+        listing.pegged_to = None
+        symbol, stock_locate = listing.instrument.symbol, listing.stock_locate
+        self.events.append((_TRADING_ACTION, "", symbol, stock_locate, _HALTED, reason))
+
+    def _wait_for_the_reopening(self, order: Order) -> None:
+        """Keep what is left of an order that has met a halt."""
+        if isinstance(order, SpecialOrder) and order.is_pegged:
+            order.price = 0
+            order.level = self.listing.pegs
+        else:
+            self.listing.collected.add(order)
+
+    def _end(self, order: Order, reason: int) -> None:
+        """Cancel what is left of an order that stands nowhere."""
+        canceled_qty = order.leaves_qty
+        order.record_cancel()
+        self.close(order)
+        canceled = reports.order_canceled(order, order.cl_ord_id, "", canceled_qty, reason)
+        self.events.append(canceled)
 
     def rest(self, order: Order, replaced_number: int | None = None) -> None:
         """Let an order rest in the book, and show what it displays."""
@@ -249,15 +303,10 @@ class SpecialTrading:
             listing.special.pop(order.order_id, None)
         self.events.append(reports.order_triggered(order))
         is_limited = order.order_type == OrderType.STOP_LIMIT
-        if is_limited and not listing.band_low <= order.price <= listing.band_high:
-            canceled_qty = order.leaves_qty
-            order.record_cancel()
-            self.close(order)
-            reason = int(CancelReason.PRICE_OUT_OF_BAND)
-            canceled = reports.order_canceled(order, order.cl_ord_id, "", canceled_qty, reason)
-            self.events.append(canceled)
-            return
-        self._trade_and_rest(order)
+        if is_limited and listing.is_out_of_band(order.side, order.price):
+            self._end(order, int(CancelReason.PRICE_OUT_OF_BAND))
+        else:
+            self._trade_and_rest(order)
 
     def _reprice_pegs(self) -> bool:
         """Let the pegged orders follow the best displayed prices. Return whether these differ from
@@ -269,23 +318,20 @@ class SpecialTrading:
         listing.pegged_to = best
         for order in list(listing.pegs.values()):
             # One that is gone has traded with another in this very round.
-            if order.level is not None and (self._peg_price(order, best) or 0) != order.price:
+            price = price_of_peg(order, listing, best) or 0
+            if order.level is not None and price != order.price:
                 self.take_out(order)
                 self._price_peg(order, best)
         return True
 
     def _price_peg(self, order: SpecialOrder, best: tuple[int | None, int | None]) -> None:
         """Give a pegged order its price and its turn; without a price it waits for one."""
-        price = self._peg_price(order, best)
+        price = price_of_peg(order, self.listing, best)
         order.price = price or 0
         if price is None:
             order.level = self.listing.pegs
         else:
             self._trade_and_rest(order)
-
-    def _peg_price(self, order: SpecialOrder, best: tuple[int | None, int | None]) -> int | None:
-        terms, tick_size = order.terms, self.listing.tick_size
-        return peg_price(terms.peg, order.side, terms.peg_offset, order.limit, best, tick_size)
 
     # --- reports ----------------------------------------------------------------------------------
 
@@ -305,6 +351,8 @@ class SpecialTrading:
             self.close(resting)
         self.listing.day.record(price, price, quantity, quantity * price, 1)
         self.listing.record_last_price(price)
+        if self.listing.protection is not None:
+            self.listing.protection.record_trade(self.state.last_time_ns, price)
         for order in self.listing.stops.on_trade(price):
             self.trigger(order)
 
@@ -385,39 +433,3 @@ class SpecialTrading:
         self.listing.special.pop(order.order_id, None)
         self.listing.pegs.pop(order.order_id, None)
         self.state.sessions[order.owner].close(order)
-
-    def _limit(self, order: Order) -> int:
-        """The worst price at which an order may trade now."""
-        if order.order_type in _MARKETS:
-            return self.listing.band_high if order.side == _BUY else self.listing.band_low
-        return order.price
-
-    def _best_price_within_the_band(self, side: int) -> int:
-        """The best displayed price of the other side, 0 if there is none within the band."""
-        book, listing = self.listing.book, self.listing
-        price = book.best_ask if side == _BUY else book.best_bid
-        if price is None or not listing.band_low <= price <= listing.band_high:
-            return 0
-        return price
-
-    def _begin_to_trail(self, order: SpecialOrder) -> None:
-        """Give a trailing order that says no stop price its first one: from the last trade, or
-        before the first from the reference price."""
-        if order.trail_amount and not order.stop_price:
-            price = self.listing.last_price or self.listing.instrument.reference_price
-            distance = order.trail_amount
-            order.stop_price = price + distance if order.side == _BUY else price - distance
-
-
-def _may_rest(order: Order) -> bool:
-    """Whether what is left of an order after its turn rests."""
-    return order.order_type not in _MARKETS and order.price > 0 and order.time_in_force in _WAITING
-
-
-def _residual_reason(order: Order) -> int:
-    """Why what is left of an order does not rest."""
-    if order.order_type in _MARKETS or order.price == 0:
-        return int(CancelReason.NO_LIQUIDITY)
-    if order.time_in_force == TimeInForce.FOK:
-        return int(CancelReason.FILL_OR_KILL)
-    return int(CancelReason.IMMEDIATE_OR_CANCEL)

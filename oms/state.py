@@ -10,6 +10,7 @@ from matching.types import BookOrder, OrderType
 from oms.events import OrdStatus
 from oms.names import NAMES_NO_ORDER
 from oms.order_state import Order, SpecialOrder
+from oms.protection_rules import NO_PROTECTION, ProtectionRules
 from oms.reference_data import Account
 from oms.sessions import Session
 from oms.trading_day import TradingDay
@@ -28,17 +29,22 @@ class ExchangeState:
     which varies what an order displays: as much a part of the state as a counter. `expiries` are
     (time, order reference number, order) of GTD orders, a heap; those that are gone stay in it
     until then. `system_hours_ended` says that a day is over and the next one has not begun.
+    `protection` are the rules for all instruments; `market_hours_since_ns` is when market hours
+    have started last, `breaker_level` the highest level of the circuit breakers since then.
     """
 
     __slots__ = (
         "accounts",
+        "breaker_level",
         "expiries",
         "is_loaded",
         "last_order_reference_number",
         "last_time_ns",
         "listings",
+        "market_hours_since_ns",
         "market_hours_started",
         "match_numbers",
+        "protection",
         "random_state",
         "sessions",
         "system_hours_ended",
@@ -55,6 +61,9 @@ class ExchangeState:
         self.market_hours_started = False
         self.system_hours_ended = False
         self.trading_day = TradingDay()
+        self.market_hours_since_ns = 0
+        self.protection: ProtectionRules = NO_PROTECTION
+        self.breaker_level = 0
         self.accounts: dict[str, Account] = {}
         self.listings: dict[str, Listing] = {}
         self.sessions: dict[str, Session] = {}
@@ -75,6 +84,15 @@ class ExchangeState:
             self.random_state = (self.random_state * _MULTIPLIER + _INCREMENT) % 2**64
             shown_qty += ((self.random_state >> 33) % (2 * lots + 1) - lots) * lot_size
         return min(shown_qty, order.leaves_qty)
+
+    def bands_are_wide(self, now_ns: int) -> bool:
+        """Whether the limit-up-limit-down bands are to be twice as wide."""
+        rules = self.protection
+        since_ns = now_ns - self.market_hours_since_ns
+        if not self.market_hours_started:
+            return False
+        is_late = 0 < rules.wide_from_ns <= since_ns
+        return is_late or since_ns < rules.wide_until_ns
 
     def remember_expiry(self, order: Order) -> None:
         """Take note of when an order expires, if it says so."""
@@ -105,7 +123,8 @@ class ExchangeState:
         assert instrument.symbol == symbol, f"{instrument.symbol} is listed as {symbol}"
         price = listing.last_price or instrument.reference_price
         band = price_band(price, instrument.price_band_bps)
-        assert band == (listing.band_low, listing.band_high), f"{symbol}: the band of {price}"
+        is_band = band == (listing.band_low, listing.band_high)
+        assert is_band or listing.has_luld, f"{symbol}: the band of {price}"
         listing.check_invariants()
         for order in listing.open_orders():
             self._check_open_order(order, listing)

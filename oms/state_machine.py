@@ -18,6 +18,7 @@ from oms import (
     order_commands,
     query_commands,
     replace_commands,
+    safeguards,
     session_commands,
 )
 from oms.commands import Command, CommandKind
@@ -53,6 +54,7 @@ HANDLERS: Final[dict[int, Callable[[ExchangeState, Command], list[Event]]]] = {
     CommandKind.END_DAY: market_commands.end_day,
     CommandKind.SCHEDULE_TRADING_DAY: market_commands.schedule_trading_day,
     CommandKind.RESUME_TRADING: market_commands.resume_trading,
+    CommandKind.SET_PROTECTION: safeguards.set_protection,
 }
 """Who carries out a command: a function that changes the state and returns what happened."""
 

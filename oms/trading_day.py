@@ -10,7 +10,8 @@ from oms.events import TradingState
 PHASES_MAX: Final = 100
 """Phases of one day, at most."""
 
-_PHASES: Final = frozenset(int(state) for state in TradingState) - {int(TradingState.HALTED)}
+_NO_PHASES: Final = (TradingState.HALTED, TradingState.EMERGENCY_CLOSED)
+_PHASES: Final = frozenset(int(state) for state in TradingState if state not in _NO_PHASES)
 _END: Final = int(TradingState.CLOSED)
 
 

@@ -15,6 +15,7 @@ from matching.types import BookOrder, Side
 from oms.events import RejectReason, TradingState
 from oms.order_state import Order, SpecialOrder
 from oms.price import HIGHEST_PRICE
+from oms.price_protection import PriceProtection
 from oms.reference_data import Instrument
 
 ENTRY_REFUSED: Final[dict[int, RejectReason | None]] = {
@@ -25,6 +26,7 @@ ENTRY_REFUSED: Final[dict[int, RejectReason | None]] = {
     TradingState.OPENING_AUCTION: None,
     TradingState.CLOSING_AUCTION: None,
     TradingState.AUCTION_CALL: None,
+    TradingState.EMERGENCY_CLOSED: RejectReason.EMERGENCY_CLOSED,
 }
 """Why a state refuses to enter or replace an order; None: it does not. Cancels and queries are
 allowed in every state: whoever wants to get out can."""
@@ -101,12 +103,19 @@ class Listing:
 
     `book` are the displayed orders, `books` these and the hidden ones. `stops` wait for a trade,
     `triggered` have had theirs and wait for their turn, `pegs` are all pegged orders by order_id
-    in the order of their reference numbers, priced for the best prices `pegged_to`. `collected` are
+    in the order of their reference numbers, priced for the best prices `pegged_to` (None: maybe for
+    others). `collected` are
     the orders that came for an auction and are not displayed yet, `for_close` wait for the closing
     one. `special` are the open orders that do not trade like any other; `is_plain` says that there
     are none, nor an auction: then `book` alone decides. `indicated_ns` is when everyone was last
     told what the auction would do. `day` are the statistics of the day. `held` are the trading
     state and the reason in which the schedule leaves the instrument; None: it does not.
+
+    `protection` is None for an instrument that has no band of limit-up-limit-down and no range of
+    prices that halts it; one that has is never plain. `phase_ends_ns` is when the clock takes the
+    instrument out of the state in which a protection holds it, 0 if none does. `previous_close` is
+    the last price of the day before, or the reference price; `index_weight` is the instrument's in
+    the index of the circuit breakers.
     """
 
     __slots__ = (
@@ -118,6 +127,7 @@ class Listing:
         "day",
         "for_close",
         "held",
+        "index_weight",
         "indicated_ns",
         "instrument",
         "is_plain",
@@ -126,6 +136,9 @@ class Listing:
         "max_quantity",
         "pegged_to",
         "pegs",
+        "phase_ends_ns",
+        "previous_close",
+        "protection",
         "special",
         "stock_locate",
         "stops",
@@ -161,18 +174,25 @@ class Listing:
         self.stops: StopOrders[SpecialOrder] = StopOrders()
         self.triggered: deque[SpecialOrder] = deque()
         self.pegs: dict[int, SpecialOrder] = {}
-        self.pegged_to: tuple[int | None, int | None] = (None, None)
+        self.pegged_to: tuple[int | None, int | None] | None = None
         self.collected: OrderPool[Order] = OrderPool()
         self.for_close: dict[int, SpecialOrder] = {}
         self.indicated_ns = 0
         self.day = DayStatistics()
         self.special: dict[int, SpecialOrder] = {}
+        self.protection: PriceProtection | None = None
+        self.phase_ends_ns = 0
+        self.index_weight = 0
+        self.previous_close = instrument.reference_price
         self.is_plain = True
 
     def decide_whether_it_is_plain(self) -> None:
         """Set `is_plain`; to be called after a change of what it follows from."""
         self.is_plain = not (
-            self.special or self.trading_state in COLLECTING or len(self.collected)
+            self.special
+            or self.trading_state in COLLECTING
+            or len(self.collected)
+            or self.protection is not None
         )
 
     def depth(self, side: int, levels: int) -> list[tuple[int, int, int]]:
@@ -209,7 +229,7 @@ class Listing:
     def check_invariants(self) -> None:
         """Assert what must be true of the orders of one instrument between two commands."""
         if self.trading_state == TradingState.TRADING:
-            self.books.check_invariants()
+            self.books.check_invariants(is_bounded=self.has_range)
             assert not self.triggered, "triggered orders have not had their turn"
             assert not len(self.collected), "orders are collected while others trade"
         self.collected.check_invariants()
@@ -221,7 +241,13 @@ class Listing:
         }
         assert special == set(self.special), f"special are {special}, known {list(self.special)}"
         is_auction = self.trading_state in COLLECTING or len(self.collected)
-        assert self.is_plain == (not special and not is_auction), "is_plain is stale"
+        is_protected = self.protection is not None
+        is_plain = not special and not is_auction and not is_protected
+        assert self.is_plain == is_plain, "is_plain is stale"
+        if self.trading_state == TradingState.TRADING and self.has_luld:
+            bid, ask = self.books.best_price(Side.BUY), self.books.best_price(Side.SELL)
+            assert bid is None or bid <= self.band_high, f"{bid} is above the upper band"
+            assert ask is None or ask >= self.band_low, f"{ask} is below the lower band"
         numbers = [order.order_reference_number for order in self.pegs.values()]
         assert numbers == sorted(numbers), f"pegged orders out of order: {numbers}"
         for order_id, order in self.pegs.items():
@@ -234,9 +260,53 @@ class Listing:
         return self.book.best_bid, self.book.best_ask
 
     def record_last_price(self, price: int) -> None:
-        """Move the band to the price of the last trade; 0 means that there was none."""
+        """Move the collar to the price of the last trade; 0 means that there was none."""
         if price != self.last_price:
             self.last_price = price
-            self.band_low, self.band_high = price_band(
-                price or self.instrument.reference_price, self.instrument.price_band_bps
-            )
+            if not self.has_luld:
+                self.set_collar()
+
+    def set_collar(self) -> None:
+        """Let the band be the collar around the last trade."""
+        self.band_low, self.band_high = price_band(
+            self.last_price or self.instrument.reference_price, self.instrument.price_band_bps
+        )
+
+    @property
+    def has_luld(self) -> bool:
+        """Whether the band is one of limit-up-limit-down, and not the collar."""
+        return self.protection is not None and self.protection.luld_bps > 0
+
+    @property
+    def has_range(self) -> bool:
+        """Whether a move of prices halts the instrument."""
+        return self.protection is not None and self.protection.volatility_bps > 0
+
+    def is_out_of_band(self, side: int, price: int) -> bool:
+        """Whether the band refuses an order with this limit.
+
+        The collar refuses what is far from the last trade on either side. A limit-up-limit-down
+        band refuses what could trade outside of it: buyers above and sellers below; and nobody
+        while orders are collected, because an auction finds the price that the next band is for.
+        """
+        if self.band_low <= price <= self.band_high:
+            return False
+        if not self.has_luld:
+            return True
+        if self.trading_state in COLLECTING:
+            return False
+        return price > self.band_high if side == Side.BUY else price < self.band_low
+
+    def note_limit_state(self, now_ns: int) -> None:
+        """Take note of when the best bid has come to the upper edge of a limit-up-limit-down band,
+        or the best offer to the lower one, and of when it has left it."""
+        protection = self.protection
+        if protection is None or not protection.luld_bps:
+            return
+        if self.trading_state != TradingState.TRADING:
+            protection.limit_since_ns = 0
+            return
+        if self.book.best_bid != self.band_high and self.book.best_ask != self.band_low:
+            protection.limit_since_ns = 0
+        elif protection.limit_since_ns == 0:
+            protection.limit_since_ns = now_ns

@@ -38,6 +38,7 @@ REJECT_CODES: Final[dict[int, RejectCodes]] = {
     RejectReason.ORDER_VALUE_TOO_LARGE: RejectCodes(3, 99),
     RejectReason.MARKET_CLOSED: RejectCodes(2, 2),
     RejectReason.HALTED: RejectCodes(2, 2),
+    RejectReason.EMERGENCY_CLOSED: RejectCodes(2, 2),
     RejectReason.UNKNOWN_ORDER: RejectCodes(5, 1),
     RejectReason.TOO_LATE: RejectCodes(4, 0),
     RejectReason.ORDER_MISMATCH: RejectCodes(99, 99),

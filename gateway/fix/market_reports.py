@@ -45,6 +45,7 @@ _SECURITY_TRADING_STATUS: Final = {
     TradingState.OPENING_AUCTION: 22,  # opening rotation
     TradingState.CLOSING_AUCTION: 5,  # price indication
     TradingState.AUCTION_CALL: 5,
+    TradingState.EMERGENCY_CLOSED: 18,
 }
 _UNKNOWN_SECURITY: Final = 20
 _ROUND_LOT: Final = 2  # LotType(1093)
@@ -111,6 +112,7 @@ def trading_session_status_body(event: Event) -> str:
         "in the opening auction": status.opening_auction,
         "in the closing auction": status.closing_auction,
         "in an auction call": status.auction_call,
+        "closed in an emergency": status.emergency_closed,
     }
     text = ", ".join([*counts, *(f"{count} {where}" for where, count in others.items() if count)])
     return f"335={status.request_id}\x01336={TRADING_SESSION}\x01340={code}\x0158={text}\x01"

@@ -24,7 +24,9 @@ CANCEL_TEXTS: Final[dict[int, str]] = {
     CancelReason.SELF_TRADE: "It would have traded with an order of its own group",
     CancelReason.AUCTION_OVER: "The auction is over; the rest was for it only",
     CancelReason.EXPIRED: "TimeInForce(59): its time is over",
-    CancelReason.PRICE_OUT_OF_BAND: "Price(44) was outside of the price band when it was triggered",
+    CancelReason.PRICE_OUT_OF_BAND: "Price(44) is outside of the price band as it is now",
+    CancelReason.HALTED: "Its next trade would have moved the price too far: the symbol halts",
+    CancelReason.EMERGENCY_CLOSED: "The exchange has closed the symbol in an emergency",
 }
 
 _STATUS_NAMES: Final = {
@@ -177,6 +179,7 @@ REJECT_TEXTS: Final[dict[int, Callable[[Facts], str]]] = {
     ),
     RejectReason.MARKET_CLOSED: _not_trading,
     RejectReason.HALTED: _not_trading,
+    RejectReason.EMERGENCY_CLOSED: _not_trading,
     RejectReason.UNKNOWN_ORDER: lambda f: (
         f"OrigClOrdID(41) {f.found} names no order of this session"
     ),

@@ -82,6 +82,8 @@ CANCEL_REASONS: Final[dict[CancelReason, str]] = {
     CancelReason.AUCTION_OVER: ouch50_codes.CancelReason.TIMEOUT,
     CancelReason.EXPIRED: ouch50_codes.CancelReason.TIMEOUT,
     CancelReason.PRICE_OUT_OF_BAND: ouch50_codes.CancelReason.MARKET_COLLAR,
+    CancelReason.HALTED: ouch50_codes.CancelReason.HALTED,
+    CancelReason.EMERGENCY_CLOSED: ouch50_codes.CancelReason.SUPERVISORY,
 }
 """OUCH 5.0, Appendix B."""
 
@@ -101,6 +103,7 @@ REJECT_REASONS: Final[dict[RejectReason, int]] = {
     RejectReason.ORDER_VALUE_TOO_LARGE: ouch50_codes.RejectReason.EXCEEDS_MAX_NOTIONAL,
     RejectReason.MARKET_CLOSED: ouch50_codes.RejectReason.DESTINATION_CLOSED,
     RejectReason.HALTED: ouch50_codes.RejectReason.HALTED,
+    RejectReason.EMERGENCY_CLOSED: ouch50_codes.RejectReason.DESTINATION_CLOSED,
     RejectReason.UNKNOWN_ORDER: ouch50_codes.RejectReason.OTHER,
     RejectReason.TOO_LATE: ouch50_codes.RejectReason.OTHER,
     RejectReason.ORDER_MISMATCH: ouch50_codes.RejectReason.OTHER,

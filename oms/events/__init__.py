@@ -49,8 +49,11 @@ from oms.events.market import (
     BookExecuted,
     BookReduced,
     BookReplaced,
+    CircuitBreakersSet,
+    CircuitBreakerTripped,
     InstrumentAdded,
     InstrumentDayEnded,
+    PriceBandSet,
     SystemEvent,
     TradingAction,
 )
@@ -92,6 +95,8 @@ __all__ = [
     "CancelReason",
     "CancelRejected",
     "CancelRejectedResponseTo",
+    "CircuitBreakerTripped",
+    "CircuitBreakersSet",
     "Event",
     "EventKind",
     "InstrumentAdded",
@@ -117,6 +122,7 @@ __all__ = [
     "OrderStatusReported",
     "OrderTriggered",
     "OrdersCanceled",
+    "PriceBandSet",
     "RejectReason",
     "SessionClosed",
     "SessionOpened",
@@ -173,3 +179,6 @@ class EventKind(IntEnum):
     ORDER_RESTATED = 41
     TRADING_DAY_STARTED = 50
     TRADING_DAY_ENDED = 51
+    PRICE_BAND_SET = 60
+    CIRCUIT_BREAKERS_SET = 61
+    CIRCUIT_BREAKER_TRIPPED = 62

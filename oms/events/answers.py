@@ -106,6 +106,7 @@ class MarketStatusReported(NamedTuple):
     opening_auction: int
     closing_auction: int
     auction_call: int
+    emergency_closed: int
 
 
 class BookReported(NamedTuple):

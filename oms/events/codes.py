@@ -38,7 +38,9 @@ class CancelReason(IntEnum):
     SELF_TRADE = 20  # it would have traded with an order of its own group
     EXPIRED = 21
     AUCTION_OVER = 23  # an order for an auction, or without a limit, has traded what it could in it
-    PRICE_OUT_OF_BAND = 22  # a stop order was triggered, and its limit lies outside of the band
+    PRICE_OUT_OF_BAND = 22  # its limit lies outside of the band when it is triggered or that moves
+    HALTED = 24  # what is left of it may not rest, and it would have moved the price too far
+    EMERGENCY_CLOSED = 25
 
 
 class RejectReason(IntEnum):
@@ -79,6 +81,7 @@ class RejectReason(IntEnum):
     INVALID_EXPIRE_TIME = 41  # found: time of expiry; limit: the time now
     NOT_IN_THIS_STATE = 43  # found: what is said; limit: trading state
     INVALID_SELF_TRADE = 42  # found: what is said, "self_trade_action 9"
+    EMERGENCY_CLOSED = 44  # found: trading state
 
 
 class CancelRejectedResponseTo(IntEnum):
@@ -98,6 +101,7 @@ class TradingState(IntEnum):
     OPENING_AUCTION = 4  # they are collected, and what they would trade is told
     CLOSING_AUCTION = 5
     AUCTION_CALL = 6  # after a halt, or at any time of the day
+    EMERGENCY_CLOSED = 7  # nobody has an open order any more; only an operator opens it again
 
 
 class SystemEventCode(IntEnum):

@@ -28,6 +28,39 @@ class TradingAction(NamedTuple):
     reason: str
 
 
+class PriceBandSet(NamedTuple):
+    """The limit-up-limit-down band of an instrument: nothing trades below `band_low` or above
+    `band_high`. It lies around `reference_price`. All are 0 when there is a band no more."""
+
+    kind: int
+    owner: str
+    stock_locate: int
+    symbol: str
+    reference_price: int
+    band_low: int
+    band_high: int
+
+
+class CircuitBreakersSet(NamedTuple):
+    """The index at which the market-wide circuit breakers of the day trip (ITCH V). It was
+    1,000,000 at the close of the day before."""
+
+    kind: int
+    owner: str
+    level_1: int
+    level_2: int
+    level_3: int
+
+
+class CircuitBreakerTripped(NamedTuple):
+    """The index has fallen to a level of the circuit breakers, 1 to 3 (ITCH W)."""
+
+    kind: int
+    owner: str
+    level: int
+    index_ppm: int
+
+
 class SystemEvent(NamedTuple):
     """A milestone of the day (ITCH System Event)."""
 

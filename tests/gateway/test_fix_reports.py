@@ -87,6 +87,9 @@ def test_a_client_is_told_of_everything_but_what_the_gateway_or_another_protocol
         "INSTRUMENT_DAY_ENDED",
         "TRADING_DAY_STARTED",
         "TRADING_DAY_ENDED",
+        "PRICE_BAND_SET",
+        "CIRCUIT_BREAKERS_SET",
+        "CIRCUIT_BREAKER_TRIPPED",
     }
 
 

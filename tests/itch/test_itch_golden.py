@@ -7,6 +7,7 @@ next `time` are of that batch. The output is each message as the tape shows it, 
     system START_OF_MESSAGES
     instrument AAPL 1 lot 100
     state AAPL TRADING [reason]
+    breakers 930000 870000 800000 | tripped 1
     accepted 17 BUY AAPL 100 10.00              a private event: no message
     rest 17 BUY AAPL 100 10.00
     trade AAPL resting 17 incoming 18 50 10.00 match 1
@@ -76,6 +77,12 @@ class Script:
 
     def _system(self, code: str) -> list[e.Event]:
         return [e.SystemEvent(EventKind.SYSTEM_EVENT, "", SystemEventCode[code])]
+
+    def _breakers(self, *levels: str) -> list[e.Event]:
+        return [e.CircuitBreakersSet(EventKind.CIRCUIT_BREAKERS_SET, "", *map(int, levels))]
+
+    def _tripped(self, level: str) -> list[e.Event]:
+        return [e.CircuitBreakerTripped(EventKind.CIRCUIT_BREAKER_TRIPPED, "", int(level), 925_000)]
 
     def _instrument(self, symbol: str, locate: str, _: str, lot: str) -> list[e.Event]:
         self._locates[symbol] = int(locate)

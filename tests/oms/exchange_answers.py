@@ -30,6 +30,11 @@ def describe(event: tuple) -> str:
     return DESCRIPTIONS[kind](*event[1:])
 
 
+def percent(ppm: int) -> str:
+    """Parts per million as a percentage."""
+    return f"{ppm // 10_000}.{ppm % 10_000:04d}".rstrip("0").rstrip(".") + "%"
+
+
 def remembering(memo: tuple) -> str:
     """The memo of a numbered request; that of another is not even empty."""
     return f", memo {memo[0].decode()}" if memo and memo[0] else ""
@@ -292,6 +297,18 @@ DESCRIPTIONS = {
     ),
     EventKind.SESSION_REFUSED: lambda owner, gateway, reason: (
         f"{owner} refused on {gateway}, {RejectReason(reason).name}"
+    ),
+    EventKind.PRICE_BAND_SET: lambda _, locate, symbol, reference, low, high: (
+        f"{symbol} may trade from {format_price(low)} to {format_price(high)},"
+        f" reference {format_price(reference)}"
+        if reference
+        else f"{symbol} has no band any more"
+    ),
+    EventKind.CIRCUIT_BREAKERS_SET: lambda _, *levels: (
+        f"feed: circuit breakers at {', '.join(map(percent, levels))} of yesterday"
+    ),
+    EventKind.CIRCUIT_BREAKER_TRIPPED: lambda _, level, index: (
+        f"feed: circuit breaker {level}, the index is at {percent(index)}"
     ),
     EventKind.INSTRUMENT_ADDED: lambda _, symbol, locate, lot, tick, price: (
         f"feed: instrument {locate} {symbol}, lot {lot}, tick {format_price(tick)},"

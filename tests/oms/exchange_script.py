@@ -20,14 +20,20 @@ answers).
     open CLIENT1 on GW1 [cancel-on-disconnect] [reset]      close CLIENT1 on GW1      lost GW1
     trading AAPL HALTED T1        trading all TRADING       load    restart    wait 5    end of day
     day 20260302: PRE_OPEN 10, OPENING_AUCTION 20, TRADING 30, CLOSED 90       resume AAPL|all [R4]
+    tick 5                        protect AAPL band 500 move 1000 weight 1, MSFT weight 3 [RULES]
 
 An order may want more. Its price is also `market-to-limit`, `stop 99.00`, `stop 99.00 at 98.50`,
 `trail 0.50 [from 99.00]`, or `peg primary|market|midpoint [plus|minus 0.10] [limit 100.00]`; its
 time in force also `gtd 30`, until second 30, `opg` or `cls`: at the open, at the close. At the end
 of the line, in any order: `display 20`, `give-or-take 5`, `min 50`, `hidden`, `post-only`,
 `all-or-none`, and `self-trade group 1 cancel-newest` (or cancel-oldest, cancel-both, decrement). A
-script begins in second 0; `wait 5` makes it five seconds later. `day` is the schedule of a day,
-with the second in which each phase begins.
+script begins in second 0; `wait 5` makes it five seconds later, `tick 5` lets the clock tick five
+times on the way. `day` is
+the schedule of a day, with the second in which each phase begins.
+
+A band or a move is in 1/100 of a percent. RULES are any of `window 300`, `limit-state 15`, `pause
+300`, `call 60`, `wide-until 900`, `wide-from 21900`, `breakers 700 1300 2000`, `halt 900`, `until
+21300`, in seconds; those not said have their defaults. Without an instrument: `protect none`.
 
 `in 3` names the channel, 0 if not said; a command with `refused` may end with `memo text`.
 
@@ -71,10 +77,12 @@ from oms.commands import (
     ResumeTrading,
     ScheduleTradingDay,
     SetOrderEntry,
+    SetProtection,
     SetTradingState,
 )
 from oms.events import RejectReason, TradingState
 from oms.price import parse_price
+from oms.protection_rules import ProtectionRules
 from oms.state_machine import ExchangeStateMachine
 from oms.terms import Instruction, Terms
 
@@ -148,6 +156,11 @@ COMMANDS = {
     "day": re.compile(r"day (?P<date>\d+): (?P<phases>.+)"),
     "resume": re.compile(r"resume (?P<symbol>\S+) ?(?P<why>.*)"),
     "wait": re.compile(r"wait (?P<seconds>\d+)"),
+    "tick": re.compile(r"tick (?P<seconds>\d+)"),
+    "protect": re.compile(
+        r"protect (?P<instruments>none|[A-Z]+(?: (?:band|move|weight) \d+)+"
+        r"(?:, [A-Z]+(?: (?:band|move|weight) \d+)+)*)(?P<rules>(?: [a-z-]+(?: \d+)+)*)"
+    ),
 }
 
 
@@ -179,6 +192,9 @@ class ScriptPlayer:
                 words = match.groupdict()
                 if name == "restart":
                     return self._restart()
+                if name == "tick":
+                    ticks = range(int(words["seconds"]))
+                    return [event for _ in ticks for event in self._apply(self._wait(1))]
                 return self._apply(getattr(self, f"_{name}")(**words))
         raise ValueError(f"not a line of a script: {line}")
 
@@ -351,6 +367,21 @@ class ScriptPlayer:
         symbol = "" if symbol == "all" else symbol
         return ResumeTrading(CommandKind.RESUME_TRADING, symbol, why)
 
+    def _protect(self, instruments, rules) -> SetProtection:
+        rows = [] if instruments == "none" else [row.split() for row in instruments.split(", ")]
+        named = [
+            (symbol, dict(zip(said[::2], map(int, said[1::2]), strict=True)))
+            for symbol, *said in rows
+        ]
+        return SetProtection(
+            CommandKind.SET_PROTECTION,
+            tuple(ruled(rules)),
+            tuple(
+                (symbol, said.get("band", 0), said.get("move", 0), said.get("weight", 0))
+                for symbol, said in named
+            ),
+        )
+
     def _end_day(self) -> EndDay:
         return EndDay(CommandKind.END_DAY)
 
@@ -404,6 +435,19 @@ def wanted(text: str) -> dict:
             instruction = Instruction[word.upper().replace("-", "_")]
             terms["instructions"] = terms.get("instructions", 0) | instruction
     return terms
+
+
+def ruled(text: str) -> ProtectionRules:
+    """Rules of protection as a script says them."""
+    rules: dict = {}
+    for name, values in re.findall(r"([a-z-]+)((?: \d+)+)", text):
+        numbers = [int(value) for value in values.split()]
+        if name == "breakers":
+            rules |= {f"breaker_level_{level}": each for level, each in enumerate(numbers, 1)}
+        else:
+            key = {"halt": "breaker_halt", "until": "breaker_until"}.get(name, name)
+            rules[key.replace("-", "_") + "_ns"] = numbers[0] * SECOND_NS
+    return ProtectionRules(**rules)
 
 
 def refused(why, found, memo) -> tuple:

@@ -77,18 +77,25 @@ class NaiveAuctions:
     def change_state(self, symbol, new, why):
         instrument = self.instruments[symbol]
         events = []
+        price = 0
         old = instrument["state"]
         collected = [o for o in self.live if o["symbol"] == symbol and o["where"] == "collected"]
         if (new == 2 and (old in (3, 4, 5, 6) or collected)) or (old == 5 and new == 0):
-            self.uncross(symbol, events)
+            price = self.uncross(symbol, events)
         waiting = [o for o in self.live if o["symbol"] == symbol and o["where"] == "close"]
         for order in sorted(waiting, key=lambda o: o["time"]):
             if new == 0:
                 events += self.take_out(order, order["name"], "", 23)
             elif new == 5:
                 self.collect(order)
-        instrument.update(state=new, why=why, told=0)
+        instrument.update(state=new, why=why, told=0, until=None)
+        if price or (new == 2 and old != 2):
+            self.begin_stretch(symbol, price, events)
         events.append((21, "", symbol, instrument["locate"], new, why))
+        if new == 7:
+            mine = [o for o in self.live if o["symbol"] == symbol]
+            for order in sorted(mine, key=lambda o: o["id"]):
+                events += self.take_out(order, order["name"], "", 25)
         self.settle(symbol, events)
         return events
 
@@ -158,3 +165,4 @@ class NaiveAuctions:
         if price:
             instrument["last"] = price
             self.tell_stops(symbol, price)
+        return price

@@ -22,6 +22,7 @@ class NaiveDay:
                 if time == moment:
                     del self.to_come[0]
                     events += self.begin_phase(state)
+        events += self.expire(self.now) + self.watch()
         for symbol, instrument in self.instruments.items():
             if instrument["state"] in (4, 5, 6) and self.now - instrument["told"] >= self.interval:
                 instrument["told"] = self.now
@@ -45,11 +46,11 @@ class NaiveDay:
 
     def trading(self, symbol, trading_state, why):
         chosen = [name for name in self.instruments if symbol in ("", name)]
-        if trading_state not in range(7) or not chosen:
+        if trading_state not in range(8) or not chosen:
             return []
         for name in chosen:
-            self.instruments[name]["held"] = None
-            if trading_state in (0, 1):
+            self.instruments[name].update(held=None, until=None)
+            if trading_state in (0, 1, 7):
                 self.instruments[name]["held"] = (trading_state, why)
         return self.put(chosen, trading_state, why)
 
@@ -59,12 +60,12 @@ class NaiveDay:
         if self.phase is not None:
             state = self.phase
         for name in chosen:
-            self.instruments[name]["held"] = None
+            self.instruments[name].update(held=None, until=None)
         return self.put(chosen, state, why) if chosen else []
 
     def put(self, chosen, state, why):
         events = []
-        if state >= 2 and self.night:
+        if 7 > state >= 2 and self.night:
             self.night = False
             events += [(22, "", 6), (22, "", 1), (22, "", 2)]
             for symbol, each in self.instruments.items():
@@ -75,7 +76,9 @@ class NaiveDay:
             self.market_hours = True
             for instrument in self.instruments.values():
                 instrument["trades"] = []
+            self.opened_at, self.breaker = self.now, 0
             events.append((22, "", 3))
+            events += self.say_levels()
         for symbol in chosen:
             instrument = self.instruments[symbol]
             new, reason = (state, why) if instrument["held"] is None else instrument["held"]
@@ -88,7 +91,9 @@ class NaiveDay:
         if self.phase is not None:
             self.phase, self.to_come = None, []
         for symbol, instrument in self.instruments.items():
-            if instrument["state"] != 0:
+            if instrument["until"] is not None:
+                instrument["held"] = None
+            if instrument["state"] not in (0, 7):
                 events += self.change_state(symbol, 0, "")
             if instrument["held"] and instrument["held"][0] == 0:
                 instrument["held"] = None
@@ -96,6 +101,9 @@ class NaiveDay:
         events += self.take_out_all(sorted(over, key=lambda o: o["id"]), 21)
         if self.market_hours:
             self.market_hours = False
+            for instrument in self.instruments.values():
+                instrument["close"] = instrument["last"] or instrument["close"]
+                instrument["middle"] = instrument["close"]
             for symbol, instrument in self.instruments.items():
                 prices = [price for _, price in instrument["trades"]]
                 ends = (prices[0], max(prices), min(prices)) if prices else (0, 0, 0)

@@ -13,19 +13,29 @@ from math import ceil, floor
 from naive_auctions import NaiveAuctions
 from naive_day import NaiveDay
 from naive_numbers import LIVE, NaiveNumbers
+from naive_protection import RULES, NaiveProtection
 from naive_queries import NaiveQueries
 from naive_terms import NaiveTerms
 from naive_trading import NaiveTrading, as_terms
 
+NO_ENTRY = {0: 14, 1: 15, 7: 44}
 STATUS = {"NEW": 0, "PARTIALLY_FILLED": 1, "FILLED": 2, "CANCELED": 4, "REJECTED": 8}
 
 
-class NaiveExchange(NaiveAuctions, NaiveDay, NaiveNumbers, NaiveQueries, NaiveTerms, NaiveTrading):
+class NaiveExchange(
+    NaiveAuctions, NaiveDay, NaiveNumbers, NaiveProtection, NaiveQueries, NaiveTerms, NaiveTrading
+):
     """apply(command, now) returns the events that the exchange owes for it. It keeps so many closed
     orders, and an answer has so many orders, rows in an event, and levels of a side at most."""
 
     def __init__(
-        self, closed_kept: int, page: int = 500, rows: int = 50, levels: int = 500, interval=10**9
+        self,
+        closed_kept: int,
+        page: int = 500,
+        rows: int = 50,
+        levels: int = 500,
+        interval: int = 10**9,
+        hold: int = 30 * 10**9,
     ):
         self.closed_kept = closed_kept
         self.interval = interval
@@ -38,6 +48,9 @@ class NaiveExchange(NaiveAuctions, NaiveDay, NaiveNumbers, NaiveQueries, NaiveTe
         self.date = 0
         self.to_come: list | None = None  # phases of the day; None: there was never a day
         self.phase = None  # that of the day which is running
+        self.hold = hold
+        self.rules = dict.fromkeys(RULES, 0)
+        self.breaker = self.opened_at = 0
         self.instruments: dict = {}
         self.accounts: dict = {}
         self.sessions: dict = {}
@@ -76,8 +89,11 @@ class NaiveExchange(NaiveAuctions, NaiveDay, NaiveNumbers, NaiveQueries, NaiveTe
             32: self.end_day,
             33: self.schedule,
             34: self.resume,
+            40: self.protect,
         }
-        return kinds[command[0]](*command[1:])
+        events = kinds[command[0]](*command[1:])
+        self.note_limit_states()
+        return events
 
     # Orders
 
@@ -115,8 +131,8 @@ class NaiveExchange(NaiveAuctions, NaiveDay, NaiveNumbers, NaiveQueries, NaiveTe
             return (1, symbol, "")
         instrument = self.instruments[symbol]
         account = self.sessions[owner]["account"]
-        if instrument["state"] < 2:
-            return ({0: 14, 1: 15}[instrument["state"]], instrument["state"], "")
+        if instrument["state"] in NO_ENTRY:
+            return (NO_ENTRY[instrument["state"]], instrument["state"], "")
         if side not in (1, 2, 5, 6):
             return (4, side, "")
         if kind not in (1, 2, 3, 4, 75, 80):
@@ -195,8 +211,8 @@ class NaiveExchange(NaiveAuctions, NaiveDay, NaiveNumbers, NaiveQueries, NaiveTe
     def change_refusal(self, order, quantity, price, terms):
         instrument = self.instruments[order["symbol"]]
         done = sum(q for q, _ in order["fills"])
-        if instrument["state"] < 2:
-            return ({0: 14, 1: 15}[instrument["state"]], instrument["state"], "")
+        if instrument["state"] in NO_ENTRY:
+            return (NO_ENTRY[instrument["state"]], instrument["state"], "")
         if quantity <= 0:
             return (7, quantity, "")
         if quantity <= done:
@@ -323,13 +339,15 @@ class NaiveExchange(NaiveAuctions, NaiveDay, NaiveNumbers, NaiveQueries, NaiveTe
             return (10, price, "")
         if price % instrument["tick"]:
             return (11, price, instrument["tick"])
-        if has_limit and kind != 4 and (price < low or price > high):
+        if has_limit and kind != 4 and self.is_outside(instrument, order["side"], price):
             return (12, price, f"{low}-{high}")
         worth = quantity * (price or max(high, self.term(order, "stop")))
         most = self.accounts[account]["value"]
         return (13, worth, most) if worth > most else None
 
     def band(self, instrument):
+        if instrument["luld"]:
+            return instrument["band"]
         middle = Fraction(instrument["last"] or instrument["reference"])
         width = middle * instrument["bps"] / 10_000
         return max(1, ceil(middle - width)), min(1_999_999_900, floor(middle + width))
@@ -421,6 +439,7 @@ class NaiveExchange(NaiveAuctions, NaiveDay, NaiveNumbers, NaiveQueries, NaiveTe
                 "told": 0,
                 "held": None,
                 "trades": [],
+                **self.unprotected(reference),
             }
             events.append((20, "", symbol, locate, lot, tick, reference))
         for account, firm, quantity, value in accounts:

@@ -98,7 +98,7 @@ class NaiveQueries:
     def query_market(self, owner, seq, request):
         if not self.heard(owner, seq):
             return []
-        counts = [0] * 7
+        counts = [0] * 8
         for instrument in self.instruments.values():
             counts[instrument["state"]] += 1
         return [(25, owner, request, *counts)]

@@ -139,15 +139,19 @@ class NaiveTrading:
             limit = high if order["side"] == 1 else low
         needed = self.leaves(order) if order["tif"] == 4 else self.least(order)
         happened = []
-        if limit > 0 and (needed == 1 or self.possible(order, limit) >= needed):
+        as_a_whole = limit if needed == 1 else self.calm_limit(order, limit)
+        if limit > 0 and (needed == 1 or self.possible(order, as_a_whole) >= needed):
             self.fight(order, limit, happened)
+        halted = instrument["state"] != 2
         left = self.leaves(order)
         rests = left > 0 and self.may_rest(order)
         moves = old is not None and rests and not happened and not self.is_hidden(order)
         if old is not None and not moves:
             events.append((32, "", instrument["locate"], old))
         events += happened
-        if rests:
+        if rests and halted:
+            self.wait_for_reopening(order)
+        elif rests:
             self.rest(order)
             if moves:
                 shown = order["shown"] or left
@@ -160,6 +164,8 @@ class NaiveTrading:
                 reason = 4
             else:
                 reason = 3 if order["tif"] == 4 else 2
+            if halted:
+                reason = 24
             self.out(order, reason, left, events)
 
     def out(self, order, reason, left, events):
@@ -255,6 +261,9 @@ class NaiveTrading:
                 passed_over.append(other)
             elif self.group(order) is not None and self.group(order) == self.group(other):
                 self.prevent(order, other, events)
+            elif not self.is_calm(order["symbol"], other["price"]):
+                self.pause(order["symbol"], "T5", events)
+                return
             else:
                 self.execute(order, other, events)
 
@@ -281,6 +290,7 @@ class NaiveTrading:
                 events.append((30, "", locate, other["ref"], side, other["shown"], price))
         self.instruments[order["symbol"]]["last"] = price
         self.instruments[order["symbol"]]["trades"].append((quantity, price))
+        self.instruments[order["symbol"]]["moves"].append((self.now, price))
         self.tell_stops(order["symbol"], price)
 
     def prevent(self, order, other, events):
@@ -370,7 +380,11 @@ class NaiveTrading:
             sellers = [o for o in waiting if o["side"] != 1]
             sellers.sort(key=lambda o: (o["price"], o["time"]))
             waiting = [o for o in waiting if o["side"] == 1] + sellers
-            ready = [o for o in waiting if self.possible(o, o["price"]) >= self.least(o)]
+            ready = [
+                o
+                for o in waiting
+                if self.possible(o, self.calm_limit(o, o["price"])) >= self.least(o)
+            ]
             if ready:
                 self.turn(ready[0], events)
                 continue
@@ -380,8 +394,8 @@ class NaiveTrading:
             order = min(triggered, key=lambda o: o["time"])
             order["triggered"] = True
             events.append((40, *self.fields(order)))
-            low, high = self.band(instrument)
-            if order["kind"] == 4 and not low <= order["price"] <= high:
+            outside = self.is_outside(instrument, order["side"], order["price"])
+            if order["kind"] == 4 and outside:
                 self.out(order, 22, self.leaves(order), events)
             else:
                 self.turn(order, events)
@@ -411,6 +425,10 @@ class NaiveTrading:
             if price is None:
                 return 0
         price += terms["offset"]
+        instrument = self.instruments[order["symbol"]]
+        if instrument["luld"]:
+            low, high = instrument["band"]
+            price = min(price, high) if buys else max(price, low)
         if buys:
             if order["limit"]:
                 price = min(price, order["limit"])

@@ -22,8 +22,8 @@ WEIGHTS = {
     **{1: 100, 2: 80, 3: 25, 4: 10},
     **{5: 70, 6: 40, 7: 12, 8: 15, 9: 1},
     **{10: 4, 11: 0.7, 12: 0.4, 13: 2, 14: 2},
-    **{15: 1, 16: 6, 17: 2, 18: 3, 19: 2, 21: 6},
-    **{20: 3, 30: 0.3, 31: 3, 32: 0.3, 33: 1.2, 34: 0.5},
+    **{15: 2, 16: 6, 17: 2, 18: 3, 19: 2, 21: 6},
+    **{20: 10, 30: 0.3, 31: 3, 32: 0.3, 33: 1.2, 34: 0.5, 40: 0.7},
 }
 """How often each kind of command comes, against each other."""
 
@@ -51,11 +51,15 @@ class RandomCommands:
     """An endless stream of commands. It remembers a few names, to speak of orders that exist.
 
     `hostile` is the share of fields that are replaced by nonsense, `special` that of orders which
-    want more than plain ones. The time of a command is how many there were before.
+    want more than plain ones, `protected` how often the clock ticks and rules of protection come,
+    against other runs. The time of a command is how many there were before.
     """
 
-    def __init__(self, seed: int, hostile: float = 0.01, special: float = 0.4) -> None:
+    def __init__(
+        self, seed: int, hostile: float = 0.01, special: float = 0.4, protected: float = 1
+    ) -> None:
         self._random = Random(seed)
+        self._weights = WEIGHTS | {kind: WEIGHTS[kind] * protected for kind in (20, 40)}
         self._hostile = hostile
         self._special = special
         self._count = 0
@@ -71,8 +75,8 @@ class RandomCommands:
         random = self._random
         self._count += 1
         kind = random.choices(
-            tuple(WEIGHTS),
-            tuple(WEIGHTS.values()),
+            tuple(self._weights),
+            tuple(self._weights.values()),
         )[0]
         command = getattr(self, f"_command_{kind}")()
         if kind in (30, 33):
@@ -384,12 +388,38 @@ class RandomCommands:
         return (
             31,
             symbol,
-            random.choice((0, 1, 3, 4, 5, 6, 2, 2, 2, 2, 2, 2)),
+            random.choice((0, 1, 3, 4, 5, 6, 2, 2, 2, 2, 2, 2) + (7,) * (random.random() < 0.3)),
             random.choice(("", "T1")),
         )
 
+    def _command_40(self) -> tuple:
+        """Protection in distances that the prices of these runs do cover, and in times of a few
+        commands; often none."""
+        random = self._random
+        if random.random() < 0.4:
+            return (40, (300, 15, 30, 20, 0, 0, 0, 0, 0, 40, 900), ())
+        times = (random.choice((300, 90, 10)), random.choice((0, 15, 60)), 30, 20)
+        wide = (random.choice((0, 0, 150)), random.choice((0, 0, 400)))
+        breakers = random.choice(((0, 0, 0), (30, 60, 90), (100, 200, 400), (5, 10, 300)))
+        rows = [
+            (symbol, random.choice(bands), random.choice(moves), random.choice((0, 1, 3)))
+            for symbol, bands, moves in (
+                ("AAPL", (0, 2, 4), (0, 4, 7)),
+                ("INTC", (0, 40, 80), (0, 70, 120)),
+                ("ZVZZT", (0, 200, 400), (0, 400, 800)),
+                ("NONE", (0, 1), (0, 1)),
+            )
+            if random.random() < 0.8
+        ]
+        if random.random() < 0.05:
+            rows += rows[:1]
+        halt = (40, random.choice((0, 300, 5_000)))
+        return (40, (*times, *wide, *breakers, *halt), tuple(rows))
 
-def commands(seed: int, count: int, hostile: float = 0.01, special: float = 0.4) -> list[tuple]:
+
+def commands(
+    seed: int, count: int, hostile: float = 0.01, special: float = 0.4, protected: float = 1
+) -> list[tuple]:
     """An exchange that is loaded and opened, then `count` random commands."""
-    source = RandomCommands(seed, hostile, special)
+    source = RandomCommands(seed, hostile, special, protected)
     return [LOAD, OPEN_MARKET, *(source.next() for _ in range(count))]

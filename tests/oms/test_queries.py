@@ -123,7 +123,7 @@ def test_an_exchange_without_instruments_says_so():
     machine = ExchangeStateMachine()
     machine.apply((30, (), ACCOUNTS, SESSIONS), 1)
     assert machine.apply((17, "S1", 1, "R1", ""), 3) == [(19, "S1", "R1", 0, 0, ())]
-    assert machine.apply((19, "S1", 1, "R1"), 3) == [(25, "S1", "R1", *[0] * 7)]
+    assert machine.apply((19, "S1", 1, "R1"), 3) == [(25, "S1", "R1", *[0] * 8)]
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,11 @@ def test_every_trading_state_says_whether_orders_enter(state):
 
 def test_only_trading_and_auctions_let_orders_enter():
     refused = [state for state in TradingState if ENTRY_REFUSED[state] is not None]
-    assert refused == [TradingState.CLOSED, TradingState.HALTED]
+    assert refused == [
+        TradingState.CLOSED,
+        TradingState.HALTED,
+        TradingState.EMERGENCY_CLOSED,
+    ]
 
 
 @pytest.mark.parametrize("side", [1, 2, 5])

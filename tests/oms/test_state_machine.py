@@ -12,6 +12,7 @@ from oms import commands as command_module
 from oms import sessions, snapshot
 from oms.commands import CommandKind
 from oms.events import EventKind, OrdStatus, RejectReason
+from oms.protection_rules import NO_PROTECTION
 from oms.snapshot import SNAPSHOT_VERSION
 from oms.state_machine import HANDLERS, ExchangeStateMachine
 
@@ -42,6 +43,7 @@ SAMPLES = {
     32: (32,),
     33: (33, 20260302, ((100, 3), (200, 2), (300, 0))),
     34: (34, "AAPL", ""),
+    40: (40, tuple(NO_PROTECTION), (("AAPL", 500, 1_000, 1),)),
 }
 
 
@@ -300,12 +302,14 @@ class TestSnapshot:
 
     @pytest.mark.parametrize("version", [2, 3])
     def test_the_versions_before_are_read(self, version):
-        """3 knew of no trading day; 2 of no order but plain ones, and of no generator either."""
+        """3 knew of no trading day and no protection; 2 of no order but plain ones, and of no
+        generator either."""
         machine = open_exchange()
+        machine.state.market_hours_since_ns = 0  # this, too, is known only since
         machine.apply(enter("A1"), 3)
         machine.apply(enter("A2"), 3)
         machine.apply((3, "S1", 1, "A3", "A1", "AAPL", 1), 3)
-        (_, counters, accounts, listings, sessions), *columns = machine.snapshot_parts()
+        (_, counters, accounts, listings, sessions, _), *columns = machine.snapshot_parts()
         if version == 2:
             old_listings = tuple((*head[:4], counts[0]) for *head, counts in listings)
             columns = [part[:-1] if len(part) == 14 else part for part in columns]
@@ -413,4 +417,4 @@ class TestSnapshot:
         assert machine.state_hash() == KNOWN_HASH
 
 
-KNOWN_HASH = "27ec3f675d8cccd7b1327a04880c6e4df2b4567b559aca642acbcbc73b1bb98d"
+KNOWN_HASH = "b438e1eb7b3291e8a4ec1c95ae1e8d8dc154f6a89792491eabad8aa89f9ae5ca"
