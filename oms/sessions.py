@@ -17,7 +17,7 @@ the final OrdStatus remain, so a cancel is TOO_LATE, and the name stays used, al
 
 _BUY: Final = int(Side.BUY)
 _SELL: Final = int(Side.SELL)
-_FINAL: Final = (int(OrdStatus.FILLED), int(OrdStatus.CANCELED))
+_FINAL: Final = (int(OrdStatus.FILLED), int(OrdStatus.CANCELED), int(OrdStatus.EXPIRED))
 
 
 class Session:
