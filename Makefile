@@ -12,11 +12,13 @@ TRIALS ?= 20
 SEED   ?= 1
 SEEDS  ?= 2000
 SOAK_SECONDS ?= 1800
+BENCH_SECONDS ?= 8
+HISTORY ?= bench/history.jsonl
 CHAOS_SECONDS ?= 90
 JSPUREFIX := jspurefix@5.11.4
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench simulate mutation chaos soak docker-test interop clean
+.PHONY: help install demo test check bench bench-report bench-smoke bench-peers simulate mutation chaos soak docker-test interop clean
 
 help:  ## list the targets
 	@awk -F':[^#]*## +' '/^[a-z-]+:[^#]*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +49,14 @@ $(VENV)/.interop: pyproject.toml | $(BIN)/python
 	else echo "make: npm is missing, so jspurefix will not judge FIX" >&2; fi
 	@touch $(VENV)/.runtime $(VENV)/.test $@
 
+$(VENV)/.bench: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@touch $(VENV)/.runtime $@
+
+$(VENV)/.peers: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[peers]'
+	@touch $(VENV)/.runtime $@
+
 install: $(VENV)/.runtime  ## make .venv with the command `exchange` in it
 	@echo "$(BIN)/exchange is ready; try: $(BIN)/exchange --help"
 
@@ -62,10 +72,17 @@ check: $(VENV)/.dev  ## ruff, mypy --strict, the layer rules: seconds
 	$(BIN)/mypy
 	$(PYTEST) -q tests/test_layers.py
 
-bench: $(VENV)/.runtime  ## throughput, latency, failover over FIX, as JSON (TRIALS=20)
-	$(BIN)/exchange bench throughput --json
-	$(BIN)/exchange bench latency --json
-	$(BIN)/exchange bench failover --trials $(TRIALS) --json
+bench: $(VENV)/.runtime  ## every measurement, and a line in HISTORY (TRIALS=20)
+	$(BIN)/exchange bench all --seconds $(BENCH_SECONDS) --trials $(TRIALS) --history $(HISTORY) $(ARGS)
+
+bench-report: $(VENV)/.bench  ## the last run of HISTORY as a page with plots: bench.html
+	$(BIN)/exchange bench report $(HISTORY) --html bench.html
+
+bench-smoke: $(VENV)/.runtime  ## a second over each protocol: is anything lost?
+	$(BIN)/exchange bench all --smoke
+
+bench-peers: $(VENV)/.peers  ## pysyncobj, etcd, NATS, QuickFIX ... for the same work
+	$(BIN)/python -m bench.peers --seconds $(BENCH_SECONDS) $(ARGS)
 
 simulate: $(VENV)/.runtime  ## the cluster under simulated faults (SEEDS=2000, SEED=1)
 	$(BIN)/exchange simulate --seed $(SEED) --seeds $(SEEDS)

@@ -49,9 +49,40 @@ def register(cli: click.Group) -> None:
     def bench() -> None:
         """Measure an exchange that is started for it."""
 
+    _register_engine(bench)
     _register_speed(bench)
     _register_faults(bench)
     _register_soak(bench)
+    _register_suite(bench)
+
+
+def _register_engine(bench: click.Group) -> None:
+    @verb(bench, "engine", "exchange bench engine --spread --json")
+    @click.option(
+        "--messages", type=click.IntRange(1_000, 10_000_000), default=200_000, show_default=True
+    )
+    @click.option(
+        "--orders",
+        type=click.IntRange(1_000, 5_000_000),
+        default=300_000,
+        show_default=True,
+        help="Open orders.",
+    )
+    @click.option(
+        "--spread", is_flag=True, help="Also by open orders and by instruments: takes minutes."
+    )
+    @json_option
+    def engine(messages: int, orders: int, spread: bool, as_json: bool) -> int:
+        """Matching and the state machine alone.
+
+        CPU time of one process, on a day with a moving middle and a depth that follows
+        a power law; 15 % of the orders are IOC, 20 % are modified, nearly all of them
+        are canceled in the end.
+        """
+        from exchange.bench.engine import run_engine
+
+        _print(run_engine(messages, orders, say, spread=spread), "engine", as_json)
+        return EXIT_OK
 
 
 def _register_speed(bench: click.Group) -> None:
@@ -86,7 +117,7 @@ def _register_speed(bench: click.Group) -> None:
         tls: bool,
         as_json: bool,
     ) -> int:
-        """Requests answered per second, over several sessions; or, at a rate, in what time.
+        """Requests answered per second, or how fast at a rate.
 
         Each session keeps a window of unanswered requests full, unless there is a --rate: then
         requests go out when they are due, and times count from there.
@@ -142,9 +173,9 @@ def _register_speed(bench: click.Group) -> None:
         durability: str,
         as_json: bool,
     ) -> int:
-        """From the commit of an order to the socket of a subscriber of the feed.
+        """From an order's commit to a subscriber's socket.
 
-        On both multicast lines, while OUCH clients send --rate requests a second.
+        On both multicast lines of the feed, while OUCH clients send --rate requests a second.
         """
         from exchange.bench.fanout import Fanout, run_fanout
 
@@ -231,21 +262,100 @@ def _register_soak(bench: click.Group) -> None:
         return _finish(run_soak(load, folder, say), "soak", as_json)
 
 
-def _finish(run: Coroutine[Any, Any, dict[str, Any]], title: str, as_json: bool) -> int:
-    """Run a measurement and print it; exit code 1 when something was lost, doubled or unequal."""
+def _register_suite(bench: click.Group) -> None:
+    @verb(bench, "all", "exchange bench all --history bench/history.jsonl --json")
+    @click.option("--smoke", is_flag=True, help="Only a second over each protocol.")
+    @click.option("--seconds", type=click.FloatRange(0.1, 3_600), default=8.0, show_default=True)
+    @click.option("--warm-up", type=click.FloatRange(0, 60), default=2.0, show_default=True)
+    @click.option("--orders", type=click.IntRange(10, 100_000), default=2_000, show_default=True)
+    @click.option("--trials", type=click.IntRange(0, 1_000), default=20, show_default=True)
+    @click.option(
+        "--history",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="A file of JSON lines that this run becomes the last one of.",
+    )
+    @durability_option
+    @json_option
+    def everything(
+        smoke: bool,
+        seconds: float,
+        warm_up: float,
+        orders: int,
+        trials: int,
+        history: Path | None,
+        durability: str,
+        as_json: bool,
+    ) -> int:
+        """Every measurement once, and a line of history.
+
+        Throughput at several windows and rates and across a kill of the leader, latency,
+        fanout, failover; the machine's own speed beside them. Exit 1 when anything was
+        lost, doubled or unequal.
+        """
+        from exchange.bench import suite
+
+        extent = suite.Extent(seconds, warm_up, orders, trials, durability)
+        facts = _run(suite.run_smoke(say) if smoke else suite.run_all(extent, say), "all")
+        if history is not None:
+            suite.append_to_history(history, facts)
+        if as_json:
+            print_json(facts)
+        else:
+            print_table("bench", ["figure", "", "of the machine"], suite.summary(facts))
+        problems = suite.problems(facts)
+        for problem in problems:
+            say(problem)
+        return EXIT_PROBLEM if problems else EXIT_OK
+
+    @verb(bench, "report", "exchange bench report bench/history.jsonl --html bench.html")
+    @click.argument("history", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+    @click.option(
+        "--html",
+        "page",
+        type=click.Path(path_type=Path, dir_okay=False),
+        required=True,
+        help="The page to write.",
+    )
+    def report(history: Path, page: Path) -> int:
+        """The last run of a history as a page with plots."""
+        from exchange.bench.html_report import ReportError, make_page
+        from exchange.bench.suite import read_history
+
+        try:
+            lines = read_history(history)
+            if not lines:
+                raise ReportError(f"{history} is empty")
+            page.write_text(make_page(lines[-1]))
+        except (ReportError, ValueError, OSError) as error:
+            raise ExitWith(EXIT_USAGE, f"bench report: {error}") from error
+        say(f"{page}: the run of {lines[-1]['at']}")
+        return EXIT_OK
+
+
+def _run(run: Coroutine[Any, Any, dict[str, Any]], title: str) -> dict[str, Any]:
+    """Run a measurement to its end."""
     from exchange.local import LocalExchangeError
     from exchange.machines import NoMachines
 
     try:
-        facts = uvloop.run(run)
+        return uvloop.run(run)
     except LocalExchangeError as error:
         raise ExitWith(EXIT_PROBLEM, f"bench {title}: {error}") from error
     except NoMachines as error:
         raise ExitWith(EXIT_USAGE, f"bench {title}: no machines to part: {error}") from error
+
+
+def _finish(run: Coroutine[Any, Any, dict[str, Any]], title: str, as_json: bool) -> int:
+    """Run a measurement and print it; exit code 1 when something was lost, doubled or unequal."""
+    facts = _run(run, title)
+    _print(facts, title, as_json)
+    sound = not facts["problems"] and facts["lost"] == facts["duplicated"] == 0
+    return EXIT_OK if sound and facts.get("hash_equal", True) else EXIT_PROBLEM
+
+
+def _print(facts: dict[str, Any], title: str, as_json: bool) -> None:
     if as_json:
         print_json(facts)
     else:
-        rows = [[key, json.dumps(value)] for key, value in facts.items()]
+        rows = [[key, json.dumps(value)] for key, value in facts.items() if key != "over_time"]
         print_table(title, ["figure", "value"], rows)
-    sound = not facts["problems"] and facts["lost"] == facts["duplicated"] == 0
-    return EXIT_OK if sound and facts.get("hash_equal", True) else EXIT_PROBLEM

@@ -43,9 +43,9 @@ def _add_emergency_close(market: click.Group) -> None:
     def emergency_close(config: Config, as_json: bool, symbol: str, yes: bool) -> None:
         """Close at once, cancel every order.
 
-        All instruments, or SYMBOL alone. An auction that is on trades nothing. New orders are refused with a reason of their own,
-        after restarts and on later days, too: only `market open`, `resume` or another of these
-        verbs ends it, no schedule.
+        All instruments, or SYMBOL alone. An auction that is on trades nothing. New orders are
+        refused with a reason of their own, after restarts and on later days, too: only `market
+        open`, `resume` or another of these verbs ends it, no schedule.
         """
         known = [instrument.symbol for instrument in config.instruments]
         if symbol and symbol not in known:

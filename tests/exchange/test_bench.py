@@ -166,6 +166,17 @@ def test_throughput_at_a_rate_counts_from_when_a_request_was_due() -> None:
     assert facts["problems"] == []
 
 
+def test_throughput_loses_nothing_when_the_leader_is_killed_in_the_middle() -> None:
+    facts = bench(
+        "throughput", "--rate", "200", "--seconds", "4", "--warm-up", "0.5", "--entry", "ouch",
+        "--kill-leader",
+    )  # fmt: skip
+    assert (facts["lost"], facts["duplicated"], facts["hash_equal"]) == (0, 0, True)
+    assert facts["killed_after_s"] == pytest.approx(2.0, abs=0.5)
+    assert facts["feed"]["complete"]
+    assert facts["problems"] == []
+
+
 @pytest.mark.parametrize("entry", ["fix", "ouch"])
 def test_latency_prints_the_limit_of_the_machine(entry: str) -> None:
     facts = bench("latency", "--orders", "100", "--entry", entry)
