@@ -19,7 +19,7 @@ from exchange.bench.flow import MIX, Flow
 from exchange.bench.frames import OUCH_REQUESTS_MAX
 from exchange.bench.market import Market, make_market
 from exchange.bench.session import LoadError, LoadSession, make_session
-from exchange.bench.stages import stages_us
+from exchange.bench.stages import read_clocks, stages_us
 from exchange.bench.state import feed_facts, hashes_equal
 from exchange.local import LocalExchange, local_exchange
 from exchange.processes import all_processes, cpu_seconds
@@ -106,6 +106,7 @@ async def _measure(
         await asyncio.to_thread(session.connect, market.address(exchange, number))
     how = f"window {load.window}" if load.rate is None else f"{load.rate} requests/s"
     say(f"{load.clients} sessions, {how}: {load.seconds:g} s after a warm-up")
+    clocks = await read_clocks(exchange, market)
     begun_ns = time.perf_counter_ns() + int(load.warm_up_s * NS_PER_S)
     clock = _Clock(begun_ns, begun_ns + int(load.seconds * NS_PER_S))
     driver = Driver(sessions)
@@ -127,7 +128,7 @@ async def _measure(
     await asyncio.to_thread(audit.read, sessions, load.entry)
     facts = _figures(load, audit, driver)
     facts |= _cpu_figures(before, after, audit.answered)
-    facts["stages_us"] = await stages_us(exchange, market)
+    facts["stages_us"] = await stages_us(exchange, market, clocks)
     facts["feed"] = await feed_facts(exchange)
     facts["hash_equal"] = await hashes_equal(exchange)
     facts["killed_after_s"] = killed_ns and round((killed_ns - clock.begun_ns) / NS_PER_S, 3)
