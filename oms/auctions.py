@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import Final
 
-from matching.auction import AuctionResult, find_auction_price, pair
+from matching.auction import AuctionResult, Interest, find_auction_price, pair
 from matching.types import OrderType, Side, TimeInForce
 from oms import reports
 from oms.events import CancelReason, Event, EventKind, Liquidity, TradingState
@@ -41,8 +41,9 @@ def is_over(listing: Listing, state_after: int) -> bool:
 
 
 def indicate(listing: Listing) -> Event:
-    """AuctionIndicated: what the auction would do now, in O(orders that take part)."""
-    result = _result_of(listing, _interested(listing, _BUY), _interested(listing, _SELL))
+    """AuctionIndicated: what the auction would do now, in O(price levels and special orders): it is
+    told each second, while matching waits."""
+    result = _result_of(listing)
     return (
         _AUCTION_INDICATED,
         "",
@@ -61,11 +62,11 @@ def uncross(trading: SpecialTrading) -> int:
     of orders for an auction or without a limit is canceled, and the others are displayed. Return
     its price, 0 when nothing traded."""
     listing = trading.listing
-    buys, sells = _interested(listing, _BUY), _interested(listing, _SELL)
-    result = _result_of(listing, buys, sells)
+    result = _result_of(listing)
     price = result.price
     displayed_next: list[SpecialOrder] = []
     if price:
+        buys, sells = _interested(listing, _BUY), _interested(listing, _SELL)
         buyers = [order for order in buys if order.price == 0 or order.price >= price]
         sellers = [order for order in sells if order.price <= price]
         displayed_next = _trade(trading, buyers, sellers, price)
@@ -119,17 +120,38 @@ def _interested(listing: Listing, side: int) -> list[Order]:
             listing.books.hidden.queue(side),
             listing.collected.queue(side),
         )
-        if order.least_qty == 1 and order.order_type != OrderType.PEGGED
+        if _takes_part(order)
     ]
     sign = -1 if side == _BUY else 1
     orders.sort(key=lambda order: (order.price > 0, sign * order.price, order.is_hidden))
     return orders
 
 
-def _result_of(listing: Listing, buys: list[Order], sells: list[Order]) -> AuctionResult:
+def _takes_part(order: Order) -> bool:
+    return order.least_qty == 1 and order.order_type != OrderType.PEGGED
+
+
+def _interest(listing: Listing, side: int) -> list[Interest]:
+    """What the orders of a side want together that take part, by price."""
+    totals: dict[int, int] = {}
+    for price, quantity, _ in listing.book.depth(side, len(listing.book)):
+        totals[price] = quantity
+    for price, quantity in listing.collected.level_totals(side):
+        totals[price] = totals.get(price, 0) + quantity
+    for order in listing.books.hidden.queue(side):
+        if _takes_part(order):
+            totals[order.price] = totals.get(order.price, 0) + order.leaves_qty
+    for special in listing.special.values():
+        is_of_side = (special.side == _BUY) == (side == _BUY)
+        if is_of_side and special in listing.collected and not _takes_part(special):
+            totals[special.price] -= special.leaves_qty
+    return [(price, quantity) for price, quantity in totals.items() if quantity]
+
+
+def _result_of(listing: Listing) -> AuctionResult:
     return find_auction_price(
-        [(order.price, order.leaves_qty) for order in buys],
-        [(order.price, order.leaves_qty) for order in sells],
+        _interest(listing, _BUY),
+        _interest(listing, _SELL),
         _reference_price(listing),
         listing.tick_size,
     )

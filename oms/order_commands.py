@@ -227,7 +227,7 @@ def cancel_open_order(
         trading.settle()
         return trading.events
     canceled_qty = listing.book.cancel(order)
-    order.record_cancel()
+    order.record_cancel(reason)
     state.sessions[order.owner].close(order)
     return [
         reports.order_canceled(order, cl_ord_id, orig_cl_ord_id, canceled_qty, reason),

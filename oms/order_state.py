@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import Any, Final
 
 from matching.types import BookOrder, OrderType, TimeInForce
-from oms.events import OrdStatus
+from oms.events import CancelReason, OrdStatus
 from oms.terms import NO_TERMS, Instruction, Terms, as_terms
 
 
@@ -17,6 +17,7 @@ class ExecType(IntEnum):
     TRADE = 1
     CANCELED = 2
     REPLACED = 3
+    EXPIRED = 4
 
 
 NEXT_STATUS: Final[dict[tuple[int, int, bool], OrdStatus]] = {
@@ -24,14 +25,16 @@ NEXT_STATUS: Final[dict[tuple[int, int, bool], OrdStatus]] = {
     (OrdStatus.NEW, ExecType.TRADE, False): OrdStatus.PARTIALLY_FILLED,
     (OrdStatus.NEW, ExecType.TRADE, True): OrdStatus.FILLED,
     (OrdStatus.NEW, ExecType.CANCELED, True): OrdStatus.CANCELED,
+    (OrdStatus.NEW, ExecType.EXPIRED, True): OrdStatus.EXPIRED,
     (OrdStatus.NEW, ExecType.REPLACED, False): OrdStatus.NEW,
     (OrdStatus.PARTIALLY_FILLED, ExecType.TRADE, False): OrdStatus.PARTIALLY_FILLED,
     (OrdStatus.PARTIALLY_FILLED, ExecType.TRADE, True): OrdStatus.FILLED,
     (OrdStatus.PARTIALLY_FILLED, ExecType.CANCELED, True): OrdStatus.CANCELED,
+    (OrdStatus.PARTIALLY_FILLED, ExecType.EXPIRED, True): OrdStatus.EXPIRED,
     (OrdStatus.PARTIALLY_FILLED, ExecType.REPLACED, False): OrdStatus.PARTIALLY_FILLED,
 }
 """The life of an order after it was accepted as NEW. A key that is missing is a bug: FILLED,
-CANCELED and REJECTED are final, a cancel leaves nothing, a replace leaves something."""
+CANCELED, EXPIRED and REJECTED are final, a cancel leaves nothing, a replace leaves something."""
 
 # The same table in plain integers: what events carry must not depend on where a status came from.
 _NEXT_STATUS: Final[dict[tuple[int, int, bool], int]] = {
@@ -41,6 +44,10 @@ _NEXT_STATUS: Final[dict[tuple[int, int, bool], int]] = {
 _NEW: Final = int(OrdStatus.NEW)
 _TRADE: Final = int(ExecType.TRADE)
 _CANCELED: Final = int(ExecType.CANCELED)
+_EXPIRY: Final = int(ExecType.EXPIRED)
+_EXPIRED: Final = int(CancelReason.EXPIRED)
+_AUCTION_OVER: Final = int(CancelReason.AUCTION_OVER)
+_FOR_AUCTIONS: Final = (int(TimeInForce.AT_THE_OPEN), int(TimeInForce.AT_THE_CLOSE))
 _REPLACED: Final = int(ExecType.REPLACED)
 
 
@@ -145,11 +152,15 @@ class Order(BookOrder):
         after = (_AFTER_TRADE if leaves_qty else _AFTER_LAST_TRADE).get(status)
         self.ord_status = after or next_status(self.order_id, status, _TRADE, leaves_qty == 0)
 
-    def record_cancel(self) -> None:
-        """Close what is left; the order must be out of its book."""
+    def record_cancel(self, reason: int = 0) -> None:
+        """Close what is left; the order must be out of its book. It has expired when the
+        CancelReason is that its time, or the auction that it was for, is over."""
         assert self.level is None, f"order {self.order_id} is canceled but still in the book"
         self.leaves_qty = 0
         status = self.ord_status
+        if reason == _EXPIRED or (reason == _AUCTION_OVER and self.time_in_force in _FOR_AUCTIONS):
+            self.ord_status = next_status(self.order_id, status, _EXPIRY, True)
+            return
         after = _AFTER_CANCEL.get(status)
         self.ord_status = after or next_status(self.order_id, status, _CANCELED, True)
 

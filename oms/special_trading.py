@@ -133,7 +133,7 @@ class SpecialTrading:
         number = order.order_reference_number if self._is_displayed(order) else None
         self.take_out(order)
         canceled_qty = order.leaves_qty
-        order.record_cancel()
+        order.record_cancel(reason)
         self.close(order)
         self.events.append(
             reports.order_canceled(order, cl_ord_id, orig_cl_ord_id, canceled_qty, reason)

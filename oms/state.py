@@ -16,6 +16,9 @@ from oms.sessions import Session
 from oms.trading_day import TradingDay
 from oms.trading_state import Listing, price_band
 
+_FILLED: Final = (OrdStatus.FILLED,)
+_NOT_FILLED: Final = (OrdStatus.CANCELED, OrdStatus.EXPIRED)
+
 _MULTIPLIER: Final = 6_364_136_223_846_793_005
 _INCREMENT: Final = 1_442_695_040_888_963_407
 """Knuth's linear congruential generator MMIX, modulo 2**64; its high bits are the good ones."""
@@ -161,8 +164,8 @@ class ExchangeState:
             assert order.leaves_qty == 0, f"{what} has {order.leaves_qty} left"
             assert session.names.meaning(order.cl_ord_id) is order, f"{what} has lost its name"
             is_filled = order.cum_qty == order.quantity
-            expected = OrdStatus.FILLED if is_filled else OrdStatus.CANCELED
-            assert order.ord_status == expected, f"{what} has status {order.ord_status}"
+            expected = _FILLED if is_filled else _NOT_FILLED
+            assert order.ord_status in expected, f"{what} has status {order.ord_status}"
         named = 0
         names = session.names
         names.check_invariants()
@@ -171,7 +174,7 @@ class ExchangeState:
                 named += 1
                 assert order_or_status.cl_ord_id == name, f"{session.name}: {name} is stale"
             else:
-                assert order_or_status in (OrdStatus.FILLED, OrdStatus.CANCELED, NAMES_NO_ORDER)
+                assert order_or_status in (*_FILLED, *_NOT_FILLED, NAMES_NO_ORDER)
         known = len(session.open_orders) + len(session.closed_orders)
         assert named == known, f"{session.name}: {named} named orders, {known} known"
         for channel, number in session.last_numbers.items():

@@ -202,7 +202,7 @@ def _read_field(tag: int, text: str, amounts: dict[int, int], sender: Sender) ->
     elif tag == 432:
         end_ns = _end_of_day(text, sender.zone)
         if end_ns is None:
-            return Refusal(OTHER, f"{_name(tag)} {text} is not a day from 1970 to 2262")
+            return Refusal(OTHER, f"{_name(tag)} {printable(text)} is not a day from 1970 to 2262")
         amounts[tag] = end_ns
     elif tag == 18:
         for word in text.split(" "):

@@ -20,7 +20,7 @@ from typing import Final
 from gateway.fix.dialects import Dialect
 from gateway.fix.term_reports import terms_text
 from gateway.fix.texts import CANCEL_TEXTS, Facts, money, reject_text
-from matching.types import OrderType, TimeInForce
+from matching.types import OrderType
 from oms.events import (
     ORDER_FIELDS,
     CancelReason,
@@ -35,6 +35,7 @@ from oms.events import (
     OrderRejected,
     OrderReplaced,
     OrdersCanceled,
+    OrdStatus,
     RejectReason,
 )
 from oms.price import format_price
@@ -64,10 +65,10 @@ _UNSOLICITED: Final = frozenset((
     CancelReason.SYSTEM,
     CancelReason.PRICE_OUT_OF_BAND,
 ))  # fmt: skip
-_FOR_AN_AUCTION: Final = (int(TimeInForce.AT_THE_OPEN), int(TimeInForce.AT_THE_CLOSE))
 _REDUCED: Final = int(EventKind.ORDER_REDUCED)
 _PARTIAL_DECLINE: Final = 5  # ExecRestatementReason(378)
-_EXPIRED: Final = "C"  # ExecType(150) and OrdStatus(39)
+_STATUS_EXPIRED: Final = int(OrdStatus.EXPIRED)
+_EXPIRED: Final = chr(OrdStatus.EXPIRED)  # ExecType(150) and OrdStatus(39)
 _RESTATED: Final = "D"  # ExecType(150)
 _TRIGGERED_TEXT: Final = "A trade has triggered the stop order"
 _NEW_MESSAGE: Final = "20=0\x01"  # ExecTransType(20): 0 new, 3 status
@@ -129,11 +130,12 @@ def _order_report(
     if order_type == _PEGGED and kind not in _TELL_THE_LIMIT:
         is_told = price > 0 and dialect.working_indicator
         price_text = f"839={_price_text(price)}\x01" if is_told else ""
+    status: object = _EXPIRED if ord_status == _STATUS_EXPIRED else ord_status
     type_text, time_text = dialect.type_and_time.get((order_type, time_in_force), _UNSAID)
     average = average_price(cum_value, cum_qty) if cum_qty else "0"
     return (
         f"37={order_id or NO_ORDER_ID}\x0111={cl_ord_id}\x01{orig_text}17={exec_id}\x01"
-        f"150={exec_type}\x0139={ord_status}\x011={account}\x0155={symbol}\x01"
+        f"150={exec_type}\x0139={status}\x011={account}\x0155={symbol}\x01"
         f"54={side or _UNDISCLOSED}\x01"
         f"38={quantity}\x01{type_text}{price_text}{time_text}{more}"
         f"151={leaves_qty}\x0114={cum_qty}\x016={average}\x0160={transact_time}\x01"
@@ -177,19 +179,14 @@ def _canceled(event: Event, exec_id: int, transact_time: str, dialect: Dialect) 
     elif canceled.reason in _UNSOLICITED:
         more = f"378={dialect.unsolicited_reason}\x01{more}"
     more = _plain(dialect) + more
-    exec_type = "4"
-    if _is_expired(canceled):
-        exec_type = _EXPIRED
-        event = (*event[:14], _EXPIRED, *event[15:])
+    exec_type = status_text(canceled.ord_status)
     orig = canceled.orig_cl_ord_id
     return _order_report(event, exec_id, exec_type, transact_time, orig, more, dialect)
 
 
-def _is_expired(canceled: OrderCanceled) -> bool:
-    """Whether the time in force alone has ended the order; immediate ones count as canceled."""
-    if canceled.reason == CancelReason.AUCTION_OVER:
-        return canceled.time_in_force in _FOR_AN_AUCTION
-    return canceled.reason == CancelReason.EXPIRED
+def status_text(ord_status: int) -> str:
+    """OrdStatus(39), and the ExecType(150) of what ends with it."""
+    return _EXPIRED if ord_status == OrdStatus.EXPIRED else str(ord_status)
 
 
 def _replaced(event: Event, exec_id: int, transact_time: str, dialect: Dialect) -> str:
@@ -242,7 +239,7 @@ def _rejected(event: Event, exec_id: int, transact_time: str, dialect: Dialect) 
 def _status(event: Event, exec_id: int, transact_time: str, dialect: Dialect, more: str) -> str:
     exec_type = "I"
     if dialect.exec_trans_type:
-        exec_type = str(event[14])
+        exec_type = status_text(event[14])
         more = _STATUS_MESSAGE + more
     return _order_report(event, exec_id, exec_type, transact_time, "", more, dialect)
 
@@ -292,7 +289,7 @@ def cancel_reject_body(event: Event, transact_time: str, dialect: Dialect, text:
     account = f"1={refused.account}\x01" if refused.account else ""
     return (
         f"37={refused.order_id or NO_ORDER_ID}\x0111={refused.cl_ord_id}\x01"
-        f"41={refused.orig_cl_ord_id}\x0139={refused.ord_status}\x01{account}"
+        f"41={refused.orig_cl_ord_id}\x0139={status_text(refused.ord_status)}\x01{account}"
         f"60={transact_time}\x01434={refused.response_to}\x01"
         f"102={dialect.cxl_rej_reason(refused.reason)}\x0158={sentence}\x01"
     )

@@ -34,6 +34,7 @@ _STATUS_NAMES: Final = {
     OrdStatus.PARTIALLY_FILLED: "partially filled",
     OrdStatus.FILLED: "filled",
     OrdStatus.CANCELED: "canceled",
+    OrdStatus.EXPIRED: "expired",
     OrdStatus.REJECTED: "rejected",
 }
 

@@ -138,6 +138,8 @@ class Outbound:
         self._orders: dict[str, tuple[int, int, EnterTail]] = {}
         """UserRefIdx, UserRefNum and terms of the live orders, by name."""
         self._has_begun = False
+        self._is_over = False
+        """Whether the day has begun for the session, and has ended since."""
 
     def message(self, event: Event, timestamp: int) -> bytes | None:
         """The message that an event of the session makes, None for one that makes none.
@@ -280,6 +282,19 @@ class Outbound:
         self._has_begun = True
         return ouch50.encode(messages.SystemEvent(timestamp, "S"))
 
+    def _day_ended(self, event: Event, timestamp: int) -> bytes | None:
+        """Nobody hears the end of a day whose beginning was not told."""
+        if not self._has_begun or self._is_over:
+            return None
+        self._is_over = True
+        return ouch50.encode(messages.SystemEvent(timestamp, "E"))
+
+    def _day_started(self, event: Event, timestamp: int) -> bytes | None:
+        if not self._is_over:
+            return None
+        self._is_over = False
+        return ouch50.encode(messages.SystemEvent(timestamp, "S"))
+
 
 def _reject_code(reason: int, found: int | str) -> int:
     """OUCH has more codes than there are reasons: for a Display that is not offered (what else is
@@ -336,6 +351,8 @@ _MAKERS: Final[dict[int, Callable[[Outbound, Event, int], bytes | None]]] = {
         EventKind.ORDER_ENTRY_SET: Outbound._order_entry_set,
         EventKind.NUMBERS_REPORTED: Outbound._numbers_reported,
         EventKind.SESSION_OPENED: Outbound._opened,
+        EventKind.TRADING_DAY_ENDED: Outbound._day_ended,
+        EventKind.TRADING_DAY_STARTED: Outbound._day_started,
     }.items()
 }
 

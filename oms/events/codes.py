@@ -6,13 +6,14 @@ from enum import IntEnum
 
 
 class OrdStatus(IntEnum):
-    """Order status; the wire characters (FIX 39) live in the codecs."""
+    """Order status (FIX 39; one that FIX says with a letter has its ASCII code)."""
 
     NEW = 0
     PARTIALLY_FILLED = 1
     FILLED = 2
     CANCELED = 4
     REJECTED = 8
+    EXPIRED = ord("C")  # canceled by its own time in force
 
 
 class Liquidity(IntEnum):

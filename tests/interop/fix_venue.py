@@ -22,7 +22,7 @@ PLAIN, LOCKED, LIMITED, FLEETING, COPY = "ENGINE", "LOCKED", "LIMITED", "FLEETIN
 """Kinds of sessions: usual ones, with a password, with a rate limit, with cancel on disconnect, and
 drop copies of all the others."""
 _SESSIONS = {
-    PLAIN: (120, "fix_sessions", ""),
+    PLAIN: (160, "fix_sessions", ""),
     LOCKED: (6, "fix_sessions", f'username = "{USERNAME}"\npassword = "{PASSWORD}"\n'),
     LIMITED: (6, "fix_sessions", f"max_messages_per_s = {MESSAGES_PER_S}\n"),
     FLEETING: (6, "fix_sessions", "cancel_on_disconnect = true\n"),

@@ -19,7 +19,9 @@ from naive_terms import NaiveTerms
 from naive_trading import NaiveTrading, as_terms
 
 NO_ENTRY = {0: 14, 1: 15, 7: 44}
-STATUS = {"NEW": 0, "PARTIALLY_FILLED": 1, "FILLED": 2, "CANCELED": 4, "REJECTED": 8}
+STATUS = {
+    "NEW": 0, "PARTIALLY_FILLED": 1, "FILLED": 2, "CANCELED": 4, "REJECTED": 8, "EXPIRED": 67,
+}  # fmt: skip
 
 
 class NaiveExchange(
@@ -311,7 +313,8 @@ class NaiveExchange(
     def take_out(self, order, name, orig, reason):
         left = self.leaves(order)
         is_displayed = order["where"] == "book" and not self.is_hidden(order)
-        self.close_order(order, "CANCELED")
+        is_over = reason == 21 or (reason == 23 and order["tif"] in (2, 7))
+        self.close_order(order, "EXPIRED" if is_over else "CANCELED")
         fields = list(self.fields(order))
         fields[1] = name
         locate = self.instruments[order["symbol"]]["locate"]
@@ -353,7 +356,7 @@ class NaiveExchange(
         return max(1, ceil(middle - width)), min(1_999_999_900, floor(middle + width))
 
     def leaves(self, order):
-        if order["status"] in ("FILLED", "CANCELED"):
+        if order["status"] in ("FILLED", "CANCELED", "EXPIRED"):
             return 0
         return order["quantity"] - sum(quantity for quantity, _ in order["fills"])
 

@@ -6,21 +6,26 @@ from itertools import product
 
 import pytest
 
-from oms.events import OrdStatus
+from matching.types import TimeInForce
+from oms.events import CancelReason, OrdStatus
 from oms.order_state import NEXT_STATUS, ExecType, Order, next_status
 
 NEW, PARTIALLY_FILLED = OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED
 FILLED, CANCELED, REJECTED = OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.REJECTED
+EXPIRED = OrdStatus.EXPIRED
 TRADE, CANCEL, REPLACE = ExecType.TRADE, ExecType.CANCELED, ExecType.REPLACED
+EXPIRE = ExecType.EXPIRED
 
 ROWS = [
     (NEW, TRADE, False, PARTIALLY_FILLED),
     (NEW, TRADE, True, FILLED),
     (NEW, CANCEL, True, CANCELED),
+    (NEW, EXPIRE, True, EXPIRED),
     (NEW, REPLACE, False, NEW),
     (PARTIALLY_FILLED, TRADE, False, PARTIALLY_FILLED),
     (PARTIALLY_FILLED, TRADE, True, FILLED),
     (PARTIALLY_FILLED, CANCEL, True, CANCELED),
+    (PARTIALLY_FILLED, EXPIRE, True, EXPIRED),
     (PARTIALLY_FILLED, REPLACE, False, PARTIALLY_FILLED),
 ]
 FORBIDDEN = sorted(
@@ -66,7 +71,7 @@ def test_executions_add_up():
     assert (order.ord_status, order.cum_qty, order.cum_value) == (FILLED, 100, 9_940_0000)
 
 
-@pytest.mark.parametrize("status", [FILLED, CANCELED, REJECTED])
+@pytest.mark.parametrize("status", [FILLED, CANCELED, REJECTED, EXPIRED])
 def test_a_closed_order_stays_closed(status):
     order = order_with(status)
     with pytest.raises(AssertionError, match="no step from"):
@@ -87,3 +92,22 @@ def test_an_order_that_rests_cannot_be_recorded_as_canceled():
     order.level = object()
     with pytest.raises(AssertionError, match="still in the book"):
         order.record_cancel()
+
+
+@pytest.mark.parametrize(
+    ("time_in_force", "reason", "after"),
+    [
+        (TimeInForce.DAY, CancelReason.EXPIRED, EXPIRED),
+        (TimeInForce.GTD, CancelReason.EXPIRED, EXPIRED),
+        (TimeInForce.AT_THE_OPEN, CancelReason.AUCTION_OVER, EXPIRED),
+        (TimeInForce.AT_THE_CLOSE, CancelReason.AUCTION_OVER, EXPIRED),
+        (TimeInForce.DAY, CancelReason.AUCTION_OVER, CANCELED),
+        (TimeInForce.GTD, CancelReason.USER, CANCELED),
+        (TimeInForce.IOC, CancelReason.IMMEDIATE_OR_CANCEL, CANCELED),
+    ],
+)
+def test_what_its_own_time_ends_has_expired(time_in_force, reason, after):
+    order = order_with(PARTIALLY_FILLED)
+    order.time_in_force = int(time_in_force)
+    order.record_cancel(int(reason))
+    assert (order.ord_status, order.leaves_qty) == (after, 0)
