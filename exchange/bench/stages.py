@@ -24,19 +24,19 @@ _OUT: Final = "exchange_gateway_out_seconds"
 class Sum(NamedTuple):
     """What a clock has added up."""
 
-    count: float
+    times: float
     total_us: float
 
     def since(self, earlier: Sum) -> Sum:
         """What came later than `earlier`; all of it when the clock has begun anew."""
-        if self.count < earlier.count:
+        if self.times < earlier.times:
             return self
-        return Sum(self.count - earlier.count, self.total_us - earlier.total_us)
+        return Sum(self.times - earlier.times, self.total_us - earlier.total_us)
 
     @property
     def mean_us(self) -> float:
         """0 when nothing was timed."""
-        return round(self.total_us / max(1.0, self.count), 1)
+        return round(self.total_us / max(1.0, self.times), 1)
 
 
 class Clocks(NamedTuple):
@@ -55,7 +55,7 @@ async def read_clocks(exchange: LocalExchange, market: Market) -> Clocks:
         for name in names:
             count, seconds = _sample(text, f"{name}_count"), _sample(text, f"{name}_sum")
             before = gateways.get(name, Sum(0, 0))
-            gateways[name] = Sum(before.count + count, before.total_us + 1e6 * seconds)
+            gateways[name] = Sum(before.times + count, before.total_us + 1e6 * seconds)
     nodes = {
         node_id: {
             stage: Sum(found["count"], found["count"] * found["mean_us"])
@@ -89,7 +89,7 @@ async def stages_us(exchange: LocalExchange, market: Market, before: Clocks) -> 
         "gateway_in": {"mean_us": round(answers - cluster - out, 1)},
         "wire": {"mean_us": round(cluster - in_leader, 1)},
         **{
-            name: {"mean_us": found.mean_us, "count": int(found.count)}
+            name: {"mean_us": found.mean_us, "count": int(found.times)}
             for name, found in stages.items()
         },
         "gateway_out": {"mean_us": out},
