@@ -248,6 +248,8 @@ async def test_http_tells_health_readiness_sessions_and_metrics(tmp_path):
         assert "exchange_fix_commands_total 1.0" in metrics
         assert "exchange_fix_sessions_active 1.0" in metrics
         assert "exchange_fix_answer_seconds_count 1.0" in metrics
+        assert "exchange_gateway_out_seconds_count" in metrics
+        assert "exchange_gateway_cluster_seconds_count" in metrics
         gateway._cluster.state = ConnectionState.SEARCHING
         assert (await http.get(f"{base}/readyz")).status == 503
     await trader.client.stop()
