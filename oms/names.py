@@ -94,8 +94,8 @@ class Names:
     def restore(self, names: Sequence[str], meanings: Sequence[Order | int]) -> None:
         """Add names that were used after those that are here, all of them different."""
         shards = self.shards
-        for name, meaning in zip(names, meanings, strict=True):
-            shards[hash(name) & LAST_SHARD][name] = meaning
+        for place, name, meaning in zip(map(hash, names), names, meanings, strict=True):
+            shards[place & LAST_SHARD][name] = meaning
         self.in_order += names
 
     def check_invariants(self) -> None:

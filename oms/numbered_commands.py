@@ -39,6 +39,8 @@ from oms.terms import KEPT, Instruction, Terms, change_terms
 
 HIGHEST_GROUP_ID: Final = 2**16 - 1
 _ENTER_FIELDS: Final = len(EnterNumberedOrder._fields)
+_PRICE: Final = EnterNumberedOrder._fields.index("price")
+_MEMO: Final = EnterNumberedOrder._fields.index("memo")
 _REPLACE_FIELDS: Final = len(ReplaceNumberedOrder._fields)
 """So many fields have the commands; terms would follow."""
 
@@ -89,21 +91,30 @@ def enter_numbered_order(state: ExchangeState, command: Command) -> list[Event]:
         memo,
     ) = command
     cl_ord_id = order_name(channel, number)
-    terms = (symbol, side, order_type, time_in_force, quantity, price)
     session = state.sessions.get(session_name)
     if session is None:
-        asked = (_ENTRY, session_name, _ENTRY, "", cl_ord_id, *terms)
         unknown = RejectReason.UNKNOWN_SESSION, session_name, ""
-        return [(*reports.order_rejected(asked, unknown), memo)]
+        return [_entry_refused(command, "", cl_ord_id, unknown)]
     if not _use_up(session, channel, number):
         return []
-    account = session.account.account
+    account = session.account
+    listing = state.listings.get(symbol)
+    shard = session.names.use(cl_ord_id)
+    is_plain = (
+        shard is not None
+        and listing is not None
+        and session.takes_orders
+        and not refusal
+        and fields is None
+        and 0 <= group_id <= HIGHEST_GROUP_ID
+        and is_plain_order(listing, account, side, order_type, time_in_force, quantity, price)
+    )
     order_id = state.last_order_reference_number + 1
     order = Order(
         order_id,
         session.name,
         cl_ord_id,
-        account,
+        account.account,
         symbol,
         side,
         order_type,
@@ -112,29 +123,37 @@ def enter_numbered_order(state: ExchangeState, command: Command) -> list[Event]:
         price,
     )
     order.group_id = group_id
-    if fields is not None or is_special(order):
-        order = make_special(order, () if fields is None else fields, session.account.firm)
-    refused = _refusal_of_entry(state, session, order, refusal, found)
-    if refused is not None:
-        asked = (_ENTRY, session_name, _ENTRY, account, cl_ord_id, *terms)
-        return [(*reports.order_rejected(asked, refused), memo)]
+    if not is_plain:
+        if fields is not None or is_special(order):
+            order = make_special(order, () if fields is None else fields, account.firm)
+        if shard is None:  # by an order that has the same name without being numbered
+            refused: Refusal | None = (RejectReason.DUPLICATE_CL_ORD_ID, cl_ord_id, "")
+        else:
+            refused = _refusal_of_entry(state, session, order, refusal, found)
+        if refused is not None:
+            return [_entry_refused(command, account.account, cl_ord_id, refused)]
+    assert shard is not None and listing is not None  # noqa: PT018  or it was refused
     state.last_order_reference_number = order_id
-    session.names.let_stand(cl_ord_id, order)
-    if order.terms is not None:
-        return SpecialTrading(state, state.listings[symbol]).accept(order, memo)
-    events = match_new_order(state, order, session, state.listings[symbol])
+    shard[cl_ord_id] = order
+    if not is_plain and order.terms is not None:
+        return SpecialTrading(state, listing).accept(order, memo)
+    events = match_new_order(state, order, session, listing)
     events[0] += (memo,)
     return events
+
+
+def _entry_refused(command: Command, account: str, cl_ord_id: str, refused: Refusal) -> Event:
+    """OrderRejected for an EnterNumberedOrder, with its memo."""
+    _, session_name, _, _, *terms = command[: _PRICE + 1]
+    asked = (_ENTRY, session_name, _ENTRY, account, cl_ord_id, *terms)
+    return (*reports.order_rejected(asked, refused), command[_MEMO])
 
 
 def _refusal_of_entry(
     state: ExchangeState, session: Session, order: Order, refusal: int, found: int | str
 ) -> Refusal | None:
-    """Use up the name of a new order, and run the checks: those of an EnterOrder, with the
-    gateway's own after those of the session."""
-    if session.names.use(order.cl_ord_id) is None:
-        # By an order that has the same name without being numbered.
-        return RejectReason.DUPLICATE_CL_ORD_ID, order.cl_ord_id, ""
+    """Run the checks of a new order: those of an EnterOrder, with the gateway's own after those of
+    the session."""
     if not session.takes_orders:
         return refusal_of_session(session)
     if refusal:
@@ -144,16 +163,6 @@ def _refusal_of_entry(
     listing = state.listings.get(order.symbol)
     if listing is None:
         return RejectReason.UNKNOWN_SYMBOL, order.symbol, ""
-    if order.terms is None and is_plain_order(
-        listing,
-        session.account,
-        order.side,
-        order.order_type,
-        order.time_in_force,
-        order.quantity,
-        order.price,
-    ):
-        return None
     return refusal_of_entry(state, order, listing, session.account)
 
 

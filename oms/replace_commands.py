@@ -129,6 +129,7 @@ def refusal_of_replace(
     if order.terms is not None or fields is not None:
         terms = terms_of(order) if fields is None else fields
         changed = make_special(changed, terms, account.firm)
+        changed.is_triggered = isinstance(order, SpecialOrder) and order.is_triggered
     changed.cum_qty = order.cum_qty
     only_reduces = price == limit_of(order) and quantity < order.quantity and fields is None
     checks = REDUCE_CHECKS if only_reduces else REPLACE_CHECKS

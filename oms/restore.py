@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, compress, repeat
 from typing import Final
 
@@ -245,15 +245,20 @@ def _restore_names(
     while len(names) < count:
         cl_ord_ids, meanings, order_ids = next(parts)
         orders = list(map(unnamed.pop, order_ids))
-        order_names = compress(cl_ord_ids, map(AN_ORDER.__eq__, meanings))
+        named_count = meanings.count(AN_ORDER)
+        assert named_count == len(orders), f"{named_count} names mean {len(orders)} orders"
+        order_names: Iterable[str] = cl_ord_ids
+        values: Sequence[Order | int] = orders
+        if named_count < len(cl_ord_ids):
+            order_names = compress(cl_ord_ids, map(AN_ORDER.__eq__, meanings))
+            named = iter(orders)
+            values = [next(named) if each == AN_ORDER else each for each in meanings]
         for order, cl_ord_id in zip(orders, order_names, strict=True):
             order.cl_ord_id = cl_ord_id
             order.owner = session.name
             order.account = account
             if isinstance(order, SpecialOrder):
                 order.set_terms(order.terms, session.account.firm)
-        named = iter(orders)
-        values = [next(named) if meaning == AN_ORDER else meaning for meaning in meanings]
         names.restore(cl_ord_ids, values)
         entered.update(zip(order_ids, orders, strict=True))
     assert names.held == count, f"{session.name} has a name twice"

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from matching.types import OrderType, Side, TimeInForce
 from oms.events import RejectReason, TradingState
-from oms.order_state import Order, terms_of
+from oms.order_state import Order, SpecialOrder, terms_of
 from oms.price import HIGHEST_PRICE
 from oms.reference_data import Account
 from oms.trading_state import ENTRY_REFUSED, Listing
@@ -28,7 +28,8 @@ _SIDES: Final = frozenset(int(side) for side in Side)
 _ORDER_TYPES: Final = frozenset(int(order_type) for order_type in OrderType)
 _TIMES_IN_FORCE: Final = frozenset(int(time_in_force) for time_in_force in TimeInForce)
 _LIMIT: Final = int(OrderType.LIMIT)
-_LIMITED: Final = (_LIMIT, int(OrderType.STOP_LIMIT))
+_STOP_LIMIT: Final = int(OrderType.STOP_LIMIT)
+_LIMITED: Final = (_LIMIT, _STOP_LIMIT)
 _MARKET_TO_LIMIT: Final = int(OrderType.MARKET_TO_LIMIT)
 _PEGGED: Final = int(OrderType.PEGGED)
 _PLAIN_TYPES: Final = (int(OrderType.MARKET), _LIMIT)
@@ -118,12 +119,15 @@ def check_price_grid(order: Order, listing: Listing, account: Account) -> Refusa
 
 def check_price_band(order: Order, listing: Listing, account: Account) -> Refusal | None:
     """Refuse a limit too far from the last trade, or beyond a limit-up-limit-down band. That of a
-    market order is its collar, a stop order meets the band when it is triggered, and a pegged order
-    follows the market."""
+    market order is its collar, a stop order meets the band when it is triggered, and if it is
+    replaced after that; a pegged order follows the market."""
     if not listing.is_out_of_band(order.side, order.price):
         return None
-    is_limited = order.order_type == _MARKET_TO_LIMIT and order.price > 0
-    if order.order_type != _LIMIT and not is_limited:
+    order_type = order.order_type
+    is_limited = order_type == _LIMIT or (order_type == _MARKET_TO_LIMIT and order.price > 0)
+    if order_type == _STOP_LIMIT and isinstance(order, SpecialOrder):
+        is_limited = order.is_triggered
+    if not is_limited:
         return None
     return (
         RejectReason.PRICE_OUT_OF_BAND,

@@ -7,7 +7,7 @@ from typing import Final
 
 from matching.types import Side
 from oms.events import OrdStatus
-from oms.names import Names
+from oms.names import LAST_SHARD, Names
 from oms.order_state import Order
 from oms.reference_data import Account
 
@@ -94,9 +94,11 @@ class Session:
 
     def remember_closed(self, order: Order) -> None:
         """Keep an order that lives no more, and forget the oldest one beyond the bound."""
-        self.closed_orders.append(order)
-        if len(self.closed_orders) > CLOSED_ORDERS_KEPT:
-            forgotten = self.closed_orders.popleft()
+        closed = self.closed_orders
+        closed.append(order)
+        if len(closed) > CLOSED_ORDERS_KEPT:
+            forgotten = closed.popleft()
             status = forgotten.ord_status
             assert status in _FINAL, f"order {forgotten.order_id} is closed with status {status}"
-            self.names.let_stand(forgotten.cl_ord_id, status)
+            name = forgotten.cl_ord_id  # what Names.let_stand does, without the call
+            self.names.shards[hash(name) & LAST_SHARD][name] = status

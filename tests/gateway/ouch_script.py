@@ -20,6 +20,7 @@
     set KEY VALUE             a field of the settings, for gateways that start from here on
     state HALTED [SYMBOL]     the operator changes the trading state
     bust 1                    the operator declares a trade void
+    end of day                the operator ends the trading day
     tick                      the exchange is told the time
 
 The output repeats the input and shows what the clients receive; sequenced messages with their
@@ -41,7 +42,7 @@ from ouch_text import message_line, packet_of
 from gateway.ouch.connection import Connection
 from gateway.ouch.order_entry import OuchOrderEntry
 from gateway.ouch.settings import OuchGatewaySettings
-from oms.commands import ClockTick, CommandKind, GatewayLost
+from oms.commands import ClockTick, CommandKind, EndDay, GatewayLost
 from oms.events import TradingState
 from protocols.fix import NS_PER_SECOND
 from protocols.ouch50 import decode_outbound
@@ -258,6 +259,10 @@ class OuchScriptPlayer:
 
     def _bust(self, rest):
         self.cluster.bust(int(rest))
+
+    def _end(self, rest):
+        assert rest == "of day"
+        self.cluster.apply(EndDay(int(CommandKind.END_DAY)))
 
     def _state(self, rest):
         state, _, symbol = rest.partition(" ")

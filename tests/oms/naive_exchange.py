@@ -246,6 +246,7 @@ class NaiveExchange(
             kept if terms is None else terms,
         )
         changed["fills"] = order["fills"]
+        changed["triggered"] = order["triggered"]
         return (
             self.quantity_refusal(instrument, order["account"], quantity)
             or self.price_refusal(
@@ -356,7 +357,8 @@ class NaiveExchange(
             return (10, price, "")
         if price % instrument["tick"]:
             return (11, price, instrument["tick"])
-        if has_limit and kind != 4 and self.is_outside(instrument, order["side"], price):
+        meets_band = has_limit and (kind != 4 or order["triggered"])
+        if meets_band and self.is_outside(instrument, order["side"], price):
             return (12, price, f"{low}-{high}")
         worth = quantity * (price or max(high, self.term(order, "stop")))
         most = self.accounts[account]["value"]
