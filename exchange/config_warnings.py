@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 from exchange.config import Config, is_loopback
 from exchange.settings import (
     DROP_COPY,
     drop_copy_settings,
     fix_gateway_settings,
     fix_process_name,
+    trading_days,
 )
 from gateway.fix.settings import FixGatewaySettings
 
@@ -20,7 +23,13 @@ def warnings(config: Config) -> list[str]:
     }
     if config.drop_copy_sessions:
         gateways[DROP_COPY] = drop_copy_settings(config)
-    return [text for name, settings in gateways.items() for text in fix_warnings(name, settings)]
+    found = [text for name, settings in gateways.items() for text in fix_warnings(name, settings)]
+    days = trading_days(config)
+    if days is not None and days.schedule_at(time.time_ns()) is None:
+        found.append(
+            "[trading_day] has no trading day within a year: see its weekdays and holidays"
+        )
+    return found
 
 
 def fix_warnings(process: str, settings: FixGatewaySettings) -> list[str]:

@@ -82,6 +82,8 @@ class InstrumentBook:
         """The last ones; the rest of an instrument's state is in them."""
         self.last_price: int | None = None
         self.volume = 0
+        """Shares traded since the day began."""
+        self._last_match_before = 0  # the last trade of the days before
         self.trades: deque[TradePrint] = deque(maxlen=trades_kept)
         """Recent trades, the last one at the right."""
         self._levels: dict[SideCode, SortedDict[int, _Level]] = {
@@ -133,6 +135,12 @@ class InstrumentBook:
             if not level.orders:
                 del levels[order.price]
 
+    def begin_day(self) -> None:
+        """Nothing has traded today; the last price and the recent trades stay."""
+        self.volume = 0
+        if self.trades:
+            self._last_match_before = self.trades[-1].match_number
+
     def print_trade(self, trade: TradePrint) -> None:
         self.trades.append(trade)
         self.last_price = trade.price
@@ -143,7 +151,8 @@ class InstrumentBook:
         for trade in self.trades:
             if trade.match_number == match_number:
                 self.trades.remove(trade)
-                self.volume -= trade.shares
+                if match_number > self._last_match_before:
+                    self.volume -= trade.shares
                 self.last_price = self.trades[-1].price if self.trades else None
                 return True
         return False
@@ -238,6 +247,8 @@ class MarketDepth:
     def _system_event(self, message: m.SystemEvent) -> None:
         if message.event_code == EventCode.START_OF_MESSAGES:
             self.system_events.clear()
+            for book in self._books.values():
+                book.begin_day()
         self.system_events.append(message)
 
     def _stock_directory(self, message: m.StockDirectory) -> None:

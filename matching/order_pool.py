@@ -69,6 +69,10 @@ class OrderPool(Generic[O]):
             place = keys.bisect_right(key)  # the level itself may be gone
             key = keys[place] if place < len(keys) else None
 
+    def level_totals(self, side: int) -> list[tuple[int, int]]:
+        """(price, shares) of each level of a side, in no particular order; O(levels)."""
+        return [(level.price, level.quantity) for level in self._side(side).levels.values()]
+
     def __iter__(self) -> Iterator[O]:
         """Orders in the order in which they came."""
         return iter(self._orders.values())

@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import Final
 
-from matching.auction import AuctionResult, find_auction_price, pair
+from matching.auction import AuctionResult, Interest, find_auction_price, pair
 from matching.types import OrderType, Side, TimeInForce
 from oms import reports
 from oms.events import CancelReason, Event, EventKind, Liquidity, TradingState
@@ -25,6 +25,11 @@ _BUY: Final = int(Side.BUY)
 _SELL: Final = int(Side.SELL)
 _MARKET: Final = int(OrderType.MARKET)
 _AUCTION: Final = int(Liquidity.AUCTION)
+_LIQUIDITY: Final = {
+    int(TradingState.PRE_OPEN): int(Liquidity.OPENING_AUCTION),
+    int(TradingState.OPENING_AUCTION): int(Liquidity.OPENING_AUCTION),
+    int(TradingState.CLOSING_AUCTION): int(Liquidity.CLOSING_AUCTION),
+}
 _AUCTION_OVER: Final = int(CancelReason.AUCTION_OVER)
 _AUCTION_EXECUTED: Final = int(EventKind.AUCTION_EXECUTED)
 _AUCTION_INDICATED: Final = int(EventKind.AUCTION_INDICATED)
@@ -41,8 +46,9 @@ def is_over(listing: Listing, state_after: int) -> bool:
 
 
 def indicate(listing: Listing) -> Event:
-    """AuctionIndicated: what the auction would do now, in O(orders that take part)."""
-    result = _result_of(listing, _interested(listing, _BUY), _interested(listing, _SELL))
+    """AuctionIndicated: what the auction would do now, in O(price levels and special orders): it is
+    told each second, while matching waits."""
+    result = _result_of(listing)
     return (
         _AUCTION_INDICATED,
         "",
@@ -61,11 +67,11 @@ def uncross(trading: SpecialTrading) -> int:
     of orders for an auction or without a limit is canceled, and the others are displayed. Return
     its price, 0 when nothing traded."""
     listing = trading.listing
-    buys, sells = _interested(listing, _BUY), _interested(listing, _SELL)
-    result = _result_of(listing, buys, sells)
+    result = _result_of(listing)
     price = result.price
     displayed_next: list[SpecialOrder] = []
     if price:
+        buys, sells = _interested(listing, _BUY), _interested(listing, _SELL)
         buyers = [order for order in buys if order.price == 0 or order.price >= price]
         sellers = [order for order in sells if order.price <= price]
         displayed_next = _trade(trading, buyers, sellers, price)
@@ -119,17 +125,38 @@ def _interested(listing: Listing, side: int) -> list[Order]:
             listing.books.hidden.queue(side),
             listing.collected.queue(side),
         )
-        if order.least_qty == 1 and order.order_type != OrderType.PEGGED
+        if _takes_part(order)
     ]
     sign = -1 if side == _BUY else 1
     orders.sort(key=lambda order: (order.price > 0, sign * order.price, order.is_hidden))
     return orders
 
 
-def _result_of(listing: Listing, buys: list[Order], sells: list[Order]) -> AuctionResult:
+def _takes_part(order: Order) -> bool:
+    return order.least_qty == 1 and order.order_type != OrderType.PEGGED
+
+
+def _interest(listing: Listing, side: int) -> list[Interest]:
+    """What the orders of a side want together that take part, by price."""
+    totals: dict[int, int] = {}
+    for price, quantity, _ in listing.book.depth(side, len(listing.book)):
+        totals[price] = quantity
+    for price, quantity in listing.collected.level_totals(side):
+        totals[price] = totals.get(price, 0) + quantity
+    for order in listing.books.hidden.queue(side):
+        if _takes_part(order):
+            totals[order.price] = totals.get(order.price, 0) + order.leaves_qty
+    for special in listing.special.values():
+        is_of_side = (special.side == _BUY) == (side == _BUY)
+        if is_of_side and special in listing.collected and not _takes_part(special):
+            totals[special.price] -= special.leaves_qty
+    return [(price, quantity) for price, quantity in totals.items() if quantity]
+
+
+def _result_of(listing: Listing) -> AuctionResult:
     return find_auction_price(
-        [(order.price, order.leaves_qty) for order in buys],
-        [(order.price, order.leaves_qty) for order in sells],
+        _interest(listing, _BUY),
+        _interest(listing, _SELL),
         _reference_price(listing),
         listing.tick_size,
     )
@@ -200,12 +227,13 @@ def _report(
     stock_locate = trading.listing.stock_locate
     trading.listing.day.record(price, price, quantity, quantity * price, 1)
     match_number = trading.state.match_numbers.next()
+    liquidity = _LIQUIDITY.get(trading.listing.trading_state, _AUCTION)
     for order in parties:
         left[order.order_id] -= quantity
         leaves_qty = left[order.order_id]
         order.record_execution(quantity, price, leaves_qty)
         trading.events.append(
-            reports.order_executed(order, leaves_qty, quantity, price, match_number, _AUCTION)
+            reports.order_executed(order, leaves_qty, quantity, price, match_number, liquidity)
         )
     for order in parties:
         shown_qty = min(quantity, shown[order.order_id])

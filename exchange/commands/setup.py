@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,10 @@ from exchange.commands.options import (
 from exchange.config import FILE_NAME, Config
 from exchange.config_text import write_exchange_folder
 from exchange.config_warnings import warnings
-from exchange.settings import certificate_names
+from exchange.settings import certificate_names, trading_days
 from gateway.fix.passwords import hash_password
+from oms.events import TradingState
+from protocols.fix import NS_PER_SECOND
 
 
 def register(cli: click.Group) -> None:
@@ -79,7 +83,11 @@ def register(cli: click.Group) -> None:
         Exit 2 when something is wrong: the message names the key, the value and an example.
         What is allowed but unwise is said on stderr.
         """
-        rows = [*config_rows(config), *_certificate_rows(config, processes)]
+        rows = [
+            *config_rows(config),
+            *_certificate_rows(config, processes),
+            *_trading_day_rows(config),
+        ]
         if as_json:
             print_json(dict(rows))
         else:
@@ -104,6 +112,19 @@ def register(cli: click.Group) -> None:
             click.echo(hash_password(password))
         except ValueError as error:
             raise click.UsageError(str(error)) from error
+
+
+def _trading_day_rows(config: Config) -> list[list[Any]]:
+    """The day that is now or comes next, as the log would have it; none without a schedule."""
+    days = trading_days(config)
+    schedule = None if days is None else days.schedule_at(time.time_ns())
+    if schedule is None:
+        return []
+    phases = {}
+    for time_ns, trading_state in schedule.phases:
+        begins = datetime.fromtimestamp(time_ns // NS_PER_SECOND, UTC)
+        phases[f"{begins:%Y-%m-%d %H:%M:%S}"] = TradingState(trading_state).name.lower()
+    return [[f"trading day {schedule.date} in UTC", phases]]
 
 
 def _certificate_rows(config: Config, processes: tuple[str, ...]) -> list[list[Any]]:

@@ -114,10 +114,13 @@ def _asked(message: FixMessage, sender: Sender) -> Asked | Refusal:
         if isinstance(reading, Refusal):
             return reading
         order_type, terms = reading
-    amounts = _quantity_and_price(message, order_type)
-    if isinstance(amounts, Refusal):
-        return amounts
-    quantity, price = amounts
+    quantity = parse_quantity(get(38) or "")
+    if quantity is None:
+        return _refusal_of_quantity(get(38))
+    price_text = get(44)
+    price = parse_price(price_text) if price_text is not None else 0
+    if price is None or (price_text is None and order_type in _LIMITED):
+        return _refusal_of_price(price_text, get(40))
     return side, order_type, time_in_force, quantity, price, terms
 
 
@@ -136,29 +139,22 @@ def _not_in_the_set(tag: int, found: str | None, supported: str) -> Refusal:
     return Refusal(UNSUPPORTED_CHARACTERISTIC, text)
 
 
-def _quantity_and_price(message: FixMessage, order_type: int) -> tuple[int, int] | Refusal:
-    """Quantity and price (0 without one), or why they cannot be carried."""
-    quantity_text = message.get(38)
-    if quantity_text is None:
+def _refusal_of_quantity(found: str | None) -> Refusal:
+    if found is None:
         return Refusal(INCORRECT_QUANTITY, "OrderQty(38) is missing")
-    quantity = parse_quantity(quantity_text)
-    if quantity is None:
-        text = f"OrderQty(38) {quantity_text[:40]} is not a whole number of shares below 10^12"
-        return Refusal(INCORRECT_QUANTITY, text)
-    price_text = message.get(44)
-    if price_text is None:
-        if order_type in _LIMITED:
-            text = f"Price(44) is missing; OrdType(40) {message.get(40)} needs one"
-            return Refusal(OTHER_REASON, text)
-        return quantity, 0
-    price = parse_price(price_text)
-    if price is None:
-        text = (
-            f"Price(44) {price_text[:40]} is not a price: digits with at most 4 decimals,"
-            f" up to {format_price(HIGHEST_PRICE)}"
-        )
+    text = f"OrderQty(38) {found[:40]} is not a whole number of shares below 10^12"
+    return Refusal(INCORRECT_QUANTITY, text)
+
+
+def _refusal_of_price(found: str | None, order_type: str | None) -> Refusal:
+    if found is None:
+        text = f"Price(44) is missing; OrdType(40) {order_type} needs one"
         return Refusal(OTHER_REASON, text)
-    return quantity, price
+    text = (
+        f"Price(44) {found[:40]} is not a price: digits with at most 4 decimals,"
+        f" up to {format_price(HIGHEST_PRICE)}"
+    )
+    return Refusal(OTHER_REASON, text)
 
 
 def _rejected(message: FixMessage, seq: int, now: str, sender: Sender, refusal: Refusal) -> Answer:

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from matching.types import OrderType, PegType, SelfTradeAction, TimeInForce
 from oms.events import RejectReason
 from oms.terms import KEPT, Instruction, Terms
-from protocols.ouch50_appendage import Appendage
+from protocols.ouch50_appendage import NO_APPENDAGE, Appendage
 from protocols.ouch50_codes import MARKET_PRICE, AiqStrategy, Display, PostOnly, PriceType
 from protocols.ouch50_messages import EnterOrder, ReplaceOrder
 
@@ -32,7 +32,10 @@ TIMES_IN_FORCE: Final = {
     "3": int(TimeInForce.IOC),
     "6": int(TimeInForce.GTD),
 }
-_CROSSES: Final = {"O": int(TimeInForce.AT_THE_OPEN), "C": int(TimeInForce.AT_THE_CLOSE)}
+CROSSES: Final[dict[str, int]] = {
+    "O": int(TimeInForce.AT_THE_OPEN),
+    "C": int(TimeInForce.AT_THE_CLOSE),
+}
 _TIMES_OF_CROSSES: Final = (TIMES_IN_FORCE["0"], TIMES_IN_FORCE["3"])
 _PEGS: Final[dict[str, int]] = {
     PriceType.PRIMARY_PEG: int(PegType.PRIMARY),
@@ -97,17 +100,15 @@ def refusal_of_tags(appendage: Appendage) -> Refusal:
 
 def order_type_and_price(price: int, appendage: Appendage) -> tuple[int, int]:
     """200,000 and above means a market order, and of a pegged order that it has no limit."""
-    limit = 0 if price >= MARKET_PRICE else price
-    if appendage.price_type in _PEGS:
-        return _PEGGED, limit
-    return (_LIMIT, limit) if price < MARKET_PRICE else (_MARKET, 0)
+    if appendage is not NO_APPENDAGE and appendage.price_type in _PEGS:
+        return _PEGGED, 0 if price >= MARKET_PRICE else price
+    return (_LIMIT, price) if price < MARKET_PRICE else (_MARKET, 0)
 
 
-def time_in_force_of(m: EnterOrder) -> int:
-    """The time in force, that of an order for an auction by its cross type."""
-    time_in_force = TIMES_IN_FORCE.get(m.time_in_force, NO_TIME_IN_FORCE)
-    if m.cross_type in _CROSSES and time_in_force in _TIMES_OF_CROSSES:
-        return _CROSSES[m.cross_type]
+def time_of_cross(cross_type: str, time_in_force: int) -> int:
+    """The time in force of an order for an auction."""
+    if cross_type in CROSSES and time_in_force in _TIMES_OF_CROSSES:
+        return CROSSES[cross_type]
     return time_in_force
 
 

@@ -53,14 +53,10 @@ _LIQUIDITY_FLAGS: Final = {
     int(Liquidity.ADDED): ouch50_codes.LiquidityFlag.ADDED.encode(),
     int(Liquidity.REMOVED): ouch50_codes.LiquidityFlag.REMOVED.encode(),
     int(Liquidity.AUCTION): ouch50_codes.LiquidityFlag.HALT_CROSS.encode(),
+    int(Liquidity.OPENING_AUCTION): ouch50_codes.LiquidityFlag.OPENING_CROSS.encode(),
+    int(Liquidity.CLOSING_AUCTION): ouch50_codes.LiquidityFlag.CLOSING_CROSS.encode(),
     int(Liquidity.ADDED_HIDDEN): ouch50_codes.LiquidityFlag.NON_DISPLAYED_ADDED.encode(),
 }
-_AUCTION: Final = int(Liquidity.AUCTION)
-_CROSS_FLAGS: Final = {
-    b"O": ouch50_codes.LiquidityFlag.OPENING_CROSS.encode(),
-    b"C": ouch50_codes.LiquidityFlag.CLOSING_CROSS.encode(),
-}
-"""Of orders whose Cross Type says in which auction they trade."""
 _AIQ_STRATEGIES: Final = {
     int(SelfTradeAction.CANCEL_NEWEST): ouch50_codes.AiqStrategy.CANCEL_NEWEST.encode(),
     int(SelfTradeAction.CANCEL_OLDEST): ouch50_codes.AiqStrategy.CANCEL_OLDEST.encode(),
@@ -138,6 +134,8 @@ class Outbound:
         self._orders: dict[str, tuple[int, int, EnterTail]] = {}
         """UserRefIdx, UserRefNum and terms of the live orders, by name."""
         self._has_begun = False
+        self._is_over = False
+        """Whether the day has begun for the session, and has ended since."""
 
     def message(self, event: Event, timestamp: int) -> bytes | None:
         """The message that an event of the session makes, None for one that makes none.
@@ -170,8 +168,6 @@ class Outbound:
         if known is None:
             return None
         flag = _LIQUIDITY_FLAGS[event[19]]
-        if event[19] == _AUCTION:
-            flag = _CROSS_FLAGS.get(known[2].cross_type, flag)
         return encode_order_executed(
             timestamp, known[1], event[16], event[17], flag, event[18], known[0]
         )
@@ -280,6 +276,19 @@ class Outbound:
         self._has_begun = True
         return ouch50.encode(messages.SystemEvent(timestamp, "S"))
 
+    def _day_ended(self, event: Event, timestamp: int) -> bytes | None:
+        """Nobody hears the end of a day whose beginning was not told."""
+        if not self._has_begun or self._is_over:
+            return None
+        self._is_over = True
+        return ouch50.encode(messages.SystemEvent(timestamp, "E"))
+
+    def _day_started(self, event: Event, timestamp: int) -> bytes | None:
+        if not self._is_over:
+            return None
+        self._is_over = False
+        return ouch50.encode(messages.SystemEvent(timestamp, "S"))
+
 
 def _reject_code(reason: int, found: int | str) -> int:
     """OUCH has more codes than there are reasons: for a Display that is not offered (what else is
@@ -336,6 +345,8 @@ _MAKERS: Final[dict[int, Callable[[Outbound, Event, int], bytes | None]]] = {
         EventKind.ORDER_ENTRY_SET: Outbound._order_entry_set,
         EventKind.NUMBERS_REPORTED: Outbound._numbers_reported,
         EventKind.SESSION_OPENED: Outbound._opened,
+        EventKind.TRADING_DAY_ENDED: Outbound._day_ended,
+        EventKind.TRADING_DAY_STARTED: Outbound._day_started,
     }.items()
 }
 

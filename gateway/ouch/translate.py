@@ -8,9 +8,10 @@ n-th message of a session must be the same at every gateway (gateway/ouch/outbou
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from gateway.ouch.order_terms import (
+    CROSSES,
     NO_TIME_IN_FORCE,
     NONE,
     OFFERED,
@@ -21,7 +22,7 @@ from gateway.ouch.order_terms import (
     entered_terms,
     order_type_and_price,
     refusal_of_tags,
-    time_in_force_of,
+    time_of_cross,
 )
 from matching.types import Side
 from oms.commands import (
@@ -40,6 +41,13 @@ from protocols import ouch50, ouch50_messages
 from protocols.ouch50_appendage import NO_APPENDAGE, Appendage
 from protocols.ouch50_codes import CrossType, Display
 
+_ENTER_NUMBERED_ORDER: Final = int(CommandKind.ENTER_NUMBERED_ORDER)
+_MASS_CANCEL: Final = int(CommandKind.MASS_CANCEL)
+_MODIFY_NUMBERED_ORDER: Final = int(CommandKind.MODIFY_NUMBERED_ORDER)
+_QUERY_NUMBERS: Final = int(CommandKind.QUERY_NUMBERS)
+_REDUCE_NUMBERED_ORDER: Final = int(CommandKind.REDUCE_NUMBERED_ORDER)
+_REPLACE_NUMBERED_ORDER: Final = int(CommandKind.REPLACE_NUMBERED_ORDER)
+_SET_ORDER_ENTRY: Final = int(CommandKind.SET_ORDER_ENTRY)
 _SIDES: Final = {
     "B": int(Side.BUY),
     "S": int(Side.SELL),
@@ -47,46 +55,44 @@ _SIDES: Final = {
     "E": int(Side.SELL_SHORT_EXEMPT),
 }
 _ALL_CHANNELS: Final = -1
-_DISPLAYS: Final = (Display.VISIBLE, Display.HIDDEN)
-_CROSS_TYPES: Final = (CrossType.CONTINUOUS, CrossType.OPENING, CrossType.CLOSING)
-
-
-class Origin(NamedTuple):
-    """Whose message it is, and on which day (UTC) it came: ExpireTime is a time of that day."""
-
-    session: str
-    firm: str
-    midnight_ns: int
+_VISIBLE: Final = str(Display.VISIBLE)
+_DISPLAYS: Final = (_VISIBLE, str(Display.HIDDEN))
+_CONTINUOUS: Final = str(CrossType.CONTINUOUS)
 
 
 def translate(message: bytes, session: str, firm: str, midnight_ns: int) -> Command:
     """The command of a message that comes on the day which begins at `midnight_ns` (UTC). Raises
     Ouch50Error for bytes that are not one message."""
     decoded = ouch50.decode_inbound(message)
-    return _TRANSLATORS[type(decoded)](decoded, message, Origin(session, firm, midnight_ns))
+    return _TRANSLATORS[type(decoded)](decoded, message, session, firm, midnight_ns)
 
 
-def _enter(m: ouch50_messages.EnterOrder, message: bytes, origin: Origin) -> Command:
+def _enter(
+    m: ouch50_messages.EnterOrder, message: bytes, session: str, firm: str, midnight_ns: int
+) -> Command:
     appendage = m.appendage
     side = _SIDES.get(m.side, 0)
-    refusal = _refusal_of_order(m, appendage, origin.firm)
+    refusal = _refusal_of_order(m, appendage, firm)
     if refusal is NONE and (m.capacity not in "APRO" or not m.capacity):
         refusal = Refusal(int(RejectReason.INVALID_INSTRUCTION), f"capacity {m.capacity!r}")
-    if refusal is NONE and m.cross_type not in _CROSS_TYPES:
-        refusal = Refusal(int(RejectReason.INVALID_CROSS_TYPE), f"cross type {m.cross_type!r}")
+    time_in_force = TIMES_IN_FORCE.get(m.time_in_force, NO_TIME_IN_FORCE)
+    if m.cross_type != _CONTINUOUS:
+        time_in_force = time_of_cross(m.cross_type, time_in_force)
+        if refusal is NONE and m.cross_type not in CROSSES:
+            refusal = Refusal(int(RejectReason.INVALID_CROSS_TYPE), f"cross type {m.cross_type!r}")
     order_type, price = order_type_and_price(m.price, appendage)
     terms = None
-    if refusal is NONE and not _is_plain(m):
-        terms = entered_terms(m, origin.midnight_ns)
+    if refusal is NONE and not (appendage is NO_APPENDAGE and m.display == _VISIBLE):
+        terms = entered_terms(m, midnight_ns)
     command = EnterNumberedOrder(
-        int(CommandKind.ENTER_NUMBERED_ORDER),
-        origin.session,
+        _ENTER_NUMBERED_ORDER,
+        session,
         appendage.user_ref_idx or 0,
         m.user_ref_num,
         m.symbol,
         side,
         order_type,
-        time_in_force_of(m),
+        time_in_force,
         m.quantity,
         price,
         appendage.group_id or 0,
@@ -97,18 +103,20 @@ def _enter(m: ouch50_messages.EnterOrder, message: bytes, origin: Origin) -> Com
     return command if terms is None else (*command, terms)
 
 
-def _replace(m: ouch50_messages.ReplaceOrder, message: bytes, origin: Origin) -> Command:
+def _replace(
+    m: ouch50_messages.ReplaceOrder, message: bytes, session: str, firm: str, midnight_ns: int
+) -> Command:
     appendage = m.appendage
-    refusal = _refusal_of_order(m, appendage, origin.firm)
+    refusal = _refusal_of_order(m, appendage, firm)
     if refusal is NONE and appendage.group_id is not None:
         refusal = Refusal(int(RejectReason.INVALID_INSTRUCTION), "GroupID cannot be replaced")
     order_type, price = order_type_and_price(m.price, appendage)
     terms = None
-    if refusal is NONE and not _is_plain(m):
-        terms = changed_terms(m, origin.midnight_ns)
+    if refusal is NONE and not (appendage is NO_APPENDAGE and m.display == _VISIBLE):
+        terms = changed_terms(m, midnight_ns)
     command = ReplaceNumberedOrder(
-        int(CommandKind.REPLACE_NUMBERED_ORDER),
-        origin.session,
+        _REPLACE_NUMBERED_ORDER,
+        session,
         appendage.user_ref_idx or 0,
         m.orig_user_ref_num,
         m.user_ref_num,
@@ -121,10 +129,6 @@ def _replace(m: ouch50_messages.ReplaceOrder, message: bytes, origin: Origin) ->
         b"U" + message[21:],
     )
     return command if terms is None else (*command, terms)
-
-
-def _is_plain(m: ouch50_messages.EnterOrder | ouch50_messages.ReplaceOrder) -> bool:
-    return m.appendage is NO_APPENDAGE and m.display == Display.VISIBLE
 
 
 def _refusal_of_order(
@@ -143,20 +147,24 @@ def _refusal_of_order(
     return refusal_of_tags(appendage)
 
 
-def _cancel(m: ouch50_messages.CancelOrder, message: bytes, origin: Origin) -> Command:
+def _cancel(
+    m: ouch50_messages.CancelOrder, message: bytes, session: str, firm: str, midnight_ns: int
+) -> Command:
     return ReduceNumberedOrder(
-        int(CommandKind.REDUCE_NUMBERED_ORDER),
-        origin.session,
+        _REDUCE_NUMBERED_ORDER,
+        session,
         m.appendage.user_ref_idx or 0,
         m.user_ref_num,
         m.quantity,
     )
 
 
-def _modify(m: ouch50_messages.ModifyOrder, message: bytes, origin: Origin) -> Command:
+def _modify(
+    m: ouch50_messages.ModifyOrder, message: bytes, session: str, firm: str, midnight_ns: int
+) -> Command:
     return ModifyNumberedOrder(
-        int(CommandKind.MODIFY_NUMBERED_ORDER),
-        origin.session,
+        _MODIFY_NUMBERED_ORDER,
+        session,
         m.appendage.user_ref_idx or 0,
         m.user_ref_num,
         _SIDES.get(m.side, 0),
@@ -177,10 +185,12 @@ def _refusal_of_mass_cancel(appendage: Appendage) -> Refusal:
     return NONE
 
 
-def _mass_cancel(m: ouch50_messages.MassCancel, message: bytes, origin: Origin) -> Command:
+def _mass_cancel(
+    m: ouch50_messages.MassCancel, message: bytes, session: str, firm: str, midnight_ns: int
+) -> Command:
     appendage = m.appendage
     side = 0
-    refusal = _refusal_of_firm(m.firm, origin.firm)
+    refusal = _refusal_of_firm(m.firm, firm)
     if refusal is NONE:
         refusal = _refusal_of_mass_cancel(appendage)
     if appendage.side:
@@ -190,8 +200,8 @@ def _mass_cancel(m: ouch50_messages.MassCancel, message: bytes, origin: Origin) 
         side = min(side, int(Side.SELL))  # all kinds of sales are one side
     channel = appendage.user_ref_idx or 0
     return MassCancel(
-        int(CommandKind.MASS_CANCEL),
-        origin.session,
+        _MASS_CANCEL,
+        session,
         channel,
         m.user_ref_num,
         m.symbol,
@@ -213,12 +223,14 @@ def _refusal_of_firm(asked: str, firm: str) -> Refusal:
 def _set_order_entry(
     m: ouch50_messages.DisableOrderEntry | ouch50_messages.EnableOrderEntry,
     message: bytes,
-    origin: Origin,
+    session: str,
+    firm: str,
+    midnight_ns: int,
 ) -> Command:
-    refusal = _refusal_of_firm(m.firm, origin.firm)
+    refusal = _refusal_of_firm(m.firm, firm)
     return SetOrderEntry(
-        int(CommandKind.SET_ORDER_ENTRY),
-        origin.session,
+        _SET_ORDER_ENTRY,
+        session,
         m.appendage.user_ref_idx or 0,
         m.user_ref_num,
         isinstance(m, ouch50_messages.EnableOrderEntry),
@@ -228,13 +240,13 @@ def _set_order_entry(
     )
 
 
-def _query(m: ouch50_messages.AccountQuery, message: bytes, origin: Origin) -> Command:
-    return QueryNumbers(
-        int(CommandKind.QUERY_NUMBERS), origin.session, m.appendage.user_ref_idx or 0
-    )
+def _query(
+    m: ouch50_messages.AccountQuery, message: bytes, session: str, firm: str, midnight_ns: int
+) -> Command:
+    return QueryNumbers(_QUERY_NUMBERS, session, m.appendage.user_ref_idx or 0)
 
 
-_TRANSLATORS: Final[dict[type, Callable[[Any, bytes, Origin], Command]]] = {
+_TRANSLATORS: Final[dict[type, Callable[[Any, bytes, str, str, int], Command]]] = {
     ouch50_messages.EnterOrder: _enter,
     ouch50_messages.ReplaceOrder: _replace,
     ouch50_messages.CancelOrder: _cancel,

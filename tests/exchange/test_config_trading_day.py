@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
 from datetime import date, time
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from exchange.cli import cli
 from exchange.config import Config, parse
 from exchange.config_keys import ConfigError
-from exchange.config_text import default_text
+from exchange.config_text import default_text, write_exchange_folder
 from exchange.config_trading_day import phases
+from exchange.config_warnings import warnings
 from exchange.settings import node_settings, trading_days
 from oms.events import TradingState
 
@@ -110,3 +115,27 @@ def test_a_mistake_is_answered_with_key_value_and_example(text: str, parts: list
         config_of(f"[trading_day]\n{text}\n")
     for part in [*parts, "; example: "]:
         assert part in str(caught.value)
+
+
+def test_check_config_shows_the_next_day_in_utc(tmp_path: Path) -> None:
+    path = write_exchange_folder(tmp_path / "x", changes={"trading_day.enabled": "true"})
+    result = CliRunner().invoke(cli, ["check-config", "--json", "--config", str(path)])
+    facts = json.loads(result.stdout)
+    assert facts["trading_day.opening_auction"] == "09:28:00"
+    days = [name for name in facts if name.startswith("trading day ")]
+    assert len(days) == 1
+    assert list(facts[days[0]].values()) == [
+        "pre_open",
+        "opening_auction",
+        "trading",
+        "closing_auction",
+        "closed",
+    ]
+
+
+def test_a_calendar_without_a_trading_day_is_allowed_but_unwise() -> None:
+    today = date.today().toordinal()
+    holidays = [str(date.fromordinal(today + day)) for day in range(-2, 400)]
+    config = config_of(f"{ENABLED}holidays = {holidays}\n")
+    assert [text for text in warnings(config) if "no trading day within a year" in text]
+    assert not warnings(config_of(ENABLED))

@@ -15,12 +15,13 @@ from zoneinfo import ZoneInfo
 
 from cluster.admin import market, state_hash
 from exchange.capture import FeedCapture, capture_of
-from exchange.fix_client import FixClient
+from exchange.fix_client import FixClient, new_order_single
 from exchange.ledger import Ledger, Report
 from exchange.local import LocalExchange, new_local_exchange, wait_for
 from exchange.reconcile import check_sessions, check_trades
 from exchange.settings import node_addresses
 from protocols import itch50
+from protocols.fix import format_utc_timestamp
 from protocols.itch50_messages import CrossTrade, SystemEvent
 
 AT_THE_OPEN, AT_THE_CLOSE = "2", "7"
@@ -179,3 +180,46 @@ async def run(exchange: LocalExchange) -> None:
 
 def test_a_trading_day_goes_on_when_its_leader_is_killed(tmp_path: Path) -> None:
     asyncio.run(run(new_local_exchange(tmp_path / "x", schedule())))
+
+
+async def run_quietly(exchange: LocalExchange) -> None:
+    day = Day(exchange)
+    buyer = day.ledgers[0]
+    try:
+        await day.open()
+        expires_ns = time.time_ns() + 6_000_000_000
+        order = [
+            *new_order_single("GTD", "AAPL", "1", 10, "99.00", time_in_force="6"),
+            (126, format_utc_timestamp(expires_ns)),
+        ]
+        day.clients[0].send("D", order)
+        await wait_for(lambda: day.reports("GTD", "0"), "the order is accepted", 20.0)
+        await exchange.wait_until_level()
+        before = await exchange.statuses()
+        await asyncio.sleep(1.5)
+        assert time.time_ns() < expires_ns, "this machine is too slow for six seconds"
+        assert last_entries(await exchange.statuses()) == last_entries(before)
+        await wait_for(lambda: day.reports("GTD", "C"), "the order expires", 20.0)
+        assert time.time_ns() >= expires_ns
+        assert buyer.reports[-1].ord_status == "C"
+        await exchange.wait_until_level()
+        entries = {
+            last - first
+            for last, first in zip(
+                last_entries(await exchange.statuses()), last_entries(before), strict=True
+            )
+        }
+        assert entries == {1}, "one ClockTick"
+    finally:
+        await day.close()
+
+
+def last_entries(statuses: dict[int, dict[str, Any]]) -> list[int]:
+    """Index of the last log entry of each node."""
+    return [status["last_log_index"] for _, status in sorted(statuses.items())]
+
+
+def test_an_order_expires_though_nobody_trades_and_a_quiet_exchange_writes_nothing(
+    tmp_path: Path,
+) -> None:
+    asyncio.run(run_quietly(new_local_exchange(tmp_path / "x")))

@@ -19,6 +19,7 @@
     forget OUCH1              the cluster does not know this session
     set KEY VALUE             a field of the settings, for gateways that start from here on
     state HALTED [SYMBOL]     the operator changes the trading state
+    end of day                the operator ends the trading day
     tick                      the exchange is told the time
 
 The output repeats the input and shows what the clients receive; sequenced messages with their
@@ -40,7 +41,7 @@ from ouch_text import message_line, packet_of
 from gateway.ouch.connection import Connection
 from gateway.ouch.order_entry import OuchOrderEntry
 from gateway.ouch.settings import OuchGatewaySettings
-from oms.commands import ClockTick, CommandKind, GatewayLost
+from oms.commands import ClockTick, CommandKind, EndDay, GatewayLost
 from oms.events import TradingState
 from protocols.fix import NS_PER_SECOND
 from protocols.ouch50 import decode_outbound
@@ -254,6 +255,10 @@ class OuchScriptPlayer:
 
     def _forget(self, username):
         del self.cluster.machine.state.sessions[username]
+
+    def _end(self, rest):
+        assert rest == "of day"
+        self.cluster.apply(EndDay(int(CommandKind.END_DAY)))
 
     def _state(self, rest):
         state, _, symbol = rest.partition(" ")

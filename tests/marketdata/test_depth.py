@@ -123,6 +123,20 @@ def test_a_broken_trade_is_taken_back() -> None:
     assert (book.volume, book.last_price) == (0, None)
 
 
+def test_the_volume_is_that_of_the_day() -> None:
+    depth = depth_of(
+        m.Trade(1, 0, 1, 0, "B", 30, "AAPL", 98, 1), m.SystemEvent(0, 0, 2, "O"),
+        m.Trade(1, 0, 3, 0, "B", 5, "AAPL", 99, 2),
+    )  # fmt: skip
+    book = depth.book("AAPL")
+    assert book is not None
+    assert (book.volume, book.last_price) == (5, 99)
+    depth.apply(m.BrokenTrade(1, 0, 4, 1))  # of yesterday
+    assert (book.volume, book.last_price) == (5, 99)
+    depth.apply(m.BrokenTrade(1, 0, 5, 2))
+    assert book.volume == 0
+
+
 def test_states_and_milestones_are_kept() -> None:
     depth = depth_of(
         m.SystemEvent(0, 0, 0, "Q"), m.StockTradingAction(1, 0, 0, "AAPL", "T", "", "")
