@@ -25,6 +25,11 @@ _BUY: Final = int(Side.BUY)
 _SELL: Final = int(Side.SELL)
 _MARKET: Final = int(OrderType.MARKET)
 _AUCTION: Final = int(Liquidity.AUCTION)
+_LIQUIDITY: Final = {
+    int(TradingState.PRE_OPEN): int(Liquidity.OPENING_AUCTION),
+    int(TradingState.OPENING_AUCTION): int(Liquidity.OPENING_AUCTION),
+    int(TradingState.CLOSING_AUCTION): int(Liquidity.CLOSING_AUCTION),
+}
 _AUCTION_OVER: Final = int(CancelReason.AUCTION_OVER)
 _AUCTION_EXECUTED: Final = int(EventKind.AUCTION_EXECUTED)
 _AUCTION_INDICATED: Final = int(EventKind.AUCTION_INDICATED)
@@ -222,12 +227,13 @@ def _report(
     stock_locate = trading.listing.stock_locate
     trading.listing.day.record(price, price, quantity, quantity * price, 1)
     match_number = trading.state.match_numbers.next()
+    liquidity = _LIQUIDITY.get(trading.listing.trading_state, _AUCTION)
     for order in parties:
         left[order.order_id] -= quantity
         leaves_qty = left[order.order_id]
         order.record_execution(quantity, price, leaves_qty)
         trading.events.append(
-            reports.order_executed(order, leaves_qty, quantity, price, match_number, _AUCTION)
+            reports.order_executed(order, leaves_qty, quantity, price, match_number, liquidity)
         )
     for order in parties:
         shown_qty = min(quantity, shown[order.order_id])

@@ -16,7 +16,7 @@ from exchange.bench.floor import measure_floor_ns
 from exchange.bench.flow import Flow
 from exchange.bench.market import Market, make_market
 from exchange.bench.session import LoadError, LoadSession, make_session
-from exchange.bench.stages import LEADER_STAGES, stages_us
+from exchange.bench.stages import LEADER_STAGES, read_clocks, stages_us
 from exchange.bench.state import hashes_equal
 from exchange.local import LocalExchange, local_exchange
 
@@ -63,6 +63,7 @@ async def _measure(
     exchange: LocalExchange, market: Market, session: LoadSession, count: int
 ) -> dict[str, Any]:
     await asyncio.to_thread(session.connect, market.address(exchange, 0))
+    clocks = await read_clocks(exchange, market)
     problems = []
     try:
         if not await asyncio.to_thread(_drive, Driver([session]), count):
@@ -72,7 +73,7 @@ async def _measure(
     begun_ns = session.sent_ns[min(WARM_UP_ORDERS, len(session.sent_ns) - 1)]
     audit = Audit(begun_ns, time.perf_counter_ns())
     await asyncio.to_thread(audit.read, [session], market.entry)
-    stages = await stages_us(exchange, market)
+    stages = await stages_us(exchange, market, clocks)
     return {
         "orders": len(audit.latencies_ns),
         "acked": audit.all_answered,
@@ -100,7 +101,7 @@ def _drive(driver: Driver, count: int) -> bool:
 
 def _way_us(stages: dict[str, Any], client_mean_ns: float) -> dict[str, float]:
     """Means of the stages of one order; they add up to what the client sees. The clocks of gateway
-    and leader have no warm-up, so the stages are those of all orders."""
+    and leader know no warm-up, so the stages are those of all orders."""
     names = ("gateway_in", "wire", *LEADER_STAGES, "gateway_out")
     way = {name: stages[name]["mean_us"] for name in names}
     total = client_mean_ns / NS_PER_US

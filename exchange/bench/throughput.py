@@ -19,7 +19,7 @@ from exchange.bench.flow import MIX, Flow
 from exchange.bench.frames import OUCH_REQUESTS_MAX
 from exchange.bench.market import Market, make_market
 from exchange.bench.session import LoadError, LoadSession, make_session
-from exchange.bench.stages import stages_us
+from exchange.bench.stages import read_clocks, stages_us
 from exchange.bench.state import feed_facts, hashes_equal
 from exchange.local import LocalExchange, local_exchange
 from exchange.processes import all_processes, cpu_seconds
@@ -28,7 +28,6 @@ SEED = 1
 ANSWER_TIMEOUT_S = 30.0
 FIX_PER_S_PLANNED = 40_000
 """What is made for FIX sessions in a closed loop: more than any of them has got answered so far."""
-START_TIMEOUT_S = 10.0
 
 
 class Load(NamedTuple):
@@ -50,9 +49,8 @@ class Load(NamedTuple):
 
 
 class _Clock(NamedTuple):
-    """When the load starts and what of it is measured, by time.perf_counter_ns."""
+    """What of the load is measured, by time.perf_counter_ns."""
 
-    start_ns: int
     begun_ns: int
     ended_ns: int
 
@@ -108,9 +106,9 @@ async def _measure(
         await asyncio.to_thread(session.connect, market.address(exchange, number))
     how = f"window {load.window}" if load.rate is None else f"{load.rate} requests/s"
     say(f"{load.clients} sessions, {how}: {load.seconds:g} s after a warm-up")
-    start_ns = time.perf_counter_ns()
-    begun_ns = start_ns + int(load.warm_up_s * NS_PER_S)
-    clock = _Clock(start_ns, begun_ns, begun_ns + int(load.seconds * NS_PER_S))
+    clocks = await read_clocks(exchange, market)
+    begun_ns = time.perf_counter_ns() + int(load.warm_up_s * NS_PER_S)
+    clock = _Clock(begun_ns, begun_ns + int(load.seconds * NS_PER_S))
     driver = Driver(sessions)
     driving = asyncio.create_task(asyncio.to_thread(_drive, driver, load, clock))
     before, after, killed_ns = await _watch(exchange, load, clock)
@@ -130,7 +128,7 @@ async def _measure(
     await asyncio.to_thread(audit.read, sessions, load.entry)
     facts = _figures(load, audit, driver)
     facts |= _cpu_figures(before, after, audit.answered)
-    facts["stages_us"] = await stages_us(exchange, market)
+    facts["stages_us"] = await stages_us(exchange, market, clocks)
     facts["feed"] = await feed_facts(exchange)
     facts["hash_equal"] = await hashes_equal(exchange)
     facts["killed_after_s"] = killed_ns and round((killed_ns - clock.begun_ns) / NS_PER_S, 3)

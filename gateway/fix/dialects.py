@@ -96,6 +96,8 @@ class Dialect(NamedTuple):
     """DisplayInstruction, PegInstructions and SelfMatchPreventionID(2362) exist."""
     unsolicited_reason: int
     """ExecRestatementReason(378) of what nobody asked for and that has no code of its own."""
+    halt_reason: int
+    """The same of what a halt of the symbol has ended."""
     refresh_reason: int
     """The same of an iceberg that displays its next part."""
     self_trade_reasons: Mapping[int, int]
@@ -182,6 +184,7 @@ _FIX42: Final = Dialect(
     working_indicator=False,
     components=False,
     unsolicited_reason=4,
+    halt_reason=4,
     refresh_reason=4,
     self_trade_reasons={int(action): 4 for action in SelfTradeAction},
     mass_action_report_id=False,
@@ -208,6 +211,7 @@ _FIX44: Final = Dialect(
     working_indicator=True,
     components=False,
     unsolicited_reason=8,
+    halt_reason=6,
     refresh_reason=8,
     self_trade_reasons={int(action): 8 for action in SelfTradeAction},
     mass_action_report_id=False,
@@ -234,6 +238,7 @@ _FIX50SP2: Final = Dialect(
     working_indicator=True,
     components=True,
     unsolicited_reason=8,
+    halt_reason=6,
     refresh_reason=14,
     self_trade_reasons={
         int(SelfTradeAction.CANCEL_NEWEST): 18,

@@ -64,10 +64,21 @@ _UNSOLICITED: Final = frozenset((
     CancelReason.SESSION_CLOSED,
     CancelReason.SYSTEM,
     CancelReason.PRICE_OUT_OF_BAND,
+    CancelReason.EMERGENCY_CLOSED,
 ))  # fmt: skip
+"""What ends an order that nobody has canceled, and whose terms have not ended it."""
 _REDUCED: Final = int(EventKind.ORDER_REDUCED)
 _PARTIAL_DECLINE: Final = 5  # ExecRestatementReason(378)
 _STATUS_EXPIRED: Final = int(OrdStatus.EXPIRED)
+_LAST_LIQUIDITY: Final = {
+    int(Liquidity.ADDED): 1,
+    int(Liquidity.ADDED_HIDDEN): 1,
+    int(Liquidity.REMOVED): 2,
+    int(Liquidity.AUCTION): 4,
+    int(Liquidity.OPENING_AUCTION): 4,
+    int(Liquidity.CLOSING_AUCTION): 4,
+}
+"""LastLiquidityInd(851): FIX knows no more than this."""
 _EXPIRED: Final = chr(OrdStatus.EXPIRED)  # ExecType(150) and OrdStatus(39)
 _RESTATED: Final = "D"  # ExecType(150)
 _TRIGGERED_TEXT: Final = "A trade has triggered the stop order"
@@ -162,8 +173,7 @@ def _executed(event: Event, exec_id: int, transact_time: str, dialect: Dialect) 
         exec_type = "1" if event[12] else "2"
         more = _NEW_MESSAGE + more
         return _order_report(event, exec_id, exec_type, transact_time, "", more, dialect)
-    # What added liquidity unseen has added it: FIX knows no more than that.
-    last_liquidity = 1 if liquidity == Liquidity.ADDED_HIDDEN else liquidity
+    last_liquidity = _LAST_LIQUIDITY[liquidity]
     more += f"{dialect.match_number_tag}={match_number}\x01"
     if last_liquidity <= dialect.highest_last_liquidity:
         more += f"851={last_liquidity}\x01"
@@ -176,6 +186,8 @@ def _canceled(event: Event, exec_id: int, transact_time: str, dialect: Dialect) 
     more = f"58={text}\x01" if text else ""
     if canceled.prevented:
         more = f"378={dialect.self_trade_reasons[canceled.prevented[3]]}\x01{more}"
+    elif canceled.reason == CancelReason.HALTED:
+        more = f"378={dialect.halt_reason}\x01{more}"
     elif canceled.reason in _UNSOLICITED:
         more = f"378={dialect.unsolicited_reason}\x01{more}"
     more = _plain(dialect) + more

@@ -53,14 +53,10 @@ _LIQUIDITY_FLAGS: Final = {
     int(Liquidity.ADDED): ouch50_codes.LiquidityFlag.ADDED.encode(),
     int(Liquidity.REMOVED): ouch50_codes.LiquidityFlag.REMOVED.encode(),
     int(Liquidity.AUCTION): ouch50_codes.LiquidityFlag.HALT_CROSS.encode(),
+    int(Liquidity.OPENING_AUCTION): ouch50_codes.LiquidityFlag.OPENING_CROSS.encode(),
+    int(Liquidity.CLOSING_AUCTION): ouch50_codes.LiquidityFlag.CLOSING_CROSS.encode(),
     int(Liquidity.ADDED_HIDDEN): ouch50_codes.LiquidityFlag.NON_DISPLAYED_ADDED.encode(),
 }
-_AUCTION: Final = int(Liquidity.AUCTION)
-_CROSS_FLAGS: Final = {
-    b"O": ouch50_codes.LiquidityFlag.OPENING_CROSS.encode(),
-    b"C": ouch50_codes.LiquidityFlag.CLOSING_CROSS.encode(),
-}
-"""Of orders whose Cross Type says in which auction they trade."""
 _AIQ_STRATEGIES: Final = {
     int(SelfTradeAction.CANCEL_NEWEST): ouch50_codes.AiqStrategy.CANCEL_NEWEST.encode(),
     int(SelfTradeAction.CANCEL_OLDEST): ouch50_codes.AiqStrategy.CANCEL_OLDEST.encode(),
@@ -172,8 +168,6 @@ class Outbound:
         if known is None:
             return None
         flag = _LIQUIDITY_FLAGS[event[19]]
-        if event[19] == _AUCTION:
-            flag = _CROSS_FLAGS.get(known[2].cross_type, flag)
         return encode_order_executed(
             timestamp, known[1], event[16], event[17], flag, event[18], known[0]
         )

@@ -21,8 +21,10 @@ class Liquidity(IntEnum):
 
     ADDED = 1
     REMOVED = 2
-    AUCTION = 4  # neither: both sides of a trade in an auction
+    AUCTION = 4  # neither: both sides of a trade in an auction that is none of the two below
     ADDED_HIDDEN = 5  # added by an order that is not displayed
+    OPENING_AUCTION = 6
+    CLOSING_AUCTION = 7
 
 
 class CancelReason(IntEnum):

@@ -15,7 +15,7 @@ from oms.commands import CommandKind, EnterNumberedOrder, ReduceNumberedOrder
 
 TRADERS = ("CLIENT1", "CLIENT2")
 SECRET = "OUCH1"
-COPIED = (1, 2, 3, 4, 5, 6, 8, 9)  # kinds of events
+COPIED = (1, 2, 3, 4, 5, 6, 8, 9, 40, 41)  # kinds of events
 
 
 class Reader:
@@ -100,6 +100,23 @@ async def test_a_copy_says_whose_it_is_and_all_that_the_report_says(tmp_path):
             assert fields == [field for field in report.fields if field[0] not in told_otherwise]
         await reader.client.stop()
         assert not [command for command in cluster.commands if "RISK" in command]
+
+
+async def test_orders_of_all_types_are_copied(tmp_path):
+    async with a_market(tmp_path) as (cluster, copying, (first, second)):
+        reader = Reader(copying.address, "RISK")
+        await reader.client.start()
+        first.enter("AAPL", 2, 30, "100.00", (111, 10))
+        first.enter("AAPL", 1, 5, None, (40, 3), (99, "100.00"))
+        await until(lambda: len(first.reports) == 2, "accepted")
+        second.enter("AAPL", 1, 10, "100.00", (2362, 7), (2964, 2))
+        await until(lambda: len(reader.copies) == 9, "nine copies")
+        assert [copy.get(150) for copy in reader.copies] == [*"000FFDDFF"]
+        assert reader.exec_ids == reported(cluster, TRADERS)
+        iceberg, stop, _, _, _, next_part, triggered, *_ = reader.copies
+        assert (iceberg.get(111), stop.get(99), stop.get(636)) == ("10", "100.00", "N")
+        assert (next_part.get(378), triggered.get(636)) == ("8", "Y")
+        await reader.client.stop()
 
 
 async def test_a_reader_sees_only_the_sessions_that_it_may_watch(tmp_path):

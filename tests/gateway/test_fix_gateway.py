@@ -65,14 +65,15 @@ class Trader:
         else:
             self.rejects.append(message)
 
-    def enter(self, symbol, side, quantity, price):
+    def enter(self, symbol, side, quantity, price, *more):
+        """A limit order, unless `more` begins with another OrdType."""
         cl_ord_id = f"{self.comp_id}-{len(self.asked) + 1}"
         self.asked.append(cl_ord_id)
         now = format_utc_timestamp(time.time_ns())
         self.client.send(
             "D",
-            [(11, cl_ord_id), (55, symbol), (54, side), (38, quantity), (40, 2), (44, price),
-             (59, 0), (60, now)],
+            [(11, cl_ord_id), (55, symbol), (54, side), (38, quantity), (59, 0), (60, now),
+             *([(40, 2), (44, price)] if price else []), *more],
         )  # fmt: skip
 
     def cancel(self, orig_cl_ord_id, symbol, side):
@@ -247,6 +248,8 @@ async def test_http_tells_health_readiness_sessions_and_metrics(tmp_path):
         assert "exchange_fix_commands_total 1.0" in metrics
         assert "exchange_fix_sessions_active 1.0" in metrics
         assert "exchange_fix_answer_seconds_count 1.0" in metrics
+        assert "exchange_gateway_out_seconds_count" in metrics
+        assert "exchange_gateway_cluster_seconds_count" in metrics
         gateway._cluster.state = ConnectionState.SEARCHING
         assert (await http.get(f"{base}/readyz")).status == 503
     await trader.client.stop()

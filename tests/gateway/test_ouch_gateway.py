@@ -242,6 +242,8 @@ async def test_http_tells_health_readiness_sessions_and_metrics(tmp_path):
             assert "exchange_ouch_messages_out_total 2.0" in metrics
             assert "exchange_ouch_sessions_active 1.0" in metrics
             assert "exchange_ouch_answer_seconds_count 1.0" in metrics
+            assert "exchange_gateway_out_seconds_count" in metrics
+            assert "exchange_gateway_cluster_seconds_count" in metrics
             gateway._cluster.state = ConnectionState.SEARCHING
             assert (await http.get(f"{base}/readyz")).status == 503
         client.close()

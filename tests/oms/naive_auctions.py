@@ -128,7 +128,8 @@ class NaiveAuctions:
                 keep = party["shown"]
                 if done:
                     party["status"] = "FILLED"
-                events.append((2, *self.fields(party), quantity, price, self.last_match, 4))
+                which = {3: 6, 4: 6, 5: 7}.get(instrument["state"], 4)
+                events.append((2, *self.fields(party), quantity, price, self.last_match, which))
                 seen = min(quantity, shown.get(party["id"], 0))
                 if seen:
                     shown[party["id"]] -= seen

@@ -37,6 +37,7 @@ CLOSED_KEPT = 20
 PAGE, ROWS, LEVELS = 3, 2, 4
 INTERVAL = 20
 REFERENCE_HOLDS = 30
+IN_AUCTIONS = (Liquidity.AUCTION, Liquidity.OPENING_AUCTION, Liquidity.CLOSING_AUCTION)
 WORDS = [response_to.name for response_to in CancelRejectedResponseTo]
 # What becomes of a numbered request besides events of its own.
 NUMBERED_OUTCOMES = {
@@ -166,7 +167,7 @@ class FeedBook:
         elif kind == EventKind.AUCTION_EXECUTED and event[4]:
             assert event[6] == self.last_match_number + 1
             self.last_match_number += 1
-        elif kind == EventKind.ORDER_EXECUTED and event[19] == Liquidity.AUCTION:
+        elif kind == EventKind.ORDER_EXECUTED and event[19] in IN_AUCTIONS:
             # The buyer's report comes first, the seller's has the same number.
             assert event[18] - self.last_match_number == (event[6] == 1)
             self.last_match_number = event[18]
