@@ -1,8 +1,9 @@
 """`exchange bench engine`: what matching and the state machine cost alone, in one process.
 
 Figures are CPU time, so what else runs on the machine counts only as far as it spoils the caches.
-Messages and commands are made in blocks before the clock runs, and timed in pieces; a figure is the
-median of the pieces. The garbage collector rests, as it does in a node while it trades.
+Messages and commands are made in blocks before the clock runs, decoded a piece at a time as out of
+a log entry, and timed in pieces; a figure is the median of the pieces. The garbage collector rests,
+as it does in a node while it trades.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from random import Random
 from statistics import median
 from typing import Any, Final, TypeVar
 
+from cluster.codec import pack, pack_commands, unpack, unpack_commands
 from exchange.bench.book_flow import MIDDLE_TICKS, TICK, BookFlow, Message, MessageKind
 from exchange.bench.command_flow import SEED, CommandFlow
 from exchange.bench.figures import host_facts
@@ -113,7 +115,8 @@ def measure_matching(messages: int, open_orders: int) -> dict[str, Any]:
     costs_us: list[float] = []
     executions = 0
     while len(costs_us) * _PIECE < messages:
-        for piece in _pieces(flow.trading(_BLOCK), _PIECE):
+        for packed in [pack(piece) for piece in _pieces(flow.trading(_BLOCK), _PIECE)]:
+            piece = unpack(packed)
             begun_s = time.process_time()
             executions += play(book, piece)
             costs_us.append(1e6 * (time.process_time() - begun_s) / len(piece))
@@ -169,15 +172,18 @@ def measure_commands(commands: int, open_orders: int, instruments: int) -> dict[
     costs_us: list[float] = []
     events = executions = 0
     while len(costs_us) * _PIECE < commands:
-        for piece in _pieces(flow.trading(_BLOCK), _PIECE):
-            spent_s = 0.0
-            for call in _pieces(piece, _PER_CALL):
+        block = [pack_commands(call) for call in _pieces(flow.trading(_BLOCK), _PER_CALL)]
+        for piece in _pieces(block, _PIECE // _PER_CALL):
+            spent_s, count = 0.0, 0
+            for packed in piece:
+                commands_of_entry = unpack_commands(packed)
+                count += len(commands_of_entry)
                 begun_s = time.process_time()
-                told = machine.apply_all(call, 3)
+                told = machine.apply_all(commands_of_entry, 3)
                 spent_s += time.process_time() - begun_s
                 events += len(told)
                 executions += sum(event[0] == _EXECUTED for event in told) // 2
-            costs_us.append(1e6 * spent_s / len(piece))
+            costs_us.append(1e6 * spent_s / count)
     machine.check_invariants()
     cost = median(costs_us)
     return {

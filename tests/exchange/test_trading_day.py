@@ -19,6 +19,7 @@ from exchange.fix_client import FixClient, new_order_single
 from exchange.ledger import Ledger, Report
 from exchange.local import LocalExchange, new_local_exchange, wait_for
 from exchange.reconcile import check_sessions, check_trades
+from exchange.report import check_stopped
 from exchange.settings import node_addresses
 from protocols import itch50
 from protocols.fix import format_utc_timestamp
@@ -176,6 +177,8 @@ async def run(exchange: LocalExchange) -> None:
         assert any(one[:1] == b"I" for one in day.capture.messages), "nothing was indicated"
     finally:
         await day.close()
+    problems = check_stopped(exchange, day.ledgers)
+    assert not any(problems.values()), problems
 
 
 def test_a_trading_day_goes_on_when_its_leader_is_killed(tmp_path: Path) -> None:
