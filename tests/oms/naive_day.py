@@ -22,7 +22,9 @@ class NaiveDay:
                 if time == moment:
                     del self.to_come[0]
                     events += self.begin_phase(state)
-        events += self.expire(self.now) + self.watch()
+        events += self.expire(self.now)
+        self.note_limit_states()  # that of an instrument whose phase began just now, too
+        events += self.watch()
         for symbol, instrument in self.instruments.items():
             if instrument["state"] in (4, 5, 6) and self.now - instrument["told"] >= self.interval:
                 instrument["told"] = self.now
