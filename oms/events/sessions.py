@@ -92,8 +92,8 @@ class TradingDayStarted(NamedTuple):
 
 
 class EmergencyClosed(NamedTuple):
-    """The exchange closes an instrument, or all (symbol ""), in an emergency: all sessions are told,
-    also those without orders."""
+    """The exchange closes an instrument, or all (symbol ""), in an emergency. Every session is
+    told, also one without orders."""
 
     kind: int
     owner: str
