@@ -54,7 +54,8 @@ class NaiveDay:
             self.instruments[name].update(held=None, until=None)
             if trading_state in (0, 1, 7):
                 self.instruments[name]["held"] = (trading_state, why)
-        return self.put(chosen, trading_state, why)
+        told = [(66, name, symbol, why) for name in self.sessions] if trading_state == 7 else []
+        return told + self.put(chosen, trading_state, why)
 
     def resume(self, symbol, why):
         chosen = [name for name in self.instruments if symbol in ("", name)]
