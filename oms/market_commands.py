@@ -32,6 +32,7 @@ _DAY_ENDED: Final = int(EventKind.INSTRUMENT_DAY_ENDED)
 _SYSTEM_EVENT: Final = int(EventKind.SYSTEM_EVENT)
 _DAY_STARTED_FOR_SESSION: Final = int(EventKind.TRADING_DAY_STARTED)
 _DAY_ENDED_FOR_SESSION: Final = int(EventKind.TRADING_DAY_ENDED)
+_EMERGENCY_CLOSED: Final = int(EventKind.EMERGENCY_CLOSED)
 _TRADING_STATES: Final = frozenset(int(trading_state) for trading_state in TradingState)
 _NO_ENTRY: Final = (
     int(TradingState.CLOSED),
@@ -150,7 +151,8 @@ def set_trading_state(state: ExchangeState, command: Command) -> list[Event]:
     after what trades in an auction that is over by it, before the turns of those who have waited.
 
     The schedule does not put an instrument into another state that is halted or closed by this.
-    No event for an unknown symbol or trading state: an operator's slip must not stop the nodes.
+    EmergencyClosed to each session comes first. No event for an unknown symbol or trading state: an
+    operator's slip must not stop the nodes.
     """
     _, symbol, trading_state, reason = command
     listings = _listings_of(state, symbol)
@@ -160,7 +162,10 @@ def set_trading_state(state: ExchangeState, command: Command) -> list[Event]:
         holds = trading_state in _NO_ENTRY
         listing.held = (int(trading_state), reason) if holds else None
         listing.phase_ends_ns = 0
-    return _put(state, listings, int(trading_state), reason)
+    events: list[Event] = []
+    if trading_state == TradingState.EMERGENCY_CLOSED:
+        events += [(_EMERGENCY_CLOSED, session, symbol, reason) for session in state.sessions]
+    return events + _put(state, listings, int(trading_state), reason)
 
 
 def resume_trading(state: ExchangeState, command: Command) -> list[Event]:

@@ -14,6 +14,7 @@ from typing import Final
 from gateway.fix.dialects import Dialect
 from oms.events import (
     BookReported,
+    EmergencyClosed,
     Event,
     InstrumentsListed,
     InstrumentStatusReported,
@@ -23,6 +24,7 @@ from oms.events import (
 from oms.price import format_price
 
 SECURITY_LIST: Final = "y"
+NEWS: Final = "B"
 SECURITY_STATUS: Final = "f"
 TRADING_SESSION_STATUS: Final = "h"
 MARKET_DATA_SNAPSHOT: Final = "W"
@@ -116,6 +118,14 @@ def trading_session_status_body(event: Event) -> str:
     }
     text = ", ".join([*counts, *(f"{count} {where}" for where, count in others.items() if count)])
     return f"335={status.request_id}\x01336={TRADING_SESSION}\x01340={code}\x0158={text}\x01"
+
+
+def news_body(event: Event) -> str:
+    """News(B) of an EmergencyClosed."""
+    closed = EmergencyClosed(*event)
+    what = f"Symbol(55) {closed.symbol}" if closed.symbol else "Every symbol"
+    line = "Open orders are canceled, new ones are refused until the exchange opens it again"
+    return f"148={what} is closed in an emergency\x0133=1\x0158={line}\x01"
 
 
 def book_answer(

@@ -7,10 +7,12 @@ from typing import Final
 from gateway.fix.dialects import Dialect
 from gateway.fix.market_reports import (
     ENTRY_TYPES,
+    NEWS,
     SECURITY_LIST,
     SECURITY_STATUS,
     TRADING_SESSION_STATUS,
     book_answer,
+    news_body,
     security_list_body,
     security_status_body,
     trading_session_status_body,
@@ -35,6 +37,8 @@ _INSTRUMENT_STATUS: Final = int(EventKind.INSTRUMENT_STATUS_REPORTED)
 _MARKET_STATUS: Final = int(EventKind.MARKET_STATUS_REPORTED)
 _BOOK_REPORTED: Final = int(EventKind.BOOK_REPORTED)
 
+_EMERGENCY_CLOSED: Final = int(EventKind.EMERGENCY_CLOSED)
+
 REPORTED_KINDS: Final = EXECUTION_REPORT_KINDS | {
     _CANCEL_REJECTED,
     _ORDERS_CANCELED,
@@ -42,6 +46,7 @@ REPORTED_KINDS: Final = EXECUTION_REPORT_KINDS | {
     _INSTRUMENT_STATUS,
     _MARKET_STATUS,
     _BOOK_REPORTED,
+    _EMERGENCY_CLOSED,
 }
 """The events that a client is told of."""
 
@@ -73,6 +78,8 @@ def application_message(
         return SECURITY_LIST, security_list_body(event, event_seq, dialect)
     if kind == _INSTRUMENT_STATUS:
         return SECURITY_STATUS, security_status_body(event, transact_time, dialect)
+    if kind == _EMERGENCY_CLOSED:
+        return NEWS, news_body(event)
     if kind == _MARKET_STATUS:
         return TRADING_SESSION_STATUS, trading_session_status_body(event)
     assert kind == _BOOK_REPORTED, f"no message tells an event of kind {kind}"

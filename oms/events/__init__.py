@@ -75,6 +75,7 @@ from oms.events.orders import (
     OrderTriggered,
 )
 from oms.events.sessions import (
+    EmergencyClosed,
     MassCanceled,
     NumberRejected,
     OrderEntrySet,
@@ -103,6 +104,7 @@ __all__ = [
     "CancelRejectedResponseTo",
     "CircuitBreakerTripped",
     "CircuitBreakersSet",
+    "EmergencyClosed",
     "Event",
     "EventKind",
     "ExecutionBusted",
@@ -193,3 +195,4 @@ class EventKind(IntEnum):
     TRADE_BUSTED = 63
     EXECUTION_BUSTED = 64
     BUST_REFUSED = 65
+    EMERGENCY_CLOSED = 66

@@ -91,6 +91,16 @@ class TradingDayStarted(NamedTuple):
     owner: str
 
 
+class EmergencyClosed(NamedTuple):
+    """The exchange closes an instrument, or all (symbol ""), in an emergency. Every session is
+    told, also one without orders."""
+
+    kind: int
+    owner: str
+    symbol: str
+    reason: str
+
+
 class TradingDayEnded(NamedTuple):
     """The trading day is over for the session (OUCH System Event E)."""
 

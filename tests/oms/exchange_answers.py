@@ -307,6 +307,9 @@ DESCRIPTIONS = {
         f"{owner} {name} has lost {order[-4]} at {format_price(order[-3])}, match {order[-2]},"
         f" event {order[-1]}, {order_state(name, *order[:-4])}"
     ),
+    EventKind.EMERGENCY_CLOSED: lambda owner, symbol, why: (
+        f"{owner} is told that {symbol or 'everything'} closes in an emergency"
+    ),
     EventKind.BUST_REFUSED: lambda _, match, refusal: (
         f"match {match} is not busted, {BustRefusal(refusal).name}"
     ),

@@ -22,7 +22,9 @@ class NaiveDay:
                 if time == moment:
                     del self.to_come[0]
                     events += self.begin_phase(state)
-        events += self.expire(self.now) + self.watch()
+        events += self.expire(self.now)
+        self.note_limit_states()  # that of an instrument whose phase began just now, too
+        events += self.watch()
         for symbol, instrument in self.instruments.items():
             if instrument["state"] in (4, 5, 6) and self.now - instrument["told"] >= self.interval:
                 instrument["told"] = self.now
@@ -52,7 +54,8 @@ class NaiveDay:
             self.instruments[name].update(held=None, until=None)
             if trading_state in (0, 1, 7):
                 self.instruments[name]["held"] = (trading_state, why)
-        return self.put(chosen, trading_state, why)
+        told = [(66, name, symbol, why) for name in self.sessions] if trading_state == 7 else []
+        return told + self.put(chosen, trading_state, why)
 
     def resume(self, symbol, why):
         chosen = [name for name in self.instruments if symbol in ("", name)]
