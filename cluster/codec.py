@@ -71,6 +71,11 @@ def unpack(data: bytes | memoryview) -> Any:
         raise CodecError(f"not msgpack: {error}") from error
 
 
+def _told(value: Any) -> str:
+    """A value in a sentence: arrays may stand in one another so deep that repr raises."""
+    return repr(value) if isinstance(value, int | str | bytes) else f"a {type(value).__name__}"
+
+
 def frame(value: Any) -> bytes:
     """One frame, length included."""
     body: bytes = msgpack.packb(value, use_bin_type=True)
@@ -213,7 +218,7 @@ def check_commands(blob: Any, *, may_mark: bool = False) -> int:
         kind = command[0]
         expected = _SUBMITTABLE.get(kind) if type(kind) is int else None
         if expected is None:
-            raise CodecError(f"command kind {kind!r} cannot be submitted")
+            raise CodecError(f"command kind {_told(kind)} cannot be submitted")
         if kind == MARK_STATE and not (may_mark and len(commands) == 1):
             raise CodecError("a mark is put into the log by tools, one at a time")
         if tuple(map(type, command)) not in expected:
@@ -228,7 +233,7 @@ def check_commands(blob: Any, *, may_mark: bool = False) -> int:
                 and _TYPES_OF_TERMS[kind].issuperset(map(type, terms))
             )
         ):
-            raise CodecError(f"terms are at most {len(Terms._fields)} integers, not {terms!r}")
+            raise CodecError(f"terms are at most {len(Terms._fields)} integers")
     return len(commands)
 
 
@@ -282,7 +287,8 @@ def decode_batch(payload: bytes) -> Batch:
     version, time_ns, frames = value
     if version != BATCH_VERSION:
         raise CodecError(
-            f"log entry format {version!r}; this program knows {BATCH_VERSION}: update this node"
+            f"log entry format {_told(version)}; this program knows {BATCH_VERSION}: "
+            "update this node"
         )
     if type(time_ns) is not int or type(frames) is not tuple:
         raise CodecError("a log entry must be (version, time, frames)")
@@ -352,11 +358,13 @@ def decode_client_frame(body: bytes) -> Hello | Submit | Query:
         ):
             raise CodecError("owners must be null or an array of names")
         if type(from_event_seq) is not int or from_event_seq < 0:
-            raise CodecError(f"events are numbered from 1 (0: from now on), not {from_event_seq!r}")
+            raise CodecError(
+                f"events are numbered from 1 (0: from now on), not {_told(from_event_seq)}"
+            )
         if not 0 <= opens_at < 1 << 62:
             raise CodecError(f"commands are numbered from 1, not {opens_at}")
         return Hello(client_id, incarnation, opens_at, owners, from_event_seq)
-    raise CodecError(f"frame kind {kind!r} with fields of types {[t.__name__ for t in types]}")
+    raise CodecError(f"frame kind {_told(kind)} with fields of types {[t.__name__ for t in types]}")
 
 
 def decode_node_frame(body: bytes) -> tuple[Any, ...]:
@@ -424,7 +432,7 @@ def decode_raft_message(body: bytes) -> dict[str, Any]:
     kind = message.get("type")
     fields = _RAFT_FIELDS.get(kind) if type(kind) is str else None
     if fields is None:
-        raise CodecError(f"raft message type {kind!r} is not allowed")
+        raise CodecError(f"raft message type {_told(kind)} is not allowed")
     assert isinstance(kind, str)
     optional = _OPTIONAL.get(kind, {})
     for name, value in message.items():

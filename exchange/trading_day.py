@@ -72,7 +72,7 @@ class TradingDays:
         known = state.trading_day
         if known.is_running and known.phases[-1][0] > now_ns:
             return []
-        schedule = self.schedule_at(now_ns, after=known.date if known.begun else 0)
+        schedule = self.schedule_at(now_ns, after=known.last_date)
         if schedule is None or (schedule.date, schedule.phases) == (known.date, known.phases):
             return []
         return [schedule]

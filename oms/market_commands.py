@@ -215,8 +215,9 @@ def schedule_trading_day(state: ExchangeState, command: Command) -> list[Event]:
     """Carry out ScheduleTradingDay: no events, the phases come with ClockTick. Ignored while
     another day is running, and for a day that has been."""
     _, date, phases = command
-    if state.trading_day.gives_way_to(date):
-        state.trading_day = TradingDay(date, phases)
+    day = state.trading_day
+    if day.gives_way_to(date):
+        state.trading_day = TradingDay(date, phases, date_before=day.last_date)
     return []
 
 

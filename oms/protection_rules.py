@@ -71,7 +71,7 @@ def protection_problems(rules: Sequence[Any], instruments: Sequence[Sequence[Any
         lowest = 1 if name in ("window_ns", "pause_ns", "call_ns", "breaker_halt_ns") else 0
         highest = _DAY_NS if is_time else _WHOLE_BPS - 1
         if type(value) is not int or not lowest <= value <= highest:
-            problems.append(f"protection: {name} {value!r} is not in {lowest}..{highest}")
+            problems.append(f"protection: {name} {_told(value)} is not in {lowest}..{highest}")
     levels = values.breaker_level_1, values.breaker_level_2, values.breaker_level_3
     if not problems and any(levels) and not 0 < levels[0] < levels[1] < levels[2]:
         problems.append(f"protection: the breaker levels {levels} do not rise from above 0")
@@ -85,14 +85,19 @@ def protection_problems(rules: Sequence[Any], instruments: Sequence[Sequence[Any
 def _row_problems(row: Sequence[Any]) -> list[str]:
     is_row = isinstance(row, tuple) and len(row) == len(InstrumentProtection._fields)
     if not is_row or type(row[0]) is not str:
-        return [f"protection of an instrument: {row!r} is not (symbol, three numbers)"]
+        return [f"protection of an instrument: {_told(row)} is not (symbol, three numbers)"]
     ranges = (
         ("luld_bps", row[1], _WHOLE_BPS - 1),
         ("volatility_bps", row[2], _WHOLE_BPS - 1),
         ("index_weight", row[3], _HIGHEST_WEIGHT),
     )
     return [
-        f"instrument {row[0]}: {name} {value!r} is not in 0..{highest}"
+        f"instrument {row[0]}: {name} {_told(value)} is not in 0..{highest}"
         for name, value, highest in ranges
         if type(value) is not int or not 0 <= value <= highest
     ]
+
+
+def _told(value: Any) -> str:
+    """A value in a sentence. A command may hold tuples in tuples, a thousand deep: repr raises."""
+    return str(value) if isinstance(value, int | str) else f"a {type(value).__name__}"

@@ -142,7 +142,9 @@ def check_order_value(order: Order, listing: Listing, account: Account) -> Refus
     An order without a limit, buy or sell, is valued at the upper edge of the band, the most it can
     be worth; a stop order at its stop price if that is higher.
     """
-    price = order.price or max(listing.band_high, terms_of(order).stop_price)
+    # A stop price that is none is refused later: no event may hold what it would be worth.
+    stop_price = min(terms_of(order).stop_price, HIGHEST_PRICE)
+    price = order.price or max(listing.band_high, stop_price)
     value = price * order.quantity
     if value <= account.max_order_value:
         return None

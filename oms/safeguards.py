@@ -79,6 +79,8 @@ def _protect(state: ExchangeState, listing: Listing, values: InstrumentProtectio
             _, _, _, *history = before.values()
             listing.protection.go_on_with(history)
     if listing.has_luld:
+        if not had_luld:
+            listing.band_low = listing.band_high = 0  # the collar may be the same, but is not told
         set_band(trading)
     elif had_luld:
         listing.set_collar()

@@ -18,19 +18,27 @@ _END: Final = int(TradingState.CLOSED)
 class TradingDay:
     """The day that is scheduled, has begun, or ended last; its phases, and how many have begun.
 
-    `date` is YYYYMMDD as a number, 0 before the first schedule. A phase is (when it begins in ns
+    `date` is YYYYMMDD as a number, 0 before the first schedule; `date_before` is that of the day
+    before which has begun, too, 0 if there was none. A phase is (when it begins in ns
     since the epoch, the TradingState that instruments are put into); the last one is CLOSED, ends
     the day, and is the only such.
     """
 
-    __slots__ = ("begun", "date", "phases")
+    __slots__ = ("begun", "date", "date_before", "phases")
 
-    def __init__(self, date: int = 0, phases: Sequence[Sequence[int]] = (), begun: int = 0) -> None:
+    def __init__(
+        self,
+        date: int = 0,
+        phases: Sequence[Sequence[int]] = (),
+        begun: int = 0,
+        date_before: int = 0,
+    ) -> None:
         """Raises AssertionError for phases that cannot be: whoever reads a configuration must not
         let them into the log."""
         self.date = date
         self.phases = tuple((time_ns, trading_state) for time_ns, trading_state in phases)
         self.begun = begun
+        self.date_before = date_before
         times = [time_ns for time_ns, _ in self.phases]
         states = [trading_state for _, trading_state in self.phases]
         assert times == sorted(times), f"phases of {date} are out of order: {times}"
@@ -48,6 +56,11 @@ class TradingDay:
     def is_scheduled(self) -> bool:
         """Whether the schedule has a phase to come."""
         return self.begun < len(self.phases)
+
+    @property
+    def last_date(self) -> int:
+        """Of the last day that has begun, 0 if none has: neither it nor a day before it comes."""
+        return self.date if self.begun else self.date_before
 
     @property
     def phase(self) -> int | None:
@@ -74,8 +87,8 @@ class TradingDay:
     def gives_way_to(self, date: int) -> bool:
         """Whether a schedule for `date` may take the place of this one: a day that has begun goes
         on as it is to its end, and never comes again."""
-        return not self.begun or (not self.is_running and date > self.date)
+        return not self.is_running and date > self.last_date
 
-    def values(self) -> tuple[int, tuple[tuple[int, int], ...], int]:
+    def values(self) -> tuple[int, tuple[tuple[int, int], ...], int, int]:
         """What __init__ takes."""
-        return self.date, self.phases, self.begun
+        return self.date, self.phases, self.begun, self.date_before

@@ -45,6 +45,10 @@ COLLECTING: Final = frozenset(
 AUCTIONS: Final = COLLECTING - {int(TradingState.PRE_OPEN)}
 """Those of them in which everyone is told what the auction would do."""
 
+HIGHEST_VALUE: Final = 2**63 - 1
+"""Where the value of a day's trades stays: no event and no snapshot carries 2**64. The most that an
+account may trade at once, 18,000 times, is as much."""
+
 _BASIS_POINTS: Final = 10_000
 
 
@@ -61,7 +65,8 @@ def price_band(price: int, band_bps: int) -> tuple[int, int]:
 
 class DayStatistics:
     """What has traded in an instrument since market hours started: prices in 1/10,000 (0 before the
-    first trade), shares, shares times price (by shares: the average price, VWAP), trades."""
+    first trade), shares, shares times price (by shares: the average price, VWAP; HIGHEST_VALUE at
+    most), trades."""
 
     __slots__ = ("high_price", "low_price", "open_price", "trade_count", "value", "volume")
 
@@ -91,7 +96,7 @@ class DayStatistics:
         if low < self.low_price:  # noqa: PLR1730  a call of min is three times that
             self.low_price = low
         self.volume += volume
-        self.value += value
+        self.value = min(self.value + value, HIGHEST_VALUE)
         self.trade_count += trade_count
 
 

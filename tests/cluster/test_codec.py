@@ -310,3 +310,17 @@ def test_a_hostile_snapshot_message_is_refused_or_has_the_types_of_its_kind(mess
 
 
 _KNOWN = {message["type"]: message for message in SNAPSHOT_MESSAGES}
+
+
+def test_arrays_a_thousand_deep_are_refused_with_a_codec_error():
+    deep = ()
+    for _ in range(1_015):
+        deep = (deep,)
+    for body in ((deep,), (1, 1, "a", 1, 1, None, deep)):
+        with pytest.raises(CodecError):
+            codec.decode_client_frame(codec.pack(body))
+    for commands in ([(deep,)], [deep]):
+        with pytest.raises(CodecError):
+            codec.check_commands(codec.pack(commands))
+    with pytest.raises(CodecError):
+        codec.decode_raft_message(codec.pack({"type": deep}))

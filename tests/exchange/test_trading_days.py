@@ -157,6 +157,8 @@ def test_a_day_that_an_operator_ended_does_not_come_again():
     exchange.machine.apply((32,), ns("2026-03-02 15:00:01"))
     assert exchange.tick("2026-03-02 15:00:02", calendar) == [20260303]
     assert exchange.trading_state == TradingState.CLOSED
+    assert exchange.tick("2026-03-02 15:00:03", calendar) == []
+    assert exchange.trading_state == TradingState.CLOSED
     assert exchange.tick("2026-03-02 21:00:00", calendar) == []
     exchange.tick("2026-03-03 15:00:00", calendar)
     assert exchange.trading_state == TradingState.TRADING

@@ -60,7 +60,7 @@ class NaiveProtection:
                 instrument.update(middle=start, middle_since=0, moves=[], at_limit_since=None)
             if luld:
                 if not had_luld:
-                    instrument["band"] = self.old_band(instrument)
+                    instrument["band"] = None
                 self.set_band(symbol, events)
             elif had_luld:
                 events.append((60, "", instrument["locate"], symbol, 0, 0, 0))
@@ -70,14 +70,6 @@ class NaiveProtection:
         if self.market_hours and levels != before:
             events += levels
         return events
-
-    def old_band(self, instrument):
-        """The collar, before there is another band."""
-        luld = instrument["luld"]
-        instrument["luld"] = 0
-        band = self.band(instrument)
-        instrument["luld"] = luld
-        return band
 
     def is_sensible(self, rules, rows):
         if len(rules) != 11 or any(type(value) is not int for value in rules):

@@ -110,3 +110,21 @@ def test_the_clock_ticks_for_a_protection_when_something_is_due_and_only_then():
 def test_the_reasons_of_halts_are_codes_of_itch():
     reasons = {*safeguards.BREAKER_HALTS[1:], safeguards.LIMIT_STATE_PAUSE, "T5", "T7", "MWCQ"}
     assert reasons <= HALT_REASONS
+
+
+def test_a_band_that_equals_the_collar_is_told():
+    machine = ExchangeStateMachine()
+    machine.apply(LOAD, 1)
+    (event,) = machine.apply((40, tuple(NO_PROTECTION), (("AAPL", 1_000, 0, 0),)), 2)
+    assert event == (EventKind.PRICE_BAND_SET, "", 1, "AAPL", 100_0000, 90_0000, 110_0000)
+
+
+def test_rules_that_are_tuples_a_thousand_deep_are_wrong_like_any_others():
+    deep: tuple[object, ...] = ()
+    for _ in range(5_000):
+        deep = (deep,)
+    machine = ExchangeStateMachine()
+    machine.apply(LOAD, 1)
+    assert machine.apply((40, tuple(NO_PROTECTION), (deep,)), 2) == []
+    assert machine.apply((40, (*NO_PROTECTION[1:], deep), ()), 2) == []
+    assert machine.apply((40, tuple(NO_PROTECTION), (("AAPL", deep, 0, 0),)), 2) == []

@@ -17,7 +17,8 @@ from oms.order_state import Order
 from oms.price import HIGHEST_PRICE
 from oms.reference_data import Account, Instrument
 from oms.risk import CHECKS, REDUCE_CHECKS, REPLACE_CHECKS, first_refusal, is_plain_order
-from oms.trading_state import ENTRY_REFUSED, Listing, price_band
+from oms.state_machine import ExchangeStateMachine
+from oms.trading_state import ENTRY_REFUSED, HIGHEST_VALUE, DayStatistics, Listing, price_band
 
 INSTRUMENT = Instrument("AAPL", 1, 100, 10, 100_0000, 1_000, 1_000)
 ACCOUNT = Account("ACC1", "FIRM", 800, 50_000_0000)
@@ -296,3 +297,22 @@ def test_the_readme_tells_the_checks_in_their_order():
     replace = [check.__name__ for check in REPLACE_CHECKS]
     assert told[: len(new_order)] == new_order
     assert told[len(new_order) :] == replace
+
+
+def test_no_event_holds_what_a_stop_price_that_is_none_would_be_worth():
+    machine = ExchangeStateMachine()
+    most = 2**32 - 1
+    instruments = (("AAPL", 1, 100, 1, 100_0000, 1_000, most),)
+    machine.apply((30, instruments, (("ACC1", "FIRM", most, 10**15),), (("S1", "ACC1"),)), 1)
+    machine.apply((31, "", 2, ""), 2)
+    order = (1, "S1", 1, "", "A1", "AAPL", 1, 3, 1, most, 0, (2**64 - 1,))
+    (event,) = machine.apply(order, 3)
+    assert max(value for value in event if isinstance(value, int)) < 2**64
+
+
+def test_the_value_of_a_day_stays_where_an_event_can_carry_it():
+    day = DayStatistics()
+    for _ in range(20_000):
+        day.record(100_0000, 100_0000, 10**9, 10**15, 1)
+    assert day.value == HIGHEST_VALUE < 2**64
+    assert day.volume == 20_000 * 10**9

@@ -418,4 +418,4 @@ class TestSnapshot:
         assert machine.state_hash() == KNOWN_HASH
 
 
-KNOWN_HASH = "bb21533c26074f6feee1527e9ebc639be9ff750196012bff10c2a81e9841197f"
+KNOWN_HASH = "e25333fe0cb55d696f5a227bcad201621c5dfe507d1dfe94ba4dfc4b4346a157"
