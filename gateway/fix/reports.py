@@ -191,7 +191,8 @@ def _busted(event: Event, exec_id: int, transact_time: str, dialect: Dialect) ->
     more += f"58={_BUSTED_TEXT}\x01"
     if dialect.exec_trans_type:
         more = _CANCEL_MESSAGE + more
-        return _order_report(event, exec_id, str(event[14]), transact_time, "", more, dialect)
+        exec_type = status_text(event[14])
+        return _order_report(event, exec_id, exec_type, transact_time, "", more, dialect)
     more += f"{dialect.match_number_tag}={match_number}\x01"
     return _order_report(event, exec_id, _TRADE_CANCEL, transact_time, "", more, dialect)
 
