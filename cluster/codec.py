@@ -170,6 +170,10 @@ _MAY_HAVE_TERMS: Final = (
     CommandKind.REPLACE_NUMBERED_ORDER,
 )
 """Commands that may end with one field more, the terms of an order: integers (oms/terms.py)."""
+_TYPES_OF_TERMS: Final = {kind: frozenset((int,)) for kind in map(int, _MAY_HAVE_TERMS)} | {
+    int(CommandKind.REPLACE_NUMBERED_ORDER): frozenset((int, type(None)))
+}
+"""A numbered replace says what changes: None is what stays as it is."""
 
 
 def _with_terms(field_types: tuple[tuple[type, ...], ...]) -> tuple[tuple[type, ...], ...]:
@@ -217,9 +221,12 @@ def check_commands(blob: Any, *, may_mark: bool = False) -> int:
             raise CodecError(f"command kind {kind} has fields ({found})")
         terms = command[-1]
         if (
-            kind in _MAY_HAVE_TERMS
+            kind in _TYPES_OF_TERMS
             and type(terms) is tuple
-            and (len(terms) > len(Terms._fields) or any(type(value) is not int for value in terms))
+            and not (
+                len(terms) <= len(Terms._fields)
+                and _TYPES_OF_TERMS[kind].issuperset(map(type, terms))
+            )
         ):
             raise CodecError(f"terms are at most {len(Terms._fields)} integers, not {terms!r}")
     return len(commands)

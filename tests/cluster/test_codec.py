@@ -105,6 +105,13 @@ def test_an_order_may_end_with_its_terms():
     )
 
 
+def test_a_numbered_replace_may_leave_terms_as_they_are():
+    replace = (CommandKind.REPLACE_NUMBERED_ORDER, "OUCH1", 0, 1, 2, 0, 10, 100, 2, 0, "", b"U")
+    assert codec.check_commands(codec.pack_commands([(*replace, (None, None, 5))])) == 1
+    with pytest.raises(CodecError):
+        codec.check_commands(codec.pack_commands([(*replace, (None, "5"))]))
+
+
 @pytest.mark.parametrize(
     "commands",
     [
@@ -116,6 +123,7 @@ def test_an_order_may_end_with_its_terms():
         [(*ORDER, (0,) * 12)],
         [(*ORDER, ("1",))],
         [(*ORDER, (True,))],
+        [(*ORDER, (None,))],
         [(*ORDER, (1,), (1,))],
         [ORDER._replace(quantity="100")],
         [ORDER._replace(quantity=True)],

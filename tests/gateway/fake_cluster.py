@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from cluster.client import ConnectionState, EventBatch, QueueFull
+from cluster.codec import check_commands, pack_commands, unpack_commands
 from cluster.settings import Address
 from cluster.timings import Timings
 from oms.commands import BustTrade, Command, CommandKind, LoadReferenceData, SetTradingState
@@ -151,7 +152,9 @@ class FakeClusterClient:
             raise QueueFull(f"{self.pending} commands wait")
         number = self._next_number
         self._next_number += 1
-        self._submitted.append(command)
+        blob = pack_commands([command])
+        check_commands(blob)  # a node cuts off a client whose commands do not pass
+        self._submitted += unpack_commands(blob)
         if self._cluster.is_automatic and not self._is_scheduled:
             self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self._run_cluster)
