@@ -36,7 +36,7 @@ from cluster.segment import JournalError
 from cluster.snapshot import SnapshotError, SnapshotHeader, SnapshotStore
 from cluster.storage import NodeFolders
 
-_NICENESS: Final = 10
+_NICENESS: Final = 5
 
 
 @dataclass(slots=True)
