@@ -60,6 +60,13 @@ def test_every_reason_has_codes_and_a_sentence_with_its_tag(reason):
     assert text.isascii()
 
 
+def test_a_copy_says_once_what_ouch_has_asked_for():
+    firm = reject_text(RejectReason.FIRM_NOT_AUTHORIZED, Facts("firm NOPE"))
+    assert firm == "This session may not trade for firm NOPE"
+    cross = reject_text(RejectReason.INVALID_CROSS_TYPE, Facts("cross type 'H'"))
+    assert cross == "The cross type 'H' is not supported in this session"
+
+
 @pytest.mark.parametrize("reason", CancelReason)
 def test_every_cancel_reason_has_a_text_and_only_the_clients_own_none(reason):
     assert bool(CANCEL_TEXTS[reason]) == (reason != CancelReason.USER)
