@@ -84,7 +84,8 @@ class EnterOrder(NamedTuple):
 class ReplaceOrder(NamedTuple):
     """Change price or quantity of an open order. `quantity` is the new total, executed shares
     included. A pure quantity decrease keeps priority, anything else loses it. May end with
-    terms, which take the place of those that the order has.
+    terms, which take the place of those that the order has; without them a pegged order keeps its
+    limit, too, when `price` is 0.
     Answered by OrderReplaced (and what follows) or CancelRejected."""
 
     kind: int

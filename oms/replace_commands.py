@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
+from matching.types import OrderType
 from oms import reports
 from oms.commands import Command, ReplaceOrder
 from oms.events import CancelRejectedResponseTo, Event
@@ -27,6 +28,7 @@ from oms.state import ExchangeState
 from oms.terms import NO_TERMS, as_terms
 from oms.terms_checks import refusal_of_state, refusal_of_terms
 
+_PEGGED: Final = int(OrderType.PEGGED)
 _PLAIN_FIELDS: Final = len(ReplaceOrder._fields)
 """So many fields has the command; the terms would follow."""
 
@@ -51,6 +53,8 @@ def replace_order(state: ExchangeState, command: Command) -> list[Event]:
     ) = command
     order = find_order_to_change(state, session_name, msg_seq_num, cl_ord_id, orig_cl_ord_id)
     if isinstance(order, Order):
+        if terms is None and order.order_type == _PEGGED and price == 0:
+            price = limit_of(order)
         terms = terms_that_change(order, terms)
         refusal = (
             _order_entry_disabled(state, order)

@@ -45,15 +45,17 @@ _QUERY: Final = int(CommandKind.QUERY_ORDER)
 _SIDES: Final = {"1": 1, "2": 2, "5": 5}
 _SIDES_SUPPORTED: Final = "1 (buy), 2 (sell), 5 (sell short)"
 _NOT_SUPPORTED: Final = frozenset((
-    15, 63, 64, 65, 100, 152, 168, 192, 193, 207, 210, 386, 388, 389, 423, 516, 640, 837, 841, 842,
-    843, 844, 846, 847, 848, 849, 854, 1080, 1082, 1087, 1089, 1090, 1092, 1096, 1097, 1098, 1099,
-    1103, 1104, 1105, 1106, 1108, 1109, 1110, 1111, 1112, 1113, 1114,
+    15, 63, 64, 65, 100, 152, 167, 168, 192, 193, 200, 201, 202, 205, 206, 207, 210, 231, 386, 388,
+    389, 423, 516, 541, 640, 837, 841, 842, 843, 844, 846, 847, 848, 849, 854, 947, 1080, 1082,
+    1087, 1089, 1090, 1092, 1096, 1097, 1098, 1099, 1103, 1104, 1105, 1106, 1108, 1109, 1110, 1111,
+    1112, 1113, 1114,
 ))  # fmt: skip
-"""Instructions that would change what an order does: refused, never silently left out."""
+"""Instructions that would change what an order does, and what makes its instrument an option or a
+bond with the Symbol of the stock: refused, never silently left out."""
 _NOT_PLAIN: Final = _NOT_SUPPORTED | TERM_TAGS
-_AS_USUAL: Final = {15: "USD", 63: "0", 423: "2", 854: "0"}
-"""Values of them that say what holds anyway: dollars, regular settlement, a price per share, a
-quantity in shares."""
+_AS_USUAL: Final = {15: "USD", 63: "0", 167: "CS", 423: "2", 854: "0"}
+"""Values of them that say what holds anyway: dollars, regular settlement, common stock, a price per
+share, a quantity in shares."""
 _VENUE: Final = (100, 207)
 """ExDestination and SecurityExchange may name this exchange, by its CompID, and no other."""
 _LIMITED: Final = (int(OrderType.LIMIT), int(OrderType.STOP_LIMIT))

@@ -93,6 +93,8 @@ _MASS_CANCEL_REFUSED: Final = 0
 _MASS_CANCEL_REJECT_REASONS: Final = {RejectReason.UNKNOWN_SYMBOL: 1}  # 532; all others are 99
 _UNDISCLOSED: Final = 7
 """Side(54) where nothing has one."""
+_NO_SYMBOL: Final = "[N/A]"
+"""Symbol(55) where nothing has one: of all orders, and of an OUCH order with a blank Symbol."""
 _price_text = lru_cache(maxsize=65_536)(format_price)
 
 
@@ -149,7 +151,7 @@ def _order_report(
     average = average_price(cum_value, cum_qty) if cum_qty else "0"
     return (
         f"37={order_id or NO_ORDER_ID}\x0111={cl_ord_id}\x01{orig_text}17={exec_id}\x01"
-        f"150={exec_type}\x0139={status}\x011={account}\x0155={symbol}\x01"
+        f"150={exec_type}\x0139={status}\x011={account}\x0155={symbol or _NO_SYMBOL}\x01"
         f"54={side or _UNDISCLOSED}\x01"
         f"38={quantity}\x01{type_text}{price_text}{time_text}{more}"
         f"151={leaves_qty}\x0114={cum_qty}\x016={average}\x0160={transact_time}\x01"
@@ -191,7 +193,8 @@ def _busted(event: Event, exec_id: int, transact_time: str, dialect: Dialect) ->
     more += f"58={_BUSTED_TEXT}\x01"
     if dialect.exec_trans_type:
         more = _CANCEL_MESSAGE + more
-        return _order_report(event, exec_id, str(event[14]), transact_time, "", more, dialect)
+        exec_type = status_text(event[14])
+        return _order_report(event, exec_id, exec_type, transact_time, "", more, dialect)
     more += f"{dialect.match_number_tag}={match_number}\x01"
     return _order_report(event, exec_id, _TRADE_CANCEL, transact_time, "", more, dialect)
 
@@ -279,10 +282,9 @@ def _no_order(
     exec_type, transaction = ("8", _STATUS_MESSAGE) if dialect.exec_trans_type else ("I", "")
     name_text = f"11={name}\x01" if name else ""
     symbol, side = event[5], event[6]
-    symbol_text = f"55={symbol}\x01" if symbol else "55=[N/A]\x01"
     return (
         f"37={NO_ORDER_ID}\x01{name_text}17={exec_id}\x01{transaction}150={exec_type}\x01"
-        f"39={event[14]}\x01{more}{symbol_text}54={side or _UNDISCLOSED}\x01"
+        f"39={event[14]}\x01{more}55={symbol or _NO_SYMBOL}\x0154={side or _UNDISCLOSED}\x01"
         f"38=0\x01151=0\x0114=0\x016=0\x0160={transact_time}\x01"
     )
 

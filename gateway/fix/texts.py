@@ -137,8 +137,8 @@ def _not_in_this_state(facts: Facts) -> str:
     return f"Symbol(55) {facts.symbol} is {state}, where an order with {what} has no meaning"
 
 
-def _not_in_a_session(what: str) -> Callable[[Facts], str]:
-    return lambda facts: f"The {what} {facts.found} is not supported in this session"
+def _not_in_this_session(facts: Facts) -> str:
+    return f"The {facts.found} is not supported in this session"
 
 
 REJECT_TEXTS: Final[dict[int, Callable[[Facts], str]]] = {
@@ -213,11 +213,11 @@ REJECT_TEXTS: Final[dict[int, Callable[[Facts], str]]] = {
     ),
     RejectReason.UNKNOWN_SESSION: lambda f: f"The session {f.found} is not open on this exchange",
     # What FIX does not let anybody ask here; the other protocol of a session may.
-    RejectReason.INVALID_MAX_FLOOR: _not_in_a_session("maximum floor"),
-    RejectReason.INTERMARKET_SWEEP_NOT_ALLOWED: _not_in_a_session("intermarket sweep"),
-    RejectReason.FIRM_NOT_AUTHORIZED: lambda f: f"This session may not trade for firm {f.found}",
-    RejectReason.INVALID_CROSS_TYPE: _not_in_a_session("cross type"),
-    RejectReason.ROUTING_NOT_ALLOWED: _not_in_a_session("route"),
+    RejectReason.INVALID_MAX_FLOOR: _not_in_this_session,
+    RejectReason.INTERMARKET_SWEEP_NOT_ALLOWED: _not_in_this_session,
+    RejectReason.FIRM_NOT_AUTHORIZED: lambda f: f"This session may not trade for {f.found}",
+    RejectReason.INVALID_CROSS_TYPE: _not_in_this_session,
+    RejectReason.ROUTING_NOT_ALLOWED: _not_in_this_session,
     RejectReason.ORDER_ENTRY_DISABLED: lambda f: (
         f"The session {f.found} has disabled order entry; it can cancel, and enable it again"
     ),

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from gateway.fix.dialects import DIALECTS
 from gateway.fix.fields import parse_offset, parse_quantity
 from gateway.fix.outgoing import REPORTED_KINDS
-from gateway.fix.reports import average_price
+from gateway.fix.reports import average_price, execution_report_body
 from gateway.fix.texts import CANCEL_TEXTS, Facts, reject_text
-from oms.events import CancelReason, EventKind, RejectReason
+from oms.events import CancelReason, EventKind, OrderRejected, OrdStatus, RejectReason
 from protocols.fix_dictionary import VERSIONS
 
 FOUND = {
@@ -58,6 +58,13 @@ def test_every_reason_has_codes_and_a_sentence_with_its_tag(reason):
     assert any(tag in text for tag in TAGGED), text
     assert text.isprintable()
     assert text.isascii()
+
+
+def test_a_copy_says_once_what_ouch_has_asked_for():
+    firm = reject_text(RejectReason.FIRM_NOT_AUTHORIZED, Facts("firm NOPE"))
+    assert firm == "This session may not trade for firm NOPE"
+    cross = reject_text(RejectReason.INVALID_CROSS_TYPE, Facts("cross type 'H'"))
+    assert cross == "The cross type 'H' is not supported in this session"
 
 
 @pytest.mark.parametrize("reason", CancelReason)
@@ -129,3 +136,13 @@ def test_quantities(text, quantity):
 )  # fmt: skip
 def test_offsets(text, offset):
     assert parse_offset(text) == offset
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
+def test_the_copy_of_an_ouch_order_with_a_blank_symbol_has_no_field_without_value(dialect):
+    order = ("ACC1", "", 1, 2, 0, 100, 1_000_000, 0, 0, 0, int(OrdStatus.REJECTED), 0)
+    kind, reason = int(EventKind.ORDER_REJECTED), int(RejectReason.UNKNOWN_SYMBOL)
+    rejected = OrderRejected(kind, "OUCH1", "5", 0, *order, reason, "", "")
+    body = execution_report_body(rejected, 7, "20240102-09:30:00", dialect)
+    assert "55=[N/A]\x01" in body
+    assert all(field.partition("=")[2] for field in body.split("\x01")[:-1])

@@ -12,9 +12,7 @@ class NaiveDay:
     def tick(self):
         events = []
         coming = list(self.to_come or [])
-        moments = {time for time, _ in coming}
-        moments |= {self.term(order, "expire") for order in self.live}
-        for moment in sorted(moments):
+        for moment in sorted({time for time, _ in coming}):
             if moment > self.now:
                 break
             events += self.expire(moment)

@@ -211,6 +211,8 @@ class NaiveExchange(
                 if said != is_ and refusal is None:
                     refusal = (18, f"{word} {said}", f"{word} {is_}")
         if refusal is None:
+            if terms is None and kind == 80 and price == 0:
+                price = order["limit"]
             terms = self.other_terms(order, terms)
             refusal = self.change_refusal(order, quantity, price, terms)
         if refusal:
