@@ -135,6 +135,7 @@ def refusal_of_replace(
         changed = make_special(changed, terms, account.firm)
         changed.is_triggered = isinstance(order, SpecialOrder) and order.is_triggered
     changed.cum_qty = order.cum_qty
+    changed.leaves_qty = max(0, quantity - order.cum_qty)
     only_reduces = price == limit_of(order) and quantity < order.quantity and fields is None
     checks = REDUCE_CHECKS if only_reduces else REPLACE_CHECKS
     refusal = first_refusal(checks, changed, listing, account)
