@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heapq import heappush
+from heapq import heapify, heappush
 from typing import Final
 
 from matching.order_book import MatchNumbers
@@ -24,6 +24,8 @@ _MULTIPLIER: Final = 6_364_136_223_846_793_005
 _INCREMENT: Final = 1_442_695_040_888_963_407
 """Knuth's linear congruential generator MMIX, modulo 2**64; its high bits are the good ones."""
 
+_EXPIRIES_SPARE: Final = 1_000
+
 
 class ExchangeState:
     """The state of the exchange; two replicas are equal when these fields are.
@@ -31,13 +33,14 @@ class ExchangeState:
     `last_order_reference_number` and `match_numbers.last` are the numbers given last, 0 before the
     first. The dictionaries are in the order of loading. `random_state` is that of the generator
     which varies what an order displays: as much a part of the state as a counter. `expiries` are
-    (time, order reference number, order) of GTD orders, a heap; those that are gone stay in it
-    until then. `system_hours_ended` says that a day is over and the next one has not begun.
+    (time, order reference number, order) of GTD orders, a heap; those that are gone are in it for a
+    while. `system_hours_ended` says that a day is over and the next one has not begun.
     `protection` are the rules for all instruments; `market_hours_since_ns` is when market hours
     have started last, `breaker_level` the highest level of the circuit breakers since then.
     """
 
     __slots__ = (
+        "_expiries_limit",
         "accounts",
         "breaker_level",
         "expiries",
@@ -62,6 +65,7 @@ class ExchangeState:
         self.match_numbers = MatchNumbers()
         self.random_state = 0
         self.expiries: list[tuple[int, int, SpecialOrder]] = []
+        self._expiries_limit = _EXPIRIES_SPARE
         self.is_loaded = False
         self.market_hours_started = False
         self.system_hours_ended = False
@@ -103,8 +107,22 @@ class ExchangeState:
     def remember_expiry(self, order: Order) -> None:
         """Take note of when an order expires, if it says so."""
         if isinstance(order, SpecialOrder) and order.terms.expire_time_ns:
+            if len(self.expiries) >= self._expiries_limit:
+                self._forget_expiries()
             number = order.order_reference_number
             heappush(self.expiries, (order.terms.expire_time_ns, number, order))
+
+    def _forget_expiries(self) -> None:
+        """Drop those of orders that are gone or expire at another time now: whoever enters orders
+        good till the end of the century and cancels them must not fill memory."""
+        self.expiries = [
+            entry
+            for entry in self.expiries
+            if self.sessions[entry[2].owner].open_orders.get(entry[2].order_id) is entry[2]
+            and entry[2].terms.expire_time_ns == entry[0]
+        ]
+        heapify(self.expiries)
+        self._expiries_limit = 2 * len(self.expiries) + _EXPIRIES_SPARE
 
     def session_that_asks(self, name: str, msg_seq_num: int) -> Session | None:
         """Return the session, which remembers its highest message number; None for one that nobody

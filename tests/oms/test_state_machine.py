@@ -213,6 +213,26 @@ def test_an_empty_gateway_name_does_not_close_a_session_that_nobody_holds():
     assert machine.apply((12, ""), 3) == []
 
 
+GTD = 6
+
+
+def enter_until(name: str, expire_time_ns: int) -> tuple:
+    terms = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, expire_time_ns)
+    return (1, "S1", 1, "", name, "AAPL", 1, 2, GTD, 10, 99_0000, terms)
+
+
+def test_orders_good_till_a_far_day_that_are_gone_fill_no_memory():
+    machine = open_exchange()
+    machine.apply(enter_until("STAYS", 9_000), 3)
+    for number in range(5_000):
+        machine.apply(enter_until(f"A{number}", 10**18), 3)
+        machine.apply((3, "S1", 1, f"C{number}", f"A{number}", "AAPL", 1), 3)
+    assert len(machine.state.expiries) < 2_000
+    machine.check_invariants()
+    events = machine.apply((20,), 9_000)
+    assert [event[2] for event in events if event[0] == EventKind.ORDER_CANCELED] == ["STAYS"]
+
+
 class TestClosedOrders:
     """What is kept of orders that live no more."""
 
