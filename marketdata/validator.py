@@ -337,7 +337,9 @@ class StreamValidator:
         if is_other_side:
             self._last_of_cross = None
         else:
-            self._check_match_number(message.stock_locate, number, shares if printed else 0)
+            told = shares if printed else 0
+            locate = message.stock_locate
+            self._check_match_number(locate, number, told, is_of_cross=not printed)
             self._last_of_cross = None if printed or order is None else (number, order)
         if order is not None:
             if printed:
@@ -349,12 +351,14 @@ class StreamValidator:
             state = f"in state {stock.state}" if stock.state else "without a state"
             self._find(Check.TRADING_STATE, f"{kind} of {stock.symbol}, which is {state}")
 
-    def _check_match_number(self, locate: int, number: int, printed_shares: int) -> None:
+    def _check_match_number(
+        self, locate: int, number: int, printed_shares: int, *, is_of_cross: bool = False
+    ) -> None:
         last = self._trades.last
         if number <= last:
             self._find(Check.MATCH_NUMBER, f"match number {number} comes after {last}")
         else:
-            self._trades.add(number, locate, printed_shares)
+            self._trades.add(number, locate, printed_shares, is_of_cross=is_of_cross)
 
     def _trade(self, message: m.Trade) -> None:
         shares, price, side = message.shares, message.price, message.side
@@ -370,7 +374,8 @@ class StreamValidator:
         if shares:
             if price == 0:
                 self._find(Check.SHAPE, f"a cross of {shares} shares has the price 0")
-            self._check_match_number(message.stock_locate, message.match_number, shares)
+            number = message.match_number
+            self._check_match_number(message.stock_locate, number, shares, is_of_cross=True)
 
     def _broken(self, message: m.BrokenTrade) -> None:
         number = message.match_number

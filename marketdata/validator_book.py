@@ -117,6 +117,7 @@ class Trades:
         self._numbers = array("Q")
         self._locates = array("H")
         self._shares = array("Q")
+        self._of_cross = bytearray()
         self._broken = NumberSet()
 
     @property
@@ -124,27 +125,35 @@ class Trades:
         """The last match number, 0 before the first."""
         return self._numbers[-1] if self._numbers else 0
 
-    def add(self, match_number: int, locate: int, printed_shares: int) -> None:
+    def add(
+        self, match_number: int, locate: int, printed_shares: int, *, is_of_cross: bool
+    ) -> None:
         """Take a trade whose number is above `last`; `printed_shares` is 0 when it is not to be
         counted."""
         self._numbers.append(match_number)
         self._locates.append(locate)
         self._shares.append(printed_shares)
+        self._of_cross.append(is_of_cross)
         self.count += printed_shares > 0
         self.volume += printed_shares
 
     def locate_of(self, match_number: int) -> int | None:
-        """The stock locate of a trade, None when there was none of that number."""
+        """The stock locate of a trade, None when there was none of that number.
+
+        A cross prints its trades as one. Those of two orders that nobody had displayed have numbers
+        all the same, which stand before the next one of the cross."""
         index = bisect_left(self._numbers, match_number)
-        if index == len(self._numbers) or self._numbers[index] != match_number:
+        if index == len(self._numbers):
             return None
-        return self._locates[index]
+        is_told = self._numbers[index] == match_number
+        return self._locates[index] if is_told or self._of_cross[index] else None
 
     def break_trade(self, match_number: int) -> bool:
         """Take the trade of a known number back; False when it was taken back before."""
         if not self._broken.add(match_number):
             return False
-        shares = self._shares[bisect_left(self._numbers, match_number)]
+        index = bisect_left(self._numbers, match_number)
+        shares = self._shares[index] if self._numbers[index] == match_number else 0
         self.broken += 1
         self.count -= shares > 0
         self.volume -= shares

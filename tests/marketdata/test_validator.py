@@ -346,3 +346,18 @@ def test_a_broken_trade_is_counted_out() -> None:
         assert validator.receive(None, itch50.encode(message)) == []
     summary = validator.summary()
     assert (summary["trades"], summary["volume"], summary["broken_trades"]) == (1, 5, 1)
+
+
+def test_a_trade_that_only_its_cross_has_told_can_be_broken() -> None:
+    validator = StreamValidator()
+    for message in (*OPENING, state("H"), cross(80, 4, 101)):
+        assert validator.receive(None, itch50.encode(message)) == []
+    for number in (2, 3):  # of orders that nobody had displayed
+        broken = m.BrokenTrade(*AAPL, NOON, number)
+        assert validator.receive(None, itch50.encode(broken)) == []
+    again = validator.receive(None, itch50.encode(m.BrokenTrade(*AAPL, NOON, 3)))
+    assert [one.check for one in again] == [Check.BROKEN_TRADE]
+    beyond = validator.receive(None, itch50.encode(m.BrokenTrade(*AAPL, NOON, 5)))
+    assert [one.check for one in beyond] == [Check.BROKEN_TRADE]
+    summary = validator.summary()
+    assert (summary["trades"], summary["volume"], summary["broken_trades"]) == (1, 80, 2)
