@@ -362,7 +362,8 @@ class NaiveExchange(
         meets_band = has_limit and (kind != 4 or order["triggered"])
         if meets_band and self.is_outside(instrument, order["side"], price):
             return (12, price, f"{low}-{high}")
-        worth = quantity * (price or max(high, self.term(order, "stop")))
+        stop = min(self.term(order, "stop"), 199_999_9900)  # beyond that it is no price
+        worth = quantity * (price or max(high, stop))
         most = self.accounts[account]["value"]
         return (13, worth, most) if worth > most else None
 
