@@ -22,7 +22,6 @@ from cluster.codec import (
     Hello,
     Query,
     Submit,
-    check_commands,
     decode_client_frame,
     frame,
     opening_frame,
@@ -32,6 +31,7 @@ from cluster.interface import AppliedBatch
 from cluster.replica import ClientRecord
 from cluster.runtime import Runtime
 from cluster.settings import NodeSettings
+from cluster.submission import check_commands
 from cluster.tls import Names, may_be_client
 
 CONNECTIONS_MAX: Final = 512

@@ -128,41 +128,9 @@ class NodeCore:
             grant_vote=lambda: write_marker(disk, wal_dir, settings.node_id),
             rng=rng,
         )
-        self._sender = SnapshotSender(
-            disk,
-            storage.snapshots,
-            self._day_files,
-            self.raft.snapshots.send,
-            chunk_bytes=settings.snapshot_chunk_bytes,
-            background=runtime.background,
-            first_index=lambda: storage.journal.first_index,
-            on_missing=self._snapshot_missing,
+        self._sender, self.snapshots = self._wire_snapshots(
+            storage, runtime, make_snapshot, on_snapshot_received, on_fatal
         )
-        receiver = SnapshotReceiver(
-            disk,
-            storage.folders.incoming,
-            frozenset(storage.folders.day),
-            self.raft.snapshots.send,
-            runtime.background,
-            on_snapshot_received,
-            is_needed=self.raft.snapshots.is_needed,
-        )
-        rank = sorted(settings.raft_addresses).index(settings.node_id)
-        self.snapshots = SnapshotKeeper(
-            storage,
-            self.replica,
-            runtime,
-            make_snapshot,
-            after_bytes=settings.snapshot_after_bytes * (10 + rank) // 10,
-            position=self._snapshot_position,
-            flush_day_files=self._day_files,
-            on_taken=lambda: receiver.abandon_if_idle(runtime.time()),
-            is_fetched=lambda: self._sender.is_busy(runtime.time()),
-            on_fatal=on_fatal,
-        )
-        link = self.raft.snapshots
-        link.sender, link.receiver = self._sender, receiver
-        link.on_damaged = self.snapshots.check
         self._storage = storage
         self._sinks = sinks
         self._runtime = runtime
@@ -179,6 +147,53 @@ class NodeCore:
         self._grace: dict[str, Timer] = {}
         self._transfer_to: int | None = None
         self._transfer_deadline_s = 0.0
+
+    def _wire_snapshots(
+        self,
+        storage: NodeStorage,
+        runtime: Runtime,
+        make_snapshot: MakeSnapshot,
+        on_received: Callable[[int], None],
+        on_fatal: Callable[[BaseException], None],
+    ) -> tuple[SnapshotSender, SnapshotKeeper]:
+        """Those who take, send and receive snapshots, connected with each other and with Raft."""
+        settings = self.settings
+        sender = SnapshotSender(
+            storage.disk,
+            storage.snapshots,
+            self._day_files,
+            self.raft.snapshots.send,
+            chunk_bytes=settings.snapshot_chunk_bytes,
+            background=runtime.background,
+            first_index=lambda: storage.journal.first_index,
+            on_missing=self._snapshot_missing,
+        )
+        receiver = SnapshotReceiver(
+            storage.disk,
+            storage.folders.incoming,
+            frozenset(storage.folders.day),
+            self.raft.snapshots.send,
+            runtime.background,
+            on_received,
+            is_needed=self.raft.snapshots.is_needed,
+        )
+        rank = sorted(settings.raft_addresses).index(settings.node_id)
+        keeper = SnapshotKeeper(
+            storage,
+            self.replica,
+            runtime,
+            make_snapshot,
+            after_bytes=settings.snapshot_after_bytes * (10 + rank) // 10,
+            position=self._snapshot_position,
+            flush_day_files=self._day_files,
+            on_taken=lambda: receiver.abandon_if_idle(runtime.time()),
+            is_fetched=lambda: sender.is_busy(runtime.time()),
+            on_fatal=on_fatal,
+        )
+        link = self.raft.snapshots
+        link.sender, link.receiver = sender, receiver
+        link.on_damaged = keeper.check
+        return sender, keeper
 
     async def start(self) -> None:
         """Replay the journal, then meet the peers."""

@@ -86,7 +86,7 @@ class Replica:
         for frame in batch.frames:
             commands = self._unseen_commands(frame)
             self.applied_commands += len(commands)
-            # A mark is alone in its frame (codec.check_commands).
+            # A mark is alone in its frame (submission.check_commands).
             if len(commands) == 1 and commands[0][0] == MARK_STATE:
                 mark_id = str(commands[0][1])
                 self._mark(mark_id, log_index, self.next_event_seq + len(events))

@@ -50,7 +50,9 @@ def register(cli: click.Group) -> None:
         """Measure an exchange that is started for it."""
 
     _register_engine(bench)
-    _register_speed(bench)
+    _register_throughput(bench)
+    _register_latency(bench)
+    _register_fanout(bench)
     _register_faults(bench)
     _register_soak(bench)
     _register_suite(bench)
@@ -85,7 +87,7 @@ def _register_engine(bench: click.Group) -> None:
         return EXIT_OK
 
 
-def _register_speed(bench: click.Group) -> None:
+def _register_throughput(bench: click.Group) -> None:
     @verb(bench, "throughput", "exchange bench throughput --entry ouch --rate 20000 --json")
     @click.option("--clients", type=click.IntRange(1, 64), default=4, show_default=True)
     @click.option("--symbols", type=click.IntRange(1, 100), default=8, show_default=True)
@@ -140,6 +142,8 @@ def _register_speed(bench: click.Group) -> None:
         )
         return _finish(run_throughput(load, say), "throughput", as_json)
 
+
+def _register_latency(bench: click.Group) -> None:
     @verb(bench, "latency", "exchange bench latency --orders 2000 --json")
     @click.option("--orders", type=click.IntRange(10, 100_000), default=2_000, show_default=True)
     @entry_option
@@ -156,6 +160,8 @@ def _register_speed(bench: click.Group) -> None:
         run = run_latency(orders, durability, say, tls=tls, entry=entry)
         return _finish(run, "latency", as_json)
 
+
+def _register_fanout(bench: click.Group) -> None:
     @verb(bench, "fanout", "exchange bench fanout --rate 5000 --json")
     @click.option("--rate", type=click.IntRange(1, 1_000_000), default=2_000, show_default=True)
     @click.option("--seconds", type=click.FloatRange(0.1, 600), default=5.0, show_default=True)

@@ -34,7 +34,12 @@ from protocols.fix import NS_PER_SECOND
 
 def register(cli: click.Group) -> None:
     """Add the verbs of this file."""
+    _register_init(cli)
+    _register_check_config(cli)
+    _register_hash_password(cli)
 
+
+def _register_init(cli: click.Group) -> None:
     @verb(cli, "init", "exchange init my-exchange --base-port 10000")
     @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
     @click.option(
@@ -63,6 +68,8 @@ def register(cli: click.Group) -> None:
                 "any node. README.txt in it says what an exchange in earnest does instead."
             )
 
+
+def _register_check_config(cli: click.Group) -> None:
     @verb(cli, "check-config", "exchange check-config --config my-exchange/exchange.toml")
     @click.option(
         "--process",
@@ -96,6 +103,8 @@ def register(cli: click.Group) -> None:
         for sentence in warnings(config):
             say(f"warning: {sentence}")
 
+
+def _register_hash_password(cli: click.Group) -> None:
     @verb(cli, "hash-password", "exchange hash-password")
     def hash_password_command() -> None:
         """Hash the password of a FIX client.

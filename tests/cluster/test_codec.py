@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster import codec
+from cluster import codec, submission
 from cluster.codec import CodecError, FrameReader
 from oms.commands import CommandKind, EnterOrder
 
@@ -41,7 +41,7 @@ def test_a_frame_of_no_or_too_great_length_is_refused(length):
 
 def test_a_command_goes_through_the_log_unchanged():
     blob = codec.pack_commands([ORDER, ORDER])
-    assert codec.check_commands(blob) == 2
+    assert submission.check_commands(blob) == 2
     assert codec.unpack_commands(blob) == (tuple(ORDER), tuple(ORDER))
     frame = codec.ClientFrame("fix-1", 5, 1, blob)
     batch = codec.decode_batch(codec.encode_batch(77, [frame]))
@@ -73,11 +73,11 @@ QUERIES = [
 @pytest.mark.parametrize("command", NUMBERED + QUERIES, ids=lambda command: command[0].name)
 def test_a_command_comes_out_as_it_went_in_and_another_type_does_not_go_in(command):
     blob = codec.pack_commands([command])
-    assert codec.check_commands(blob) == 1
+    assert submission.check_commands(blob) == 1
     assert codec.unpack_commands(blob) == (command,)
     wrong = (*command[:2], "0", *command[3:])
     with pytest.raises(codec.CodecError, match="has fields"):
-        codec.check_commands(codec.pack_commands([wrong]))
+        submission.check_commands(codec.pack_commands([wrong]))
 
 
 @pytest.mark.parametrize("command", QUERIES, ids=lambda command: command[0].name)
@@ -87,7 +87,7 @@ def test_every_field_of_a_query_has_its_type(command):
             if type(value) is not type(command[position]):
                 wrong = (*command[:position], value, *command[position + 1 :])
                 with pytest.raises(CodecError, match="has fields"):
-                    codec.check_commands(codec.pack_commands([wrong]))
+                    submission.check_commands(codec.pack_commands([wrong]))
 
 
 def test_only_what_nodes_say_themselves_cannot_be_submitted():
@@ -96,20 +96,21 @@ def test_only_what_nodes_say_themselves_cannot_be_submitted():
         CommandKind.GATEWAY_LOST,
         CommandKind.SCHEDULE_TRADING_DAY,
     }
-    assert set(codec._COMMAND_CLASSES) == set(CommandKind) - own
+    assert set(submission._COMMAND_CLASSES) == set(CommandKind) - own
 
 
 def test_an_order_may_end_with_its_terms():
     assert (
-        codec.check_commands(codec.pack_commands([ORDER, (*ORDER, ()), (*ORDER, (0, 0, 9))])) == 3
+        submission.check_commands(codec.pack_commands([ORDER, (*ORDER, ()), (*ORDER, (0, 0, 9))]))
+        == 3
     )
 
 
 def test_a_numbered_replace_may_leave_terms_as_they_are():
     replace = (CommandKind.REPLACE_NUMBERED_ORDER, "OUCH1", 0, 1, 2, 0, 10, 100, 2, 0, "", b"U")
-    assert codec.check_commands(codec.pack_commands([(*replace, (None, None, 5))])) == 1
+    assert submission.check_commands(codec.pack_commands([(*replace, (None, None, 5))])) == 1
     with pytest.raises(CodecError):
-        codec.check_commands(codec.pack_commands([(*replace, (None, "5"))]))
+        submission.check_commands(codec.pack_commands([(*replace, (None, "5"))]))
 
 
 @pytest.mark.parametrize(
@@ -137,15 +138,15 @@ def test_a_numbered_replace_may_leave_terms_as_they_are():
 )
 def test_a_command_with_other_field_types_never_reaches_the_log(commands):
     with pytest.raises(CodecError):
-        codec.check_commands(codec.pack(commands))
+        submission.check_commands(codec.pack(commands))
 
 
 def test_a_mark_is_for_tools_and_comes_alone():
     mark = (codec.MARK_STATE, "m")
-    assert codec.check_commands(codec.pack_commands([mark]), may_mark=True) == 1
+    assert submission.check_commands(codec.pack_commands([mark]), may_mark=True) == 1
     for commands, may_mark in (([mark], False), ([mark, mark], True), ([mark, ORDER], True)):
         with pytest.raises(CodecError, match="one at a time"):
-            codec.check_commands(codec.pack_commands(commands), may_mark=may_mark)
+            submission.check_commands(codec.pack_commands(commands), may_mark=may_mark)
 
 
 def test_a_batch_of_a_newer_format_is_refused():
@@ -285,7 +286,7 @@ def test_hostile_bytes_raise_nothing_but_codec_errors(data):
         codec.decode_client_frame,
         codec.decode_node_frame,
         codec.decode_raft_message,
-        codec.check_commands,
+        submission.check_commands,
         codec.decode_batch,
     ):
         with contextlib.suppress(CodecError):
@@ -321,6 +322,6 @@ def test_arrays_a_thousand_deep_are_refused_with_a_codec_error():
             codec.decode_client_frame(codec.pack(body))
     for commands in ([(deep,)], [deep]):
         with pytest.raises(CodecError):
-            codec.check_commands(codec.pack(commands))
+            submission.check_commands(codec.pack(commands))
     with pytest.raises(CodecError):
         codec.decode_raft_message(codec.pack({"type": deep}))

@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from cluster.client import ConnectionState, EventBatch, QueueFull
-from cluster.codec import check_commands, pack_commands, unpack_commands
+from cluster.codec import pack_commands, unpack_commands
 from cluster.settings import Address
+from cluster.submission import check_commands
 from cluster.timings import Timings
 from oms.commands import BustTrade, Command, CommandKind, LoadReferenceData, SetTradingState
 from oms.events import Event
