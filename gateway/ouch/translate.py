@@ -11,7 +11,6 @@ through the codec, which is several times as long and gives the same command.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from itertools import product
 from typing import Any, Final
@@ -47,6 +46,14 @@ from protocols import ouch50, ouch50_messages
 from protocols.ouch50_appendage import NO_APPENDAGE, Appendage
 from protocols.ouch50_codes import MARKET_PRICE, Capacity, CrossType, Display, IntermarketSweep
 from protocols.ouch50_fields import decode_name
+from protocols.ouch50_plain import (
+    CANCEL_LENGTH,
+    ENTER_LENGTH,
+    REPLACE_LENGTH,
+    unpack_cancel,
+    unpack_enter,
+    unpack_replace,
+)
 
 _ENTER_NUMBERED_ORDER: Final = int(CommandKind.ENTER_NUMBERED_ORDER)
 _MASS_CANCEL: Final = int(CommandKind.MASS_CANCEL)
@@ -84,12 +91,6 @@ def translate_any(message: bytes, session: str, firm: str, midnight_ns: int) -> 
 # --- plain messages: None when one is not as plain as its length promises ------------------------
 
 _LIMIT: Final = int(OrderType.LIMIT)
-_ENTER: Final = struct.Struct(">cIcI8sQ5s14sH")
-_REPLACE: Final = struct.Struct(">cIIIQ3s14sH")
-_CANCEL: Final = struct.Struct(">cII")
-_unpack_enter: Final = _ENTER.unpack
-_unpack_replace: Final = _REPLACE.unpack
-_unpack_cancel: Final = _CANCEL.unpack
 _PLAIN_SIDES: Final = {code.encode(): side for code, side in _SIDES.items()}
 _CODES_OF_PLAIN_REPLACE: Final = {
     f"{time_in_force}{_VISIBLE}{IntermarketSweep.NOT_ELIGIBLE}".encode(): value
@@ -103,7 +104,7 @@ _CODES_OF_PLAIN_ENTER: Final = {
 
 
 def _plain_enter(message: bytes, session: str) -> Command | None:
-    kind, number, code, quantity, symbol, price, codes, cl_ord_id, length = _unpack_enter(message)
+    kind, number, code, quantity, symbol, price, codes, cl_ord_id, length = unpack_enter(message)
     side = _PLAIN_SIDES.get(code)
     time_in_force = _CODES_OF_PLAIN_ENTER.get(codes)
     if kind != b"O" or side is None or time_in_force is None or price >= MARKET_PRICE or length:
@@ -129,7 +130,7 @@ def _plain_enter(message: bytes, session: str) -> Command | None:
 
 
 def _plain_replace(message: bytes, session: str) -> Command | None:
-    kind, original, number, quantity, price, codes, cl_ord_id, length = _unpack_replace(message)
+    kind, original, number, quantity, price, codes, cl_ord_id, length = unpack_replace(message)
     time_in_force = _CODES_OF_PLAIN_REPLACE.get(codes)
     if kind != b"U" or time_in_force is None or price >= MARKET_PRICE or length:
         return None
@@ -152,14 +153,14 @@ def _plain_replace(message: bytes, session: str) -> Command | None:
 
 
 def _plain_cancel(message: bytes, session: str) -> Command | None:
-    kind, number, quantity = _unpack_cancel(message)
+    kind, number, quantity = unpack_cancel(message)
     return (_REDUCE_NUMBERED_ORDER, session, 0, number, quantity) if kind == b"X" else None
 
 
 _PLAIN: Final = {
-    _ENTER.size: _plain_enter,
-    _REPLACE.size: _plain_replace,
-    _CANCEL.size: _plain_cancel,
+    ENTER_LENGTH: _plain_enter,
+    REPLACE_LENGTH: _plain_replace,
+    CANCEL_LENGTH: _plain_cancel,
 }
 """By the length of a message: no two kinds that can be plain have the same one."""
 
