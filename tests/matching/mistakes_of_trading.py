@@ -228,8 +228,8 @@ MISTAKES_OF_TRADING = (
     mistake(
         "prices are sorted as text",
         "prices_are_numbers",
-        "level.key < self.best.key",
-        "str(level.key) < str(self.best.key)",
+        "islice(book_side.keys, levels)",
+        "islice(sorted(book_side.keys, key=str), levels)",
     ),
     mistake(
         "quantities go through a float",
