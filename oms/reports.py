@@ -68,10 +68,28 @@ def _order_state(kind: int, order: Order, leaves_qty: int) -> Event:
 def order_accepted(order: Order, memo: bytes | None = None) -> Event:
     """OrderAccepted of an order to which nothing has happened yet, with `memo` at its end unless
     that is None; to be made before the book has seen it."""
-    if memo is None:
-        return _order_state(_ACCEPTED, order, order.quantity)
-    # Written out: a numbered order is entered every few microseconds, and what is new of it known.
+    # Written out twice: _order_state of an order of which all is known that is not its own, and
+    # a tuple that is made longer afterwards is made twice.
     order_id, quantity = order.order_id, order.quantity
+    if memo is None:
+        return (
+            _ACCEPTED,
+            order.owner,
+            order.cl_ord_id,
+            order_id,
+            order.account,
+            order.symbol,
+            order.side,
+            order.order_type,
+            order.time_in_force,
+            quantity,
+            order.price,
+            0,
+            quantity,
+            0,
+            _STATUS_NEW,
+            order_id,
+        )
     return (
         _ACCEPTED,
         order.owner,
