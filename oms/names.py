@@ -125,22 +125,24 @@ class Names:
 
     def meaning(self, name: str) -> Order | int:
         """What a name stands for; NAMES_NO_ORDER for one that was not used either."""
+        meaning = self._shards[hash(name) & LAST_SHARD].get(name)
+        if meaning is not None:
+            return meaning
         key = self._key_of(name) if self._blocks else 0
-        if key:
-            return self._blocks[key >> _BLOCK_BITS][key & _LAST_IN_BLOCK]
-        return self._shards[hash(name) & LAST_SHARD].get(name, NAMES_NO_ORDER)
+        return self._blocks[key >> _BLOCK_BITS][key & _LAST_IN_BLOCK] if key else NAMES_NO_ORDER
 
     def let_stand(self, name: str, meaning: Order | int) -> None:
         """Let a name that was used stand for something else."""
-        key = self._key_of(name) if self._blocks else 0
+        key = 0
+        shard = self._shards[hash(name) & LAST_SHARD]
+        if name in shard:
+            shard[name] = meaning
+        else:
+            key = self._key_of(name)
+            assert key, f"the name {name} was not used"
+            self._blocks[key >> _BLOCK_BITS][key & _LAST_IN_BLOCK] = meaning
         if isinstance(meaning, Order):
             meaning.number_key = key
-        if key:
-            self._blocks[key >> _BLOCK_BITS][key & _LAST_IN_BLOCK] = meaning
-            return
-        shard = self._shards[hash(name) & LAST_SHARD]
-        assert name in shard, f"the name {name} was not used"
-        shard[name] = meaning
 
     def is_text(self, name: str) -> bool:
         """Whether it was used and is not kept as a number."""
