@@ -278,15 +278,18 @@ class NodeCore:
 
     def _apply(self, index: int, term: int, payload: bytes) -> None:
         """A committed batch, on every node, in log order."""
+        self._young_events.add(self._apply_and_tell(index, term, payload))
+
+    def _apply_and_tell(self, index: int, term: int, payload: bytes) -> int:
+        """Returns the number of events; nobody has them any more."""
         begun_s = time.perf_counter()
         batch = self.replica.apply(index, term, payload)
         self.recent_commits.append((batch.time_ns, begun_s))
         self.events.append(batch)
         for sink in self._sinks.values():
             sink.on_batch(batch)
-        self._young_events.add(len(batch.events))
         if not self.raft.is_ready:
-            return
+            return len(batch.events)
         applied_s = time.perf_counter()
         self.timings["apply"].add(applied_s - begun_s)
         self.clients.publish(batch, self.replica.last_client_ids)
@@ -297,6 +300,7 @@ class NodeCore:
             self._in_flight = False
             self.timings["replicate"].add(begun_s - self._proposed_s)
             self._propose_next()
+        return len(batch.events)
 
     # --- snapshots ---
 
