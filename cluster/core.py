@@ -2,7 +2,8 @@
 
 The way of a command through this file: submit -> Sequencer -> Consensus.propose -> (log, majority
 on disk) -> _apply on every node -> sinks, event store, clients. One batch of ours is in flight at a
-time; what arrives meanwhile becomes the next one.
+time: what arrives meanwhile becomes the next one, which leaves when the one before it is committed,
+and travels while that one is applied.
 
 Time, network and disk come from a Runtime, so a simulation runs this very code.
 """
@@ -120,6 +121,7 @@ class NodeCore:
             settings,
             storage.journal,
             apply=self._apply,
+            on_commit=self._committed,
             on_change=self._role_changed,
             on_fatal=on_fatal,
             runtime=runtime,
@@ -276,6 +278,14 @@ class NodeCore:
 
     # --- the log ---
 
+    def _committed(self) -> None:
+        """On the leader: the batch in flight counts. The next one leaves now, with the news of it,
+        and is on its way to the disks while everybody applies this one."""
+        if self._in_flight:
+            self._in_flight = False
+            self.timings["replicate"].add(time.perf_counter() - self._proposed_s)
+            self._propose_next()
+
     def _apply(self, index: int, term: int, payload: bytes) -> None:
         """A committed batch, on every node, in log order."""
         self._young_events.add(self._apply_and_tell(index, term, payload))
@@ -296,10 +306,6 @@ class NodeCore:
         for client_id in self.replica.last_gaps:
             self.clients.cut(client_id)  # it says hello again, and sends again what is missing
         self.timings["egress"].add(time.perf_counter() - applied_s)
-        if self._in_flight:
-            self._in_flight = False
-            self.timings["replicate"].add(begun_s - self._proposed_s)
-            self._propose_next()
         return len(batch.events)
 
     # --- snapshots ---

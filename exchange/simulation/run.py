@@ -18,7 +18,12 @@ from exchange.simulation.gateway import Gateway
 from exchange.simulation.member import Member
 from exchange.simulation.network import Fabric
 from exchange.simulation.options import Options, draw_options
-from exchange.simulation.plots import BETWEEN_TWO_LEADERS, LEFT_BEHIND, PlotRunner
+from exchange.simulation.plots import (
+    BETWEEN_TWO_LEADERS,
+    LEFT_BEHIND,
+    LONG_ENTRY,
+    PlotRunner,
+)
 from exchange.simulation.world import Violation, World
 
 LIVENESS_S = 20.0
@@ -27,6 +32,7 @@ _APPLY_ENTRIES = raft._APPLY_ENTRIES
 _PLOT_SHARE = 0.5
 _LEFT_BEHIND_SHARE = 0.25
 _BETWEEN_TWO_LEADERS_SHARE = 0.35  # of chances from that one up
+_LONG_ENTRY_SHARE = 0.55  # from that one up
 """Of what is done to a run that has plots."""
 
 
@@ -84,6 +90,8 @@ class Run:
             self.world.after(0.15, self._plots.begin_with, LEFT_BEHIND)
         elif self._faults_on and chance < _BETWEEN_TWO_LEADERS_SHARE:
             self.world.after(0.15, self._plots.begin_with, BETWEEN_TWO_LEADERS)
+        elif self._faults_on and chance < _LONG_ENTRY_SHARE:
+            self.world.after(0.15, self._plots.begin_with, LONG_ENTRY)
 
     def _next_fault(self) -> None:
         if not self._faults_on:
