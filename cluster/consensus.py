@@ -24,6 +24,8 @@ from cluster.stalls import Stalls
 from cluster.vouching import Vouching
 
 _REPLAY_ENTRIES_PER_TURN: Final = 500
+_HEARTBEATS: Final = ("append_entries", "next_node_idx")
+"""Messages, with entries or without, of which there are many when nothing happens."""
 
 logger = logging.getLogger(__name__)
 
@@ -273,7 +275,21 @@ class Consensus:
         else:
             self._stand_if_due()
         self._candidacy.ask_for_positions()
-        self._tick()
+        if self.is_leader or self._has_work:
+            self._tick()
+        else:
+            self._note_changes()
+
+    @property
+    def _has_work(self) -> bool:
+        """Whether a tick may have something to do, now that a heartbeat or the answer to one was
+        taken in. An idle cluster costs little if it ticks no more than it must; and what this does
+        not see, a leader's next heartbeat does."""
+        return (
+            self.applied_index < self.journal.last_index
+            or self.journal.needs_sync()
+            or not self.may_vote
+        )
 
     def _committed(self) -> None:
         """Called by pysyncobj inside a tick of the leader, before it applies: what is proposed now
@@ -361,7 +377,8 @@ class Consensus:
         except Exception as error:
             self._fail(error)
             return
-        self.schedule_tick()
+        if self._has_work or message["type"] not in _HEARTBEATS:
+            self.schedule_tick()
 
     def _handle(self, peer_id: int, epoch: int, message: dict[str, Any]) -> None:
         kind = message["type"]
