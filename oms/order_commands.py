@@ -52,15 +52,12 @@ _NO_ORDER: Final = int(OrdStatus.REJECTED)
 _PLAIN_FIELDS: Final = len(EnterOrder._fields)
 """So many fields have the commands to enter and to replace an order; the terms would follow."""
 
-_new: Final = Order.__new__
-_initialize: Final = Order.__init__
-
 
 def enter_order(state: ExchangeState, command: Command) -> list[Event]:
     """Carry out EnterOrder: OrderAccepted and what follows from it, or OrderRejected."""
     terms = None
     if len(command) > _PLAIN_FIELDS:
-        *command, terms = command  # type: ignore[assignment]  # a list of fields is as good
+        command, terms = command[:-1], command[-1]
     (
         _,
         session_name,
@@ -100,9 +97,7 @@ def enter_order(state: ExchangeState, command: Command) -> list[Event]:
         listing, account, side, order_type, time_in_force, quantity, price
     )
     number = state.last_order_reference_number + 1
-    order = _new(Order)  # with the next call that of the class, at a third of the price
-    _initialize(
-        order,
+    order = Order(
         number,
         session.name,
         cl_ord_id,
@@ -126,7 +121,7 @@ def enter_order(state: ExchangeState, command: Command) -> list[Event]:
         return [_entry_refused(command, *refusal)]
     state.last_order_reference_number = number
     shard[cl_ord_id] = order
-    if order.terms is None:
+    if not isinstance(order, SpecialOrder):
         return match_new_order(state, order, session, listing)
     return SpecialTrading(state, listing).accept(order, None)
 
