@@ -8,8 +8,10 @@ of a block is a row of messages as in BinaryFILE.
 from __future__ import annotations
 
 import logging
+from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
@@ -68,21 +70,16 @@ class MessageStore:
             segment_bytes=segment_bytes,
             max_bytes=max_bytes,
         )
-        # The block that is being gathered, and closed ones: number of the first message, messages.
-        self._open: list[bytes] = []
-        self._open_first = resume_at
-        self._open_bytes = 0
-        self._recent: deque[tuple[int, list[bytes]]] = deque(
-            maxlen=max(1, memory_bytes // BLOCK_BYTES)
-        )
-        self._last_read: tuple[int, list[bytes]] = (resume_at, [])
+        self._open = _Block(resume_at)
+        """The one that is being gathered."""
+        self._recent: deque[_Block] = deque(maxlen=max(1, memory_bytes // BLOCK_BYTES))
+        self._last_read = _Block(resume_at)
 
     def append(self, messages: Sequence[bytes]) -> None:
         """Take the next messages. Does not raise."""
-        self._open += messages
+        self._open.append(messages)
         self.next_sequence_number += len(messages)
-        self._open_bytes += sum(map(len, messages))
-        if self._open_bytes >= BLOCK_BYTES:
+        if len(self._open.payload) >= BLOCK_BYTES:
             self.flush()
 
     def read(self, first: int, count: int, max_bytes: int) -> list[bytes]:
@@ -92,30 +89,33 @@ class MessageStore:
         end = min(first + count, self.next_sequence_number)
         size = 0
         while 0 < first < end:
-            block_first, block = self._block_of(first)
-            if not block:
+            block = self._block_of(first)
+            if first >= block.end:
                 break
-            for message in block[first - block_first : end - block_first]:
+            for number in range(first, min(end, block.end)):
+                message = block.message(number)
                 size += len(message)
                 if found and size > max_bytes:
                     return found
                 found.append(message)
-            first = block_first + len(block)
+            first = block.end
         return found
 
     def flush(self) -> None:
         """Hand everything to the operating system, without a sync. Does not raise."""
-        if not self._open:
+        block = self._open
+        count = block.end - block.first
+        if not count:
             return
+        block.payload = bytes(block.payload)  # it grows no more
         if self.failed is None:
             try:
-                self._files.append(self._open_first, len(self._open), frame(self._open))
+                self._files.append(block.first, count, block.payload)
             except OSError as error:
                 self.failed = f"{self._directory}: {error.strerror}"
                 log.error("message store fails, re-requests reach back less far: %s", self.failed)
-        self._recent.append((self._open_first, self._open))
-        self._open, self._open_bytes = [], 0
-        self._open_first = self.next_sequence_number
+        self._recent.append(block)
+        self._open = _Block(self.next_sequence_number)
 
     def files(self) -> list[tuple[str, int]]:
         """Name and length of each file, oldest first, after a flush. Does not raise.
@@ -129,28 +129,57 @@ class MessageStore:
         self.flush()
         self._files.close()
 
-    def _block_of(self, number: int) -> tuple[int, list[bytes]]:
-        """The block with message `number`, which was published, and the number of its first
-        message; nothing when it can no longer be read."""
-        if number >= self._open_first:
-            return self._open_first, self._open
-        if self._recent and number >= self._recent[0][0]:
-            return next(block for block in reversed(self._recent) if block[0] <= number)
-        first, messages = self._last_read
-        if not first <= number < first + len(messages):
+    def _block_of(self, number: int) -> _Block:
+        """The block with message `number`, which was published; an empty one when it can no longer
+        be read."""
+        if number >= self._open.first:
+            return self._open
+        if self._recent and number >= self._recent[0].first:
+            return next(block for block in reversed(self._recent) if block.first <= number)
+        if not self._last_read.first <= number < self._last_read.end:
             self._last_read = self._read_block(number)
         return self._last_read
 
-    def _read_block(self, number: int) -> tuple[int, list[bytes]]:
+    def _read_block(self, number: int) -> _Block:
         """A block from a file; empty, with a line in the log, when that is not possible."""
+        block = _Block(number)
         if not self._files.first_number <= number < self._files.next_number:
-            return number, []
+            return block
         try:
-            block = self._files.read(number)
+            found = self._files.read(number)
         except (OSError, DayFileError) as error:
             log.error("message %d cannot be read: %s", number, error)
-            return number, []
-        return block.first, unframe(block.payload)[: block.end - block.first]
+            return block
+        block = _Block(found.first)
+        block.append(unframe(found.payload)[: found.end - found.first])
+        return block
+
+
+class _Block:
+    """Messages side by side, as in the files: far less memory than an object for each, and what
+    has been published for a while is not worth a place in the processor's caches."""
+
+    __slots__ = ("_lengths", "first", "payload")
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.payload: bytes | bytearray = bytearray()
+        self._lengths = array("I", [0])
+        """Of all messages before the first, the second, ... and of all."""
+
+    @property
+    def end(self) -> int:
+        """The number after that of the last message."""
+        return self.first + len(self._lengths) - 1
+
+    def append(self, messages: Sequence[bytes]) -> None:
+        self.payload += frame(messages)
+        self._lengths.extend(accumulate(map(len, messages), initial=self._lengths.pop()))
+
+    def message(self, number: int) -> bytes:
+        at = number - self.first
+        prefixes = 2 * (at + 1)  # of this message and of those before it
+        return bytes(self.payload[self._lengths[at] + prefixes : self._lengths[at + 1] + prefixes])
 
 
 def is_message_file(path: Path) -> bool:
