@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import gc
-import os
-import subprocess
-import sys
 from collections import Counter
 from functools import cache
 from itertools import product
-from pathlib import Path
 from typing import get_origin, get_type_hints
 
-import one_run
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_exchange import NaiveExchange
-from one_run import digests_of_a_run
 from random_commands import INSTRUMENTS, commands
 
 from matching.types import OrderType
@@ -34,7 +28,6 @@ from oms.events import (
 )
 from oms.state_machine import ExchangeStateMachine
 
-ROOT = Path(__file__).resolve().parents[2]
 CLOSED_KEPT = 20
 PAGE, ROWS, LEVELS = 3, 2, 4
 INTERVAL = 20
@@ -455,22 +448,3 @@ def test_commands_leave_nothing_for_the_garbage_collector():
         assert gc.collect() > 0, "orders that rest are linked in both directions"
     finally:
         gc.enable()
-
-
-def test_every_process_says_the_same_whatever_its_hash_seed_and_its_build():
-    """The others run the source as it lies here, this one maybe compiled (setup.py)."""
-    here = digests_of_a_run()
-    for hash_seed in ("0", "1", "4294967295"):
-        environment = {
-            **os.environ,
-            "PYTHONHASHSEED": hash_seed,
-            "PYTHONPATH": os.pathsep.join((str(ROOT), str(Path(__file__).parent))),
-        }
-        result = subprocess.run(
-            [sys.executable, one_run.__file__],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert result.stdout.split() == here.split(), f"PYTHONHASHSEED={hash_seed}"
