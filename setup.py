@@ -14,6 +14,7 @@ from setuptools.command.build_ext import build_ext
 COMPILED = [
     "matching/auction.py",
     "matching/instrument_books.py",
+    "matching/level_keys.py",
     "matching/order_book.py",
     "matching/order_pool.py",
     "matching/peg_price.py",

@@ -85,7 +85,7 @@ class Order(BookOrder):
     changes when a replace loses priority. `cl_ord_id` is the order's current name: that of the
     last accepted replace. `cum_value` is the sum of quantity times price over the executions.
     While the order is live, cum_qty + leaves_qty == quantity. `group_id` is what a mass cancel can
-    choose by, 0 for none.
+    choose by, 0 for none. `number_key` is for oms.names.
     """
 
     __slots__ = (
@@ -94,6 +94,7 @@ class Order(BookOrder):
         "cum_qty",
         "cum_value",
         "group_id",
+        "number_key",
         "ord_status",
         "order_id",
         "order_type",
@@ -136,6 +137,7 @@ class Order(BookOrder):
         self.cum_value = 0
         self.ord_status = _NEW
         self.group_id = 0
+        self.number_key = 0
 
     def special_values(self) -> tuple[Any, ...]:
         """What a snapshot holds of a SpecialOrder besides."""
