@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from cluster.build import is_compiled
 from cluster.client_port import ClientPort
 from cluster.core import NodeCore
 from cluster.disk import RealDisk
@@ -228,6 +229,7 @@ class Node:
             "state_hash": None if mark is None else mark.state_hash,
             "state_hash_event_seq": None if mark is None else mark.event_seq,
             "durability": str(self.settings.durability),
+            "compiled": is_compiled(),
             "elections": self.core.raft.elections,
             "peers_connected": self.core.raft.connected_peers,
             "clients": self._port.clients,
