@@ -36,6 +36,9 @@ _CAMPAIGN_DOUBLINGS_MAX = 5
 _ASKING_DOUBLINGS_MAX = 4
 STALL_S = 0.020
 """A node whose own loop was late by this much suspects itself before it suspects the leader."""
+OTHERS_TAKE_LONGER = 4.0
+"""A log entry that kept us busy for a second may keep another member busy for so many more: a
+machine with too much to do is not fair to everybody."""
 
 
 class Action(Enum):
@@ -72,6 +75,7 @@ class Election:
         self._asked = 0
         self._leader_since_s = now_s
         self._longest_pause_s = 0.0
+        self._patient_until_s = 0.0
         self._deadline_s = now_s + suspect_after_s * (1 + rng.random())
 
     @property
@@ -85,7 +89,8 @@ class Election:
             self._note_pause(now_s - self._last_heard_s)
         self._follow(leader_id, now_s)
         self._last_heard_s = now_s
-        self._deadline_s = now_s + self._patience_with_leader_s + self._rank() * STAGGER_S
+        suspect_at_s = now_s + self._patience_with_leader_s + self._rank() * STAGGER_S
+        self._deadline_s = max(suspect_at_s, self._patient_until_s)
 
     def _note_pause(self, pause_s: float) -> None:
         """The leader is heard again after `pause_s`; long pauses are forgotten by and by."""
@@ -103,6 +108,7 @@ class Election:
         if peer_id == self.leader_id:
             rank = self._rank()
             self.leader_id = None
+            self._patient_until_s = 0.0
             self.cause = f"the connection to the leader, node {peer_id}, broke"
             self._deadline_s = min(self._deadline_s, now_s + rank * STAGGER_S)
 
@@ -111,6 +117,13 @@ class Election:
         if late_s > STALL_S:
             self._last_heard_s += late_s
             self._deadline_s += late_s
+
+    def be_patient(self, until_s: float) -> None:
+        """The leader may be busy until then: its silence is no cause for suspicion, the loss of its
+        connection is."""
+        if self.leader_id is not None:
+            self._patient_until_s = until_s
+            self._deadline_s = max(self._deadline_s, until_s)
 
     def leads(self, now_s: float) -> None:
         """We are the leader ourselves."""
@@ -164,8 +177,9 @@ class Election:
         Who grants leaves the other one time to win. Of two that ask each other at the same moment
         with equal logs the one with the lower id goes first: two elections in one term would split
         the votes, and cost a whole round."""
-        hears_leader = (
-            self.leader_id is not None and now_s - self._last_heard_s < self._patience_with_leader_s
+        hears_leader = self.leader_id is not None and (
+            now_s - self._last_heard_s < self._patience_with_leader_s
+            or now_s < self._patient_until_s
         )
         if self.leader_id == self._node_id or hears_leader:
             return False

@@ -14,7 +14,7 @@ from cluster.client_port import ClientPort
 from cluster.core import NodeCore
 from cluster.disk import RealDisk
 from cluster.event_store import EventStore
-from cluster.garbage import no_collection
+from cluster.garbage import YoungEvents, no_collection
 from cluster.http import NodeHttp
 from cluster.interface import EventSink, NodeRole, Upkeep
 from cluster.runtime import LiveRuntime
@@ -98,6 +98,7 @@ class Node:
             on_snapshot_received=self._snapshot_received,
             on_fatal=self._fatal,
             upkeep=self._upkeep,
+            on_forgotten=YoungEvents().add,
         )
         self._port = ClientPort(
             self.core,

@@ -48,6 +48,24 @@ def test_a_member_whose_own_loop_stalled_does_not_suspect_the_leader_for_it():
     assert second.on_time(10.5) is None
 
 
+def test_a_leader_that_may_be_busy_is_not_suspected_but_its_connection_counts():
+    second = member(2)
+    second.heard_leader(1, 10.0)
+    second.be_patient(12.0)
+    second.heard_leader(1, 10.1)
+    assert second.on_time(11.99) is None
+    assert not second.grants(3, ask(), now_s=11.99, term=1, last=(1, 5))
+    second.lost_connection(1, 11.99)
+    assert second.on_time(11.99) is Action.PRE_VOTE
+
+
+def test_a_leader_that_may_be_busy_is_suspected_when_that_is_over():
+    second = member(2)
+    second.heard_leader(1, 10.0)
+    second.be_patient(12.0)
+    assert second.on_time(12.0) is Action.PRE_VOTE
+
+
 def test_a_majority_of_pre_votes_starts_the_election_once():
     second = member(2)
     second.on_time(10.0)
