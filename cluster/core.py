@@ -21,7 +21,6 @@ from typing import Final, Protocol
 from cluster.clock import LeaderClock
 from cluster.codec import ClientFrame, pack_commands
 from cluster.consensus import Consensus
-from cluster.garbage import YoungEvents
 from cluster.interface import AppliedBatch, EventSink, NodeRole, Upkeep
 from cluster.replica import ClientRecord
 from cluster.runtime import Runtime, Timer
@@ -84,7 +83,8 @@ class NodeCore:
     `clients` is set before start(). `make_snapshot` blocks; it is called beside the loop.
     `on_snapshot_received(index)`: a snapshot from the leader is ready; the node is to close and to
     start again on it. `wall_clock_ns` stamps batches. `upkeep` says what is done as time passes.
-    Raises JournalError if the folder is another node's.
+    `on_forgotten(count)` follows a batch of so many events: they were told, and are gone. Raises
+    JournalError if the folder is another node's.
     """
 
     clients: Clients
@@ -102,13 +102,13 @@ class NodeCore:
         wall_clock_ns: Callable[[], int] = time.time_ns,
         rng: random.Random | None = None,
         upkeep: Upkeep | None = None,
+        on_forgotten: Callable[[int], None] = lambda count: None,
     ) -> None:
         self.settings = settings
         self.node_id = settings.node_id
         self.replica = storage.replica
         self.events = storage.events
         self.role = NodeRole.FOLLOWER
-        self._young_events = YoungEvents()
         self.timings = {
             **{name: Timings() for name in ("batch_wait", "replicate", "apply", "egress")},
             "fsync": storage.journal.flush_timings,
@@ -138,6 +138,7 @@ class NodeCore:
         self._runtime = runtime
         self._wall_clock_ns = wall_clock_ns
         self._upkeep = upkeep
+        self._on_forgotten = on_forgotten
         self._clock = LeaderClock(
             runtime, wall_clock_ns, settings.clock_tick_ms, self._submit_clock_tick
         )
@@ -290,7 +291,7 @@ class NodeCore:
 
     def _apply(self, index: int, term: int, payload: bytes) -> None:
         """A committed batch, on every node, in log order."""
-        self._young_events.add(self._apply_and_tell(index, term, payload))
+        self._on_forgotten(self._apply_and_tell(index, term, payload))
 
     def _apply_and_tell(self, index: int, term: int, payload: bytes) -> int:
         """Returns the number of events; nobody has them any more."""

@@ -38,8 +38,9 @@ _CAMPAIGN_DOUBLINGS_MAX = 5
 _ASKING_DOUBLINGS_MAX = 4
 STALL_S = 0.020
 """A node whose own loop was late by this much suspects itself before it suspects the leader."""
-OTHERS_TAKE_LONGER = 2.0
-"""A log entry that kept us busy for a second may keep another member busy for so many more."""
+OTHERS_TAKE_LONGER = 4.0
+"""A log entry that kept us busy for a second may keep another member busy for so many more: a
+machine with too much to do is not fair to everybody."""
 
 
 class Action(Enum):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 from array import array
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +30,8 @@ from protocols.binaryfile import frame, unframe
 
 MESSAGE_FILES: Final = FileKind(b"EXCHMSG\n", "itch-", ".messages")
 _REAL_DISK: Final = RealDisk()
+_MESSAGES_PER_CHUNK: Final = 256
+"""Who reads one message has as many split at most, however long the batch that it came in."""
 
 log = logging.getLogger(__name__)
 
@@ -73,14 +75,16 @@ class MessageStore:
         self._open = _Block(resume_at)
         """The one that is being gathered."""
         self._recent: deque[_Block] = deque(maxlen=max(1, memory_bytes // BLOCK_BYTES))
-        self._last_read = _Block(resume_at)
+        self._last_read: tuple[int, list[bytes]] = (resume_at, [])
 
     def append(self, messages: Sequence[bytes]) -> None:
         """Take the next messages. Does not raise."""
-        self._open.append(messages)
-        self.next_sequence_number += len(messages)
-        if len(self._open.payload) >= BLOCK_BYTES:
-            self.flush()
+        for at in range(0, len(messages), _MESSAGES_PER_CHUNK):
+            chunk = messages[at : at + _MESSAGES_PER_CHUNK]
+            self._open.append(chunk)
+            self.next_sequence_number += len(chunk)
+            if len(self._open.payload) >= BLOCK_BYTES:
+                self.flush()
 
     def read(self, first: int, count: int, max_bytes: int) -> list[bytes]:
         """Messages from `first` on: at most `count`, at most `max_bytes` long in all, but at least
@@ -89,16 +93,15 @@ class MessageStore:
         end = min(first + count, self.next_sequence_number)
         size = 0
         while 0 < first < end:
-            block = self._block_of(first)
-            if first >= block.end:
+            chunk_first, chunk = self._chunk_of(first)
+            if not chunk:
                 break
-            for number in range(first, min(end, block.end)):
-                message = block.message(number)
+            for message in chunk[first - chunk_first : end - chunk_first]:
                 size += len(message)
                 if found and size > max_bytes:
                     return found
                 found.append(message)
-            first = block.end
+            first = chunk_first + len(chunk)
         return found
 
     def flush(self) -> None:
@@ -129,57 +132,57 @@ class MessageStore:
         self.flush()
         self._files.close()
 
-    def _block_of(self, number: int) -> _Block:
-        """The block with message `number`, which was published; an empty one when it can no longer
-        be read."""
+    def _chunk_of(self, number: int) -> tuple[int, list[bytes]]:
+        """Messages among which is `number`, which was published, and the number of the first of
+        them; nothing when it can no longer be read."""
         if number >= self._open.first:
-            return self._open
+            return self._open.chunk_of(number)
         if self._recent and number >= self._recent[0].first:
-            return next(block for block in reversed(self._recent) if block.first <= number)
-        if not self._last_read.first <= number < self._last_read.end:
+            block = next(block for block in reversed(self._recent) if block.first <= number)
+            return block.chunk_of(number)
+        first, messages = self._last_read
+        if not first <= number < first + len(messages):
             self._last_read = self._read_block(number)
         return self._last_read
 
-    def _read_block(self, number: int) -> _Block:
+    def _read_block(self, number: int) -> tuple[int, list[bytes]]:
         """A block from a file; empty, with a line in the log, when that is not possible."""
-        block = _Block(number)
         if not self._files.first_number <= number < self._files.next_number:
-            return block
+            return number, []
         try:
-            found = self._files.read(number)
+            block = self._files.read(number)
         except (OSError, DayFileError) as error:
             log.error("message %d cannot be read: %s", number, error)
-            return block
-        block = _Block(found.first)
-        block.append(unframe(found.payload)[: found.end - found.first])
-        return block
+            return number, []
+        return block.first, unframe(block.payload)[: block.end - block.first]
 
 
 class _Block:
-    """Messages side by side, as in the files: far less memory than an object for each, and what
-    has been published for a while is not worth a place in the processor's caches."""
+    """Messages side by side as in the files, in chunks of those that came together.
 
-    __slots__ = ("_lengths", "first", "payload")
+    An object for each would be twice the memory, of which nothing is in the processor's caches any
+    more when it makes room for a new one."""
+
+    __slots__ = ("_firsts", "_offsets", "end", "first", "payload")
 
     def __init__(self, first: int) -> None:
-        self.first = first
+        self.first = self.end = first
         self.payload: bytes | bytearray = bytearray()
-        self._lengths = array("I", [0])
-        """Of all messages before the first, the second, ... and of all."""
-
-    @property
-    def end(self) -> int:
-        """The number after that of the last message."""
-        return self.first + len(self._lengths) - 1
+        self._firsts = array("Q")
+        self._offsets = array("Q")
+        """Of each chunk: the number of its first message, and where that begins."""
 
     def append(self, messages: Sequence[bytes]) -> None:
+        self._firsts.append(self.end)
+        self._offsets.append(len(self.payload))
         self.payload += frame(messages)
-        self._lengths.extend(accumulate(map(len, messages), initial=self._lengths.pop()))
+        self.end += len(messages)
 
-    def message(self, number: int) -> bytes:
-        at = number - self.first
-        prefixes = 2 * (at + 1)  # of this message and of those before it
-        return bytes(self.payload[self._lengths[at] + prefixes : self._lengths[at + 1] + prefixes])
+    def chunk_of(self, number: int) -> tuple[int, list[bytes]]:
+        """The chunk with message `number`, and the number of the first of its messages."""
+        at = bisect_right(self._firsts, number) - 1
+        end = self._offsets[at + 1] if at + 1 < len(self._offsets) else len(self.payload)
+        return self._firsts[at], unframe(bytes(self.payload[self._offsets[at] : end]))
 
 
 def is_message_file(path: Path) -> bool:

@@ -57,7 +57,7 @@ def enter_order(state: ExchangeState, command: Command) -> list[Event]:
     """Carry out EnterOrder: OrderAccepted and what follows from it, or OrderRejected."""
     terms = None
     if len(command) > _PLAIN_FIELDS:
-        *command, terms = command  # type: ignore[assignment]  # a list of fields is as good
+        command, terms = command[:-1], command[-1]
     (
         _,
         session_name,
@@ -118,7 +118,7 @@ def enter_order(state: ExchangeState, command: Command) -> list[Event]:
         return [_entry_refused(command, *refusal)]
     state.last_order_reference_number = number
     shard[cl_ord_id] = order
-    if order.terms is None:
+    if not isinstance(order, SpecialOrder):
         return match_new_order(state, order, session, listing)
     return SpecialTrading(state, listing).accept(order, None)
 

@@ -8,12 +8,12 @@ EVENTS_KEPT: the oldest commands are forgotten first.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 from oms.events import Event, EventKind, OrderExecuted
 
-EVENTS_KEPT: Final = 40_000
+EVENTS_KEPT = 40_000
 """Events of commands that traded: 10,000 trades, where one order fills another."""
 
 _EXECUTED: Final = int(EventKind.ORDER_EXECUTED)
@@ -91,7 +91,7 @@ class Trades:
         return [(first_event_seq, len(events)) for first_event_seq, events in self._made]
 
     def restore_row(
-        self, first_event_seq: int, length: int, executed: tuple[tuple[int, Event], ...]
+        self, first_event_seq: int, length: int, executed: Sequence[Sequence[Any]]
     ) -> None:
         """Take a row that `rows` gave; what does not matter is () from now on."""
         events: list[Event] = [()] * length

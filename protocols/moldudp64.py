@@ -84,6 +84,10 @@ def encode_data(
 
     `session` comes from session_field. Raises MoldUDP64Error when one message alone is too long.
     """
+    try:
+        framed = frame(messages)
+    except BinaryFileError as error:
+        raise MoldUDP64Error(str(error)) from error
     room = max_payload - HEADER_LENGTH
     ends = list(accumulate([len(message) + 2 for message in messages]))
     datagrams: list[bytes] = []
@@ -97,7 +101,7 @@ def encode_data(
                 f" room for {room - 2}"
             )
         header = _HEADER.pack(session, first + begin, end - begin)
-        datagrams.append(header + frame(messages[begin:end]))
+        datagrams.append(header + framed[full : ends[end - 1]])
         begin, full = end, ends[end - 1]
     return datagrams
 

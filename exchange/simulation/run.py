@@ -32,7 +32,6 @@ _APPLY_ENTRIES = raft._APPLY_ENTRIES
 _PLOT_SHARE = 0.5
 _LEFT_BEHIND_SHARE = 0.25
 _BETWEEN_TWO_LEADERS_SHARE = 0.35  # of chances from that one up
-_LONG_ENTRY_SHARE = 0.55  # from that one up
 """Of what is done to a run that has plots."""
 
 
@@ -90,7 +89,7 @@ class Run:
             self.world.after(0.15, self._plots.begin_with, LEFT_BEHIND)
         elif self._faults_on and chance < _BETWEEN_TWO_LEADERS_SHARE:
             self.world.after(0.15, self._plots.begin_with, BETWEEN_TWO_LEADERS)
-        elif self._faults_on and chance < _LONG_ENTRY_SHARE:
+        elif self._faults_on and not options.plot_weights:
             self.world.after(0.15, self._plots.begin_with, LONG_ENTRY)
 
     def _next_fault(self) -> None:

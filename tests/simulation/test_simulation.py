@@ -65,6 +65,7 @@ def test_work_was_done_meanwhile(campaign: dict):
         "flipped bits noticed",
         "gateway kills",
         "kills",
+        "plot: an entry that takes long",
         "power losses",
         "power losses in a call",
         "snapshots installed",
