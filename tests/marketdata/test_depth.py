@@ -233,8 +233,8 @@ def test_orders_of_all_books_come_in_the_sequence_in_which_they_took_their_place
 def test_the_garbage_collector_has_nothing_to_look_at_in_orders_and_levels() -> None:
     depth = depth_of(add(1, "B", 100, 99), add(2, "S", 100, 2**32 - 1), add(3, "B", 1, 0))
     assert levels(depth) == ([(99, 100, 1), (0, 1, 1)], [(2**32 - 1, 100, 1)])
-    sides = list(depth._sides.values())
-    assert not any(gc.is_tracked(one) for one in (depth._orders, *(s.levels for s in sides)))
+    assert not gc.is_tracked(depth._orders)
+    assert not gc.is_tracked(depth._levels)
 
 
 def test_a_crossed_book_breaks_an_invariant() -> None:
