@@ -45,18 +45,20 @@ class EventStoreError(Exception):
 
 
 class RecentRecords:
-    """The records of the latest batches, at most `max_batches` and `max_events` (but always the
-    last one).
+    """The records of the latest batches, at most `max_batches`, `max_events` and `max_bytes` (but
+    always the last one).
 
     Packed, as they go into the files: only a client that comes late reads them, and 100,000 events
     as objects would be 50 MB between which every new object had to find its place, far from the
     one before it in the memory of the machine.
     """
 
-    def __init__(self, max_batches: int, max_events: int) -> None:
+    def __init__(self, max_batches: int, max_events: int, max_bytes: int) -> None:
         assert max_batches > 0, f"max_batches is {max_batches}"
         self._max_batches = max_batches
         self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._records: deque[tuple[int, bytes]] = deque()
         """Each with the number of its first event."""
 
@@ -68,9 +70,14 @@ class RecentRecords:
         the bounds."""
         records = self._records
         records.append((first_event_seq, record))
+        self._bytes += len(record)
         oldest = next_event_seq - self._max_events
-        while len(records) > 1 and (len(records) > self._max_batches or records[0][0] < oldest):
-            records.popleft()
+        while len(records) > 1 and (
+            len(records) > self._max_batches
+            or records[0][0] < oldest
+            or self._bytes > self._max_bytes
+        ):
+            self._bytes -= len(records.popleft()[1])
 
     def some_from(self, event_seq: int) -> list[bytes]:
         """Some records in order from the one that has this event, which is not yet to come; none
@@ -86,9 +93,9 @@ class EventStore:
     """Batches of events, appended in order and read from any event number.
 
     Opening keeps the events before `resume_at` as far as the files have them without a gap, and
-    drops the rest; 1 begins anew. `recent_batches` and `recent_events` bound what is kept in
-    memory, `max_bytes` the files: beyond it the oldest one of `segment_bytes` goes. Events are
-    written `block_bytes` at a time, on the caller's thread. One thread only. Raises
+    drops the rest; 1 begins anew. `recent_batches`, `recent_events` and `recent_bytes` bound what
+    is kept in memory, `max_bytes` the files: beyond it the oldest one of `segment_bytes` goes.
+    Events are written `block_bytes` at a time, on the caller's thread. One thread only. Raises
     EventStoreError if the files cannot be opened.
     """
 
@@ -103,12 +110,13 @@ class EventStore:
         block_bytes: int = BLOCK_BYTES,
         recent_batches: int = 4096,
         recent_events: int = 100_000,
+        recent_bytes: int = 32 << 20,
     ) -> None:
         self._directory = directory
         self._block_bytes = block_bytes
         self.next_event_seq = resume_at
         """Number that the next event will have."""
-        self._recent = RecentRecords(recent_batches, recent_events)
+        self._recent = RecentRecords(recent_batches, recent_events, recent_bytes)
         self._buffer: list[bytes] = []
         self._buffered_bytes = 0
         try:

@@ -294,6 +294,18 @@ def test_memory_is_bounded_by_batches_and_by_events(tmp_path: Path) -> None:
     store.close()
 
 
+def test_memory_is_bounded_by_bytes(tmp_path: Path) -> None:
+    store = EventStore(tmp_path, recent_bytes=100_000)
+    for position in range(100):
+        event = OrderStatusReported(EventKind.ORDER_STATUS_REPORTED, "A", "x" * 30_000, *[0] * 13)
+        store.append(AppliedBatch(position + 2, 3, 1, position + 1, [event]))
+    assert len(store._recent) == 3
+    filled(store, [5_000])
+    assert len(store._recent) == 1, "the last one is always there"
+    assert sum(len(batch.events) for batch in store.read_from(1)) == 5_100
+    store.close()
+
+
 def test_a_batch_larger_than_memory_allows_can_be_read(tmp_path: Path) -> None:
     store = EventStore(tmp_path, recent_batches=10, recent_events=10)
     batches = filled(store, [5000, 1, 5000])
