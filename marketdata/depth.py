@@ -202,7 +202,7 @@ class MarketDepth:
         level = self._levels.get(place)
         if level is None:
             self._levels[place] = ONE_ORDER + shares
-            side.open(place)
+            side.places.add(place)
         else:
             self._levels[place] = level + ONE_ORDER + shares
 
@@ -243,7 +243,7 @@ class MarketDepth:
             self._levels[place] = left
         else:
             del self._levels[place]
-            self._sides[place >> SIDE_AT].close(place)
+            self._sides[place >> SIDE_AT].places.remove(place)
 
     def _side_of(self, locate: int, stock: bytes, side: bytes) -> Side:
         found = self._sides_of_fields.get((locate, stock, side))
