@@ -17,6 +17,7 @@ SEEDS = range(1, 2_001)
 JOBS = 2
 MUTATION_SEEDS = range(1, 401)
 RARE = (
+    "A1 cap",
     "A4",
     "A13",
     "A18, with A13 out",
