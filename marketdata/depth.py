@@ -205,7 +205,7 @@ class MarketDepth:
         level = self._levels.get(place)
         if level is None:
             self._levels[place] = ONE_ORDER + shares
-            side.open(place)
+            side.places.add(place)
         else:
             self._levels[place] = level + ONE_ORDER + shares
 
@@ -246,7 +246,7 @@ class MarketDepth:
             self._levels[place] = left
         else:
             del self._levels[place]
-            self._sides[place >> SIDE_AT].close(place)
+            self._sides[place >> SIDE_AT].places.remove(place)
 
     def _no_side(self, locate: int, stock: bytes, code: bytes) -> NoReturn:
         self._book_of(locate, stock.decode("ascii", "replace").rstrip(" "))

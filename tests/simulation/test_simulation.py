@@ -27,6 +27,7 @@ RARE = (
     "section 3, hear all",
     "section 3, abstain",
     "removed in order",
+    "resume syncs",
     "snapshot's folder is synced",
 )
 """Rules that take more seeds to miss than a suite has time for: `make mutation` tries 10,000."""
