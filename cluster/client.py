@@ -13,20 +13,19 @@ import logging
 import secrets
 import ssl
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from cluster.client_link import NodeLink
-from cluster.codec import PROTOCOL_VERSION, FrameKind, pack_commands
+from cluster.client_queue import ClientQueue, SubmitFrame
+from cluster.codec import PROTOCOL_VERSION, FrameKind
 from cluster.settings import Address
 from cluster.timings import Timings
 from cluster.tls import Complaints, dial_options
 from oms.commands import Command
 from oms.events import Event
 
-_COMMANDS_PER_FRAME: Final = 1000
 _PING_EVERY_S: Final = 0.5
 _SILENCE_S: Final = 2.0
 _CONNECT_TIMEOUT_S: Final = 1.0
@@ -103,11 +102,7 @@ class ClusterClient:
         self._max_pending = max_pending
         self._state = ConnectionState.SEARCHING
         self._opened = False
-        self._next_number = 1
-        self._pending: deque[tuple[int, Command]] = deque()
-        self._unsent: list[Command] = []
-        self._sent_frames: deque[tuple[int, float]] = deque()
-        """Number of the last command of each frame without an answer, and when it was sent."""
+        self._queue = ClientQueue()
         self.round_trips = Timings()
         """From a frame of commands to the batch that answers its last one."""
         self._flush_scheduled = False
@@ -117,7 +112,6 @@ class ClusterClient:
         self._hurry_until_s = float("-inf")
         self.refusal = ""
         """Why the cluster refused us, once it has."""
-        self._answered = 0
         self.last_event_seq = from_event_seq - 1
         self._queries: dict[int, tuple[NodeLink, asyncio.Future[Any]]] = {}
         self._next_query = 1
@@ -228,24 +222,27 @@ class ClusterClient:
     @property
     def pending(self) -> int:
         """Number of commands without an answer."""
-        return len(self._pending)
+        return self._queue.pending
 
     def submit(self, command: Command) -> int:
         """Send a command; returns its number, to be compared with EventBatch.answered.
 
         Raises QueueFull beyond max_pending, ClientRefused once another process has this name."""
+        return self.submit_all((command,))
+
+    def submit_all(self, commands: Sequence[Command]) -> int:
+        """Send commands, at least one, in this order; returns the number of the last one.
+
+        Raises as `submit`, and then has taken none of them."""
+        assert commands, "there is something to send"
         if self._state is ConnectionState.REFUSED:
             raise ClientRefused(f"client {self._client_id!r} was taken over by another process")
-        if len(self._pending) >= self._max_pending:
-            raise QueueFull(f"{len(self._pending)} commands wait for an answer")
-        number = self._next_number
-        self._next_number += 1
-        self._pending.append((number, command))
-        self._unsent.append(command)
+        if self.pending + len(commands) > self._max_pending:
+            raise QueueFull(f"{self.pending} commands wait for an answer")
         if not self._flush_scheduled:
             self._flush_scheduled = True
             self._call_soon(self._flush)
-        return number
+        return self._queue.add(commands)
 
     async def query(
         self, sink: str, request: Any, *, timeout_s: float = 2.0, node_id: int | None = None
@@ -280,17 +277,16 @@ class ClusterClient:
     # --- sending ---
 
     def _flush(self) -> None:
+        """Send what was submitted in this turn. While nobody leads it waits as it is: what gathers
+        until then shares frames."""
         self._flush_scheduled = False
-        unsent, self._unsent = self._unsent, []
-        if self._leader is not None and unsent:
-            self._send_commands(self._next_number - len(unsent), unsent)
+        if self._leader is not None:
+            self._send(self._leader, self._queue.pack())
 
-    def _send_commands(self, first_number: int, commands: list[Command]) -> None:
-        assert self._leader is not None
-        for at in range(0, len(commands), _COMMANDS_PER_FRAME):
-            part = commands[at : at + _COMMANDS_PER_FRAME]
-            self._sent_frames.append((first_number + at + len(part) - 1, time.perf_counter()))
-            self._leader.write((FrameKind.SUBMIT, first_number + at, pack_commands(part)))
+    def _send(self, leader: NodeLink, frames: list[SubmitFrame]) -> None:
+        for made in frames:
+            made.sent_s = time.perf_counter()
+            leader.write((FrameKind.SUBMIT, made.first_number, made.commands))
 
     def _set_state(self, state: ConnectionState) -> None:
         if state is not self._state and self._state is not ConnectionState.REFUSED:
@@ -312,7 +308,7 @@ class ClusterClient:
                 PROTOCOL_VERSION,
                 self._client_id,
                 self._incarnation,
-                0 if self._opened else self._next_number - len(self._pending),
+                0 if self._opened else self._queue.answered + 1,
                 self._owners,
                 self.last_event_seq + 1,
             )
@@ -357,14 +353,13 @@ class ClusterClient:
         self._leader = link
         self._leader_term = term
         self._opened = True
-        self._unsent = []
         if self.last_event_seq < 0:
             self.last_event_seq = last
-        self._sent_frames.clear()
-        waiting = [(number, command) for number, command in self._pending if number > logged]
-        if waiting:
-            self._send_commands(waiting[0][0], [command for _, command in waiting])
-            logger.info("node %d leads: %d commands sent again", node_id, len(waiting))
+        again = self._queue.frames_after(logged)
+        if again:
+            count = again[-1].last_number - max(logged, again[0].first_number - 1)
+            logger.info("node %d leads: %d commands are sent again", node_id, count)
+        self._send(link, again + self._queue.pack())
         self._set_state(ConnectionState.READY)
         if self._first_leader is not None and not self._first_leader.done():
             self._first_leader.set_result(None)
@@ -374,7 +369,7 @@ class ClusterClient:
         commands on their way nobody could say which of them took effect."""
         if term < self._leader_term:
             return
-        if self._pending:
+        if self.pending:
             self._refused(
                 "the cluster has forgotten this client while commands had no answer", term
             )
@@ -396,20 +391,13 @@ class ClusterClient:
         self, time_ns: int, last_event_seq: int, answered: int, flat: tuple[Any, ...]
     ) -> None:
         passed = self.last_event_seq
-        events = [
-            (event_seq, event)
-            for event_seq, event in zip(flat[::2], flat[1::2], strict=True)
-            if event_seq > passed
-        ]
+        events = list(zip(flat[::2], flat[1::2], strict=True))
+        if events and events[0][0] <= passed:
+            events = [numbered for numbered in events if numbered[0] > passed]
         self.last_event_seq = max(passed, last_event_seq)
-        self._answered = max(self._answered, answered)
-        pending = self._pending
-        while pending and pending[0][0] <= self._answered:
-            pending.popleft()
-        frames = self._sent_frames
-        while frames and frames[0][0] <= self._answered:
-            self.round_trips.add(time.perf_counter() - frames.popleft()[1])
-        self._on_batch(EventBatch(time_ns, self.last_event_seq, self._answered, events))
+        for completed in self._queue.answer(answered):
+            self.round_trips.add(time.perf_counter() - completed.sent_s)
+        self._on_batch(EventBatch(time_ns, self.last_event_seq, self._queue.answered, events))
 
     def _answer(self, query_id: int, good: bool, result: Any) -> None:
         _, future = self._queries.get(query_id, (None, None))

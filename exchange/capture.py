@@ -7,13 +7,13 @@ from typing import Any
 from cluster.settings import Address
 from exchange.config import Config
 from exchange.settings import line_settings
-from marketdata.depth import InstrumentBook, MarketDepth, PriceLevel
+from marketdata.depth import MarketDepth
+from marketdata.instrument_book import InstrumentBook, PriceLevel
 from marketdata.receiver import FeedReceiver
 from marketdata.rerequest import ReRequestClient
 from marketdata.settings import LineSettings
 from marketdata.validator import StreamValidator
 from oms.price import format_price
-from protocols import itch50
 
 EVERY_TRADE = 10_000_000
 
@@ -49,7 +49,7 @@ class FeedCapture:
         for symbol in self.depth.symbols:
             book = self.depth.book(symbol)
             assert book is not None
-            found += [(t.match_number, t.shares, t.price, symbol) for t in book.trades]
+            found += [(t.match_number, t.shares, t.price, symbol) for t in reversed(book.trades())]
         return found
 
     def findings(self) -> list[str]:
@@ -65,9 +65,8 @@ class FeedCapture:
 
     def _take(self, first: int, messages: list[bytes]) -> None:
         assert first == len(self.messages) + 1, f"message {first} after {len(self.messages)}"
-        for message in messages:
-            self.messages.append(message)
-            self.depth.apply(itch50.decode(message))
+        self.messages += messages
+        self.depth.apply(messages)
 
     def _filled(self, first: int, messages: list[bytes]) -> None:
         self.receiver.fill(first, messages)

@@ -42,6 +42,9 @@ class CommandQueue(Protocol):
     def submit(self, command: Command) -> int:
         """Send a command; returns its number. Raises QueueFull."""
 
+    def submit_all(self, commands: Sequence[Command]) -> int:
+        """Send commands in this order; returns the number of the last one. Raises QueueFull."""
+
 
 class Cluster(CommandQueue, Protocol):
     """The part of ClusterClient that a gateway needs."""

@@ -85,14 +85,15 @@ class Arbitrator:
         start_at: int | None = 1,
         timing: GapTiming | None = None,
         max_ahead: int = 65_536,
-        accept: Callable[[bytes], bool] | None = None,
+        accept: Callable[[list[bytes]], bool] | None = None,
         hold: bool = False,
     ) -> None:
         """`start_at` None begins with the first message that is heard. `max_ahead` bounds the
-        messages kept beyond a gap. A datagram with a message that `accept` refuses is malformed.
+        messages kept beyond a gap. A datagram whose messages `accept` refuses is malformed.
         With `hold`, all messages wait for `continue_at`, and `start_at` must be a number."""
         assert start_at is not None or not hold, "hold needs a number to start at"
         self.session = session
+        self._session_field = moldudp64.session_field(session)
         self.next_sequence_number = start_at or 1
         self.ended = False
         """True after an End of Session, until data follows."""
@@ -126,27 +127,32 @@ class Arbitrator:
         """Take a datagram of a line. Never raises: what is not a packet of ours is counted."""
         counters = self.counters.lines[line]
         counters.datagrams += 1
-        try:
-            packet = moldudp64.decode_downstream(datagram)
-        except MoldUDP64Error:
-            counters.malformed += 1
-            return []
-        if packet.session != self.session:
-            counters.other_session += 1
-            return []
-        if isinstance(packet, DataPacket):
-            if self._accept is not None and not all(map(self._accept, packet.messages)):
+        first, count = self._all_known(datagram)
+        messages: list[bytes] = []
+        if not count:
+            try:
+                packet = moldudp64.decode_downstream(datagram)
+            except MoldUDP64Error:
                 counters.malformed += 1
                 return []
-            first, messages = packet.sequence_number, packet.messages
-            counters.received += len(messages)
+            if packet.session != self.session:
+                counters.other_session += 1
+                return []
+            first = packet.sequence_number
+            if isinstance(packet, DataPacket):
+                messages = packet.messages
+                if self._accept is not None and not self._accept(messages):
+                    counters.malformed += 1
+                    return []
+                count = len(messages)
+            else:
+                counters.heartbeats += 1
+                self.ended = isinstance(packet, EndOfSession)
+        if count:
+            counters.received += count
             self.ended = False
-        else:
-            first, messages = packet.sequence_number, []
-            counters.heartbeats += 1
-            self.ended = isinstance(packet, EndOfSession)
         counters.last_heard_ns = now_ns
-        end = first + len(messages)
+        end = first + count
         if counters.next_sequence_number and first > counters.next_sequence_number:
             counters.missed += first - counters.next_sequence_number
         counters.next_sequence_number = max(counters.next_sequence_number, end)
@@ -235,6 +241,21 @@ class Arbitrator:
         released = self._release_ahead()
         self._watch_gap(now_ns, now_ns + self._timing.wait_ns, progress=True)
         return released
+
+    def _all_known(self, datagram: bytes) -> tuple[int, int]:
+        """First number and count of a datagram whose numbers were all given out; count 0 for every
+        other. Of what the other line has brought already, which is half of all datagrams, nobody
+        will look at the messages."""
+        session, first, count = moldudp64.peek(datagram)
+        is_known = (
+            session == self._session_field
+            and self._started
+            and first > 0
+            and 0 < count <= moldudp64.MAX_MESSAGES
+            and first + count <= self.next_sequence_number
+            and len(datagram) >= moldudp64.HEADER_LENGTH + 2 * count
+        )
+        return (first, count) if is_known else (0, 0)
 
     def _already_there(self, first: int, end: int) -> int:
         """How many of these numbers were given out or wait beyond a gap."""

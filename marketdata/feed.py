@@ -28,7 +28,7 @@ shown. The time stamp is the batch's, in ns since midnight UTC. Source: Nasdaq T
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from cluster.interface import AppliedBatch
@@ -41,6 +41,7 @@ from protocols.itch50_messages import (
     BrokenTrade,
     CrossTrade,
     EventCode,
+    Message,
     MwcbDeclineLevel,
     MwcbStatus,
     NetOrderImbalance,
@@ -107,12 +108,15 @@ class ItchFeed:
         """True while the last message is System Event C: the session is over."""
         self._stocks: dict[int, bytes] = {}
         self._locates: dict[str, int] = {}
-        self._encoders: dict[int, Callable[[Event, int, list[bytes]], None]] = {
+        # Nearly all that comes on a day, then the rest.
+        self._encoders: dict[int, Callable[[Event, bytes, list[bytes]], None]] = {
             int(EventKind.ORDER_EXECUTED): self._order_executed,
             int(EventKind.BOOK_ADDED): self._book_added,
             int(EventKind.BOOK_DELETED): self._book_deleted,
             int(EventKind.BOOK_REPLACED): self._book_replaced,
             int(EventKind.BOOK_REDUCED): self._book_reduced,
+        }
+        self._rare_encoders: dict[int, Callable[[Event, int], Sequence[Message]]] = {
             int(EventKind.BOOK_EXECUTED): self._book_executed,
             int(EventKind.AUCTION_EXECUTED): self._auction_executed,
             int(EventKind.AUCTION_INDICATED): self._auction_indicated,
@@ -123,10 +127,11 @@ class ItchFeed:
             int(EventKind.CIRCUIT_BREAKERS_SET): self._breakers_set,
             int(EventKind.CIRCUIT_BREAKER_TRIPPED): self._breaker_tripped,
         }
+        self._encoders |= dict.fromkeys(self._rare_encoders, self._rare)
 
     def messages(self, batch: AppliedBatch) -> list[bytes]:
         """The messages of one batch; the first has the number that was `next_sequence_number`."""
-        timestamp = batch.time_ns % itch50.NS_PER_DAY
+        timestamp = itch50.timestamp_field(batch.time_ns % itch50.NS_PER_DAY)
         encoders = self._encoders
         messages: list[bytes] = []
         for event in batch.events:
@@ -162,7 +167,7 @@ class ItchFeed:
             locate: itch50.stock_field(symbol) for symbol, locate in self._locates.items()
         }
 
-    def _book_added(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+    def _book_added(self, event: Event, timestamp: bytes, messages: list[bytes]) -> None:
         _, _, locate, reference, side, quantity, price = event
         stock = self._stocks[locate]
         messages.append(
@@ -171,7 +176,7 @@ class ItchFeed:
             )
         )
 
-    def _order_executed(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+    def _order_executed(self, event: Event, timestamp: bytes, messages: list[bytes]) -> None:
         liquidity = event[_LIQUIDITY]
         if liquidity not in _RESTING:
             return
@@ -186,28 +191,35 @@ class ItchFeed:
             return
         messages.append(itch50.encode_order_executed(locate, timestamp, reference, quantity, match))
 
-    def _book_deleted(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+    def _book_deleted(self, event: Event, timestamp: bytes, messages: list[bytes]) -> None:
         _, _, locate, reference = event
         messages.append(itch50.encode_order_delete(locate, timestamp, reference))
 
-    def _book_reduced(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+    def _book_reduced(self, event: Event, timestamp: bytes, messages: list[bytes]) -> None:
         _, _, locate, reference, canceled = event
         messages.append(itch50.encode_order_cancel(locate, timestamp, reference, canceled))
 
-    def _book_executed(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
-        _, _, locate, reference, quantity, price, match = event
-        executed = OrderExecutedWithPrice(
-            locate, 0, timestamp, reference, quantity, match, "N", price
+    def _book_replaced(self, event: Event, timestamp: bytes, messages: list[bytes]) -> None:
+        _, _, locate, original, new, quantity, price = event
+        messages.append(
+            itch50.encode_order_replace(locate, timestamp, original, new, quantity, price)
         )
-        messages.append(itch50.encode(executed))
 
-    def _auction_executed(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+    def _rare(self, event: Event, timestamp: bytes, messages: list[bytes]) -> None:
+        encoder = self._rare_encoders[event[0]]
+        messages += map(itch50.encode, encoder(event, int.from_bytes(timestamp, "big")))
+
+    def _book_executed(self, event: Event, timestamp: int) -> Sequence[Message]:
+        _, _, locate, reference, quantity, price, match = event
+        head = (locate, 0, timestamp, reference, quantity, match)
+        return (OrderExecutedWithPrice(*head, "N", price),)
+
+    def _auction_executed(self, event: Event, timestamp: int) -> Sequence[Message]:
         _, _, locate, symbol, quantity, price, match, auction = event
         cross = CROSS_TYPES[TradingState(auction)]
-        traded = CrossTrade(locate, 0, timestamp, quantity, symbol, price, match, cross)
-        messages.append(itch50.encode(traded))
+        return (CrossTrade(locate, 0, timestamp, quantity, symbol, price, match, cross),)
 
-    def _auction_indicated(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+    def _auction_indicated(self, event: Event, timestamp: int) -> Sequence[Message]:
         _, _, locate, symbol, paired, imbalance, price, reference, auction = event
         direction = "B" if imbalance > 0 else "S" if imbalance < 0 else "N" if paired else "O"
         indicated = NetOrderImbalance(
@@ -224,15 +236,9 @@ class ItchFeed:
             cross_type=CROSS_TYPES[TradingState(auction)],
             price_variation_indicator=_price_variation(price, reference),
         )
-        messages.append(itch50.encode(indicated))
+        return (indicated,)
 
-    def _book_replaced(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
-        _, _, locate, original, new, quantity, price = event
-        messages.append(
-            itch50.encode_order_replace(locate, timestamp, original, new, quantity, price)
-        )
-
-    def _instrument_added(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+    def _instrument_added(self, event: Event, timestamp: int) -> Sequence[Message]:
         added = e.InstrumentAdded(*event)
         locate = added.stock_locate
         known = self._locates.get(added.symbol)  # since another day, which names all of them again
@@ -241,42 +247,35 @@ class ItchFeed:
         )
         self._stocks[locate] = itch50.stock_field(added.symbol)
         self._locates[added.symbol] = locate
-        messages.append(itch50.encode(_directory(added, timestamp)))
         halted = TradingStateCode.HALTED
         action = StockTradingAction(locate, 0, timestamp, added.symbol, halted, "", "")
-        messages.append(itch50.encode(action))
+        return _directory(added, timestamp), action
 
-    def _trading_action(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+    def _trading_action(self, event: Event, timestamp: int) -> Sequence[Message]:
         action = e.TradingAction(*event)
         state = TRADING_STATES[TradingState(action.trading_state)]
         # Operators write sentences; the feed has four characters and a list of codes.
         reason = action.reason.strip().upper()
         reason = reason if reason in HALT_REASONS else ""
-        messages.append(
-            itch50.encode(
-                StockTradingAction(
-                    action.stock_locate, 0, timestamp, action.symbol, state, "", reason
-                )
-            )
-        )
+        locate, symbol = action.stock_locate, action.symbol
+        return (StockTradingAction(locate, 0, timestamp, symbol, state, "", reason),)
 
-    def _system_event(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+    def _system_event(self, event: Event, timestamp: int) -> Sequence[Message]:
         code = EVENT_CODES[SystemEventCode(e.SystemEvent(*event).code)]
-        messages.append(itch50.encode(SystemEvent(0, 0, timestamp, code)))
+        return (SystemEvent(0, 0, timestamp, code),)
 
-    def _trade_busted(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+    def _trade_busted(self, event: Event, timestamp: int) -> Sequence[Message]:
         busted = e.TradeBusted(*event)
-        broken = BrokenTrade(busted.stock_locate, 0, timestamp, busted.match_number)
-        messages.append(itch50.encode(broken))
+        return (BrokenTrade(busted.stock_locate, 0, timestamp, busted.match_number),)
 
-    def _breakers_set(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+    def _breakers_set(self, event: Event, timestamp: int) -> Sequence[Message]:
         _, _, *levels = event
         prices = [level * _PRICE_OF_INDEX for level in levels]
-        messages.append(itch50.encode(MwcbDeclineLevel(0, 0, timestamp, *prices)))
+        return (MwcbDeclineLevel(0, 0, timestamp, *prices),)
 
-    def _breaker_tripped(self, event: Event, timestamp: int, messages: list[bytes]) -> None:
+    def _breaker_tripped(self, event: Event, timestamp: int) -> Sequence[Message]:
         _, _, level, _ = event
-        messages.append(itch50.encode(MwcbStatus(0, 0, timestamp, str(level))))
+        return (MwcbStatus(0, 0, timestamp, str(level)),)
 
 
 def _price_variation(price: int, reference: int) -> str:

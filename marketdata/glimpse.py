@@ -2,7 +2,7 @@
 
 A client logs in over SoupBinTCP and gets, as sequenced data: the System Events of the day, the
 Stock Directory and the trading state of every instrument, every order in the books (with its own
-order reference number and the shares that are left, side by side, in priority), and End of
+order reference number and the shares that are left, those of a price in priority), and End of
 Snapshot (G) with the number of the MoldUDP64 message to apply next. Then the session ends. Source:
 Nasdaq GLIMPSE 5.0.
 
@@ -23,10 +23,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from cluster.settings import Address
-from marketdata.depth import InstrumentBook, MarketDepth
+from marketdata.depth import MarketDepth
 from marketdata.settings import GlimpseSettings
 from protocols import itch50, soupbintcp
-from protocols.itch50_messages import SideCode
 from protocols.soupbintcp import Direction, LoginRejectReason, PacketReader, SoupBinTCPError
 
 MAX_CLIENT_PACKET_BYTES = 512
@@ -63,27 +62,13 @@ def snapshot_messages(depth: MarketDepth) -> list[bytes]:
     messages = [itch50.encode(event) for event in depth.system_events]
     messages += [itch50.encode(book.directory) for book in books if book.directory is not None]
     messages += [itch50.encode(b.trading_action) for b in books if b.trading_action is not None]
-    for book in books:
-        messages += _orders(book, depth.timestamp)
+    add, timestamp = itch50.encode_add_order, itch50.timestamp_field(depth.timestamp)
+    messages += [
+        add(side.stock_locate, timestamp, reference, side.code, shares, side.stock, price)
+        for side, reference, price, shares in depth.orders()
+    ]
     messages.append(itch50.encode_end_of_snapshot(depth.next_sequence_number))
     return messages
-
-
-def _orders(book: InstrumentBook, timestamp: int) -> list[bytes]:
-    locate, stock, encode = book.stock_locate, itch50.stock_field(book.symbol), _encode_add
-    messages: list[bytes] = []
-    for side in SideCode:
-        code = side.value.encode("ascii")
-        messages += [
-            encode(
-                locate, timestamp, one.order_reference_number, code, one.shares, stock, one.price
-            )
-            for one in book.orders(side)
-        ]
-    return messages
-
-
-_encode_add = itch50.encode_add_order
 
 
 class GlimpseServer:

@@ -153,8 +153,7 @@ class BooksFromSnapshot:
             address, username, password = self._glimpse
             snapshot = await fetch_snapshot(address, username, password, self._lines.session)
             try:
-                for message in snapshot.messages:
-                    self.depth.apply(itch50.decode(message))
+                self.depth.apply(snapshot.messages)
             except (FeedError, ItchError) as error:
                 raise GlimpseError(f"the snapshot contradicts itself: {error}") from error
         except BaseException:
@@ -180,8 +179,7 @@ class BooksFromSnapshot:
             if first != self.depth.next_sequence_number:
                 last = first - 1
                 raise FeedError(f"messages {self.depth.next_sequence_number} to {last} are lost")
-            for message in messages:
-                self.depth.apply(itch50.decode(message))
+            self.depth.apply(messages)
         except (FeedError, ItchError) as error:
             self.failure = error if isinstance(error, FeedError) else FeedError(str(error))
             self.receiver.pause()

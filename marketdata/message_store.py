@@ -8,6 +8,8 @@ of a block is a row of messages as in BinaryFILE.
 from __future__ import annotations
 
 import logging
+from array import array
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -68,21 +70,16 @@ class MessageStore:
             segment_bytes=segment_bytes,
             max_bytes=max_bytes,
         )
-        # The block that is being gathered, and closed ones: number of the first message, messages.
-        self._open: list[bytes] = []
-        self._open_first = resume_at
-        self._open_bytes = 0
-        self._recent: deque[tuple[int, list[bytes]]] = deque(
-            maxlen=max(1, memory_bytes // BLOCK_BYTES)
-        )
+        self._open = _Block(resume_at)
+        """The one that is being gathered."""
+        self._recent: deque[_Block] = deque(maxlen=max(1, memory_bytes // BLOCK_BYTES))
         self._last_read: tuple[int, list[bytes]] = (resume_at, [])
 
     def append(self, messages: Sequence[bytes]) -> None:
         """Take the next messages. Does not raise."""
-        self._open += messages
+        self._open.append(messages)
         self.next_sequence_number += len(messages)
-        self._open_bytes += sum(map(len, messages))
-        if self._open_bytes >= BLOCK_BYTES:
+        if len(self._open.payload) >= BLOCK_BYTES:
             self.flush()
 
     def read(self, first: int, count: int, max_bytes: int) -> list[bytes]:
@@ -92,30 +89,32 @@ class MessageStore:
         end = min(first + count, self.next_sequence_number)
         size = 0
         while 0 < first < end:
-            block_first, block = self._block_of(first)
-            if not block:
+            chunk_first, chunk = self._chunk_of(first)
+            if not chunk:
                 break
-            for message in block[first - block_first : end - block_first]:
+            for message in chunk[first - chunk_first : end - chunk_first]:
                 size += len(message)
                 if found and size > max_bytes:
                     return found
                 found.append(message)
-            first = block_first + len(block)
+            first = chunk_first + len(chunk)
         return found
 
     def flush(self) -> None:
         """Hand everything to the operating system, without a sync. Does not raise."""
-        if not self._open:
+        block = self._open
+        count = block.end - block.first
+        if not count:
             return
+        block.payload = bytes(block.payload)  # it grows no more
         if self.failed is None:
             try:
-                self._files.append(self._open_first, len(self._open), frame(self._open))
+                self._files.append(block.first, count, block.payload)
             except OSError as error:
                 self.failed = f"{self._directory}: {error.strerror}"
                 log.error("message store fails, re-requests reach back less far: %s", self.failed)
-        self._recent.append((self._open_first, self._open))
-        self._open, self._open_bytes = [], 0
-        self._open_first = self.next_sequence_number
+        self._recent.append(block)
+        self._open = _Block(self.next_sequence_number)
 
     def files(self) -> list[tuple[str, int]]:
         """Name and length of each file, oldest first, after a flush. Does not raise.
@@ -129,13 +128,14 @@ class MessageStore:
         self.flush()
         self._files.close()
 
-    def _block_of(self, number: int) -> tuple[int, list[bytes]]:
-        """The block with message `number`, which was published, and the number of its first
-        message; nothing when it can no longer be read."""
-        if number >= self._open_first:
-            return self._open_first, self._open
-        if self._recent and number >= self._recent[0][0]:
-            return next(block for block in reversed(self._recent) if block[0] <= number)
+    def _chunk_of(self, number: int) -> tuple[int, list[bytes]]:
+        """Messages among which is `number`, which was published, and the number of the first of
+        them; nothing when it can no longer be read."""
+        if number >= self._open.first:
+            return self._open.chunk_of(number)
+        if self._recent and number >= self._recent[0].first:
+            block = next(block for block in reversed(self._recent) if block.first <= number)
+            return block.chunk_of(number)
         first, messages = self._last_read
         if not first <= number < first + len(messages):
             self._last_read = self._read_block(number)
@@ -151,6 +151,34 @@ class MessageStore:
             log.error("message %d cannot be read: %s", number, error)
             return number, []
         return block.first, unframe(block.payload)[: block.end - block.first]
+
+
+class _Block:
+    """Messages side by side as in the files, in the chunks in which they came.
+
+    An object for each would be twice the memory, of which nothing is in the processor's caches any
+    more when it makes room for a new one."""
+
+    __slots__ = ("_firsts", "_offsets", "end", "first", "payload")
+
+    def __init__(self, first: int) -> None:
+        self.first = self.end = first
+        self.payload: bytes | bytearray = bytearray()
+        self._firsts = array("Q")
+        self._offsets = array("Q")
+        """Of each chunk: the number of its first message, and where that begins."""
+
+    def append(self, messages: Sequence[bytes]) -> None:
+        self._firsts.append(self.end)
+        self._offsets.append(len(self.payload))
+        self.payload += frame(messages)
+        self.end += len(messages)
+
+    def chunk_of(self, number: int) -> tuple[int, list[bytes]]:
+        """The messages that came with `number`, and the number of the first of them."""
+        at = bisect_right(self._firsts, number) - 1
+        end = self._offsets[at + 1] if at + 1 < len(self._offsets) else len(self.payload)
+        return self._firsts[at], unframe(bytes(self.payload[self._offsets[at] : end]))
 
 
 def is_message_file(path: Path) -> bool:

@@ -55,7 +55,7 @@ class FeedReceiver:
             LINE_NAMES,
             start_at=start_at,
             timing=timing,
-            accept=itch50.is_well_formed,
+            accept=itch50.are_well_formed,
             hold=hold,
         )
         self._sockets: dict[str, socket.socket] = {}

@@ -27,7 +27,6 @@ from marketdata.receiver import FeedReceiver
 from marketdata.rerequest import ReRequestCounters, ReRequestServer
 from marketdata.settings import MarketDataSettings
 from marketdata.web import make_app
-from protocols import itch50
 from protocols.itch50 import ItchError
 
 POSITION_INTERVAL_S = 1.0
@@ -179,8 +178,7 @@ class MarketDataServer:
         assert store is not None, "messages before start"
         assert first == store.next_sequence_number, f"{first}, not {store.next_sequence_number}"
         try:
-            for message in messages:
-                self.depth.apply(itch50.decode(message))
+            self.depth.apply(messages)
         except (FeedError, ItchError) as error:
             self._fail(error)
             return

@@ -12,8 +12,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from marketdata.depth import InstrumentBook, MarketDepth, PriceLevel
+from marketdata.depth import MarketDepth
 from marketdata.glimpse import GlimpseCounters
+from marketdata.instrument_book import InstrumentBook, PriceLevel
 from marketdata.receiver import FeedReceiver
 from marketdata.rerequest import ReRequestCounters
 from oms.price import format_price
@@ -144,9 +145,8 @@ class _Pages:
 
     async def trades(self, request: web.Request) -> web.Response:
         book = self._book(request.match_info["symbol"])
-        kept = book.trades.maxlen or MAX_DEPTH
+        kept = book.trades_kept
         limit = _positive(request, "limit", min(100, kept), kept)
-        recent = list(book.trades)[-limit:]
         return web.json_response(
             {
                 "symbol": book.symbol,
@@ -158,7 +158,7 @@ class _Pages:
                         "quantity": trade.shares,
                         "match_number": trade.match_number,
                     }
-                    for trade in reversed(recent)
+                    for trade in book.trades(limit)
                 ],
             }
         )

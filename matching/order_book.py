@@ -17,8 +17,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise
 from typing import Final, Generic, TypeVar, cast
 
-from sortedcontainers import SortedList
-
+from matching.level_keys import LevelKeys
 from matching.types import BookOrder, Executed, OrderType, Side, TimeInForce
 
 O = TypeVar("O", bound=BookOrder)  # noqa: E741  the caller's own class of orders
@@ -109,8 +108,7 @@ class BookSide:
 
     def __init__(self, sign: int) -> None:
         self.sign = sign
-        # A SortedDict is these two in one, and takes twice the time.
-        self.keys: SortedList[int] = SortedList()
+        self.keys = LevelKeys()
         self.levels: dict[int, PriceLevel] = {}
         self.best: PriceLevel | None = None
 
@@ -134,11 +132,10 @@ class BookSide:
     def remove(self, level: PriceLevel) -> None:
         """Take a level out whose only order has left."""
         del self.levels[level.price]
+        self.keys.remove(level.key)
         if level is self.best:
-            self.keys.pop(0)
-            self.best = self.level_at(self.keys[0]) if self.levels else None
-        else:
-            self.keys.remove(level.key)
+            near = self.keys.near
+            self.best = self.level_at(near[0]) if near else None
 
     def has_quantity(self, quantity: int, limit_key: int) -> bool:
         """Whether the levels up to `limit_key` hold at least `quantity` shares together."""
@@ -372,6 +369,7 @@ class OrderBook(Generic[O]):
 
     def _check_side(self, side: Side) -> int:
         book_side = self._sides[side][0]
+        book_side.keys.check_invariants()
         keys = list(book_side.keys)
         known = sorted(book_side.sign * price for price in book_side.levels)
         assert keys == known, f"{side.name} levels out of order: {keys}"

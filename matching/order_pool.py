@@ -58,16 +58,14 @@ class OrderPool(Generic[O]):
         """Orders of a side in the order in which they would trade; O(log levels) per level. The
         order that was yielded last may leave the pool meanwhile; none may come to it."""
         book_side = self._side(side)
-        keys = book_side.keys
-        key = keys[0] if keys else None
+        key = next(iter(book_side.keys), None)
         while key is not None:
             order: BookOrder | None = book_side.level_at(key).first
             while order is not None:
                 after = order._next
                 yield cast(O, order)
                 order = after
-            place = keys.bisect_right(key)  # the level itself may be gone
-            key = keys[place] if place < len(keys) else None
+            key = book_side.keys.after(key)  # the level itself may be gone
 
     def level_totals(self, side: int) -> list[tuple[int, int]]:
         """(price, shares) of each level of a side, in no particular order; O(levels)."""
@@ -90,9 +88,10 @@ class OrderPool(Generic[O]):
         arrivals = {reference: place for place, reference in enumerate(self._orders)}
         counted = 0
         for side in (self._bids, self._asks):
+            side.keys.check_invariants()
             known = sorted(side.sign * price for price in side.levels)
-            assert list(side.keys) == known, f"levels out of order: {side.keys}"
-            first = side.level_at(side.keys[0]) if side.keys else None
+            assert list(side.keys) == known, f"{list(side.keys)} are the keys of {known}"
+            first = side.level_at(known[0]) if known else None
             assert side.best is first, "the best level is not the first"
             for level in side.levels.values():
                 orders = _orders_of(level)

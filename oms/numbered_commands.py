@@ -5,8 +5,8 @@ create something rise, and a request under a number that is not above the last o
 without an event and without a trace, so that a client who reconnects may send everything again. A
 request about an order that is not live is ignored too: the client has read, or will, why it is not.
 
-Numbered orders and named ones are the same orders. The name of number 7 is "7" in channel 0 and
-"3:7" in channel 3; a session that speaks two protocols has one set of names for both.
+Numbered orders and named ones are the same orders: a number is a name too (oms.names), and a
+session that speaks two protocols has one set of names for both.
 
 Each function with (state, command) carries out one command of oms.commands and returns the events
 in the order that oms/README.md tells.
@@ -21,6 +21,7 @@ from matching.types import OrderType, Side, TimeInForce
 from oms import reports
 from oms.commands import Command, EnterNumberedOrder, ReplaceNumberedOrder
 from oms.events import CancelReason, Event, EventKind, RejectReason
+from oms.names import NAMES_NO_ORDER, number_name
 from oms.order_commands import (
     cancel_open_order,
     cancel_open_orders,
@@ -64,11 +65,6 @@ _ENTRY: Final = 0
 _REASONS: Final = {int(reason): reason for reason in RejectReason}
 
 
-def order_name(channel: int, number: int) -> str:
-    """The name (ClOrdID) of a numbered order."""
-    return f"{channel}:{number}" if channel else str(number)
-
-
 def enter_numbered_order(state: ExchangeState, command: Command) -> list[Event]:
     """Carry out EnterNumberedOrder: OrderAccepted and what follows from it, or OrderRejected."""
     fields = None
@@ -90,19 +86,19 @@ def enter_numbered_order(state: ExchangeState, command: Command) -> list[Event]:
         found,
         memo,
     ) = command
-    cl_ord_id = order_name(channel, number)
+    cl_ord_id = number_name(channel, number)
     session = state.sessions.get(session_name)
     if session is None:
         unknown = RejectReason.UNKNOWN_SESSION, session_name, ""
         return [_entry_refused(command, "", cl_ord_id, unknown)]
-    if not _use_up(session, channel, number):
+    last_numbers = session.last_numbers  # what _use_up does, without the call
+    if number <= last_numbers.get(channel, 0):
         return []
+    last_numbers[channel] = number
     account = session.account
     listing = state.listings.get(symbol)
-    shard = session.names.use(cl_ord_id)
     is_plain = (
-        shard is not None
-        and listing is not None
+        listing is not None
         and session.takes_orders
         and not refusal
         and fields is None
@@ -115,7 +111,7 @@ def enter_numbered_order(state: ExchangeState, command: Command) -> list[Event]:
         session.name,
         cl_ord_id,
         account.account,
-        symbol,
+        symbol if listing is None else listing.symbol,
         side,
         order_type,
         time_in_force,
@@ -123,23 +119,26 @@ def enter_numbered_order(state: ExchangeState, command: Command) -> list[Event]:
         price,
     )
     order.group_id = group_id
-    if not is_plain:
-        if fields is not None or is_special(order):
-            order = make_special(order, () if fields is None else fields, account.firm)
-        if shard is None:  # by an order that has the same name without being numbered
-            refused: Refusal | None = (RejectReason.DUPLICATE_CL_ORD_ID, cl_ord_id, "")
-        else:
-            refused = _refusal_of_entry(state, session, order, refusal, found)
-        if refused is not None:
-            return [_entry_refused(command, account.account, cl_ord_id, refused)]
-    assert shard is not None and listing is not None  # noqa: PT018  or it was refused
+    if is_plain and session.names.use_number(channel, number, order):
+        assert listing is not None
+        state.last_order_reference_number = order_id
+        return match_new_order(state, order, session, listing, memo)
+
+    if fields is not None or is_special(order):
+        order = make_special(order, () if fields is None else fields, account.firm)
+    if not session.names.use_number(channel, number, NAMES_NO_ORDER):
+        # An order has the same name without being numbered.
+        refused: Refusal | None = (RejectReason.DUPLICATE_CL_ORD_ID, cl_ord_id, "")
+    else:
+        refused = _refusal_of_entry(state, session, order, refusal, found)
+    if refused is not None:
+        return [_entry_refused(command, account.account, cl_ord_id, refused)]
+    assert listing is not None, f"{symbol} is not listed, and order {order_id} not refused"
     state.last_order_reference_number = order_id
-    shard[cl_ord_id] = order
-    if not is_plain and order.terms is not None:
+    session.names.let_stand(cl_ord_id, order)
+    if order.terms is not None:
         return SpecialTrading(state, listing).accept(order, memo)
-    events = match_new_order(state, order, session, listing)
-    events[0] += (memo,)
-    return events
+    return match_new_order(state, order, session, listing, memo)
 
 
 def _entry_refused(command: Command, account: str, cl_ord_id: str, refused: Refusal) -> Event:
@@ -200,16 +199,17 @@ def replace_numbered_order(state: ExchangeState, command: Command) -> list[Event
         session.last_numbers[channel] = number
         refused = refusal_of_session(session)
         return [reports.number_rejected(session_name, channel, number, refused, memo)]
-    cl_ord_id = order_name(channel, number)
+    cl_ord_id = number_name(channel, number)
     is_other = _is_other(order, order_type, time_in_force, fields)
     fields = _changed_terms(order, fields)
-    if refusal or is_other or session.names.is_used(cl_ord_id):
+    if refusal or is_other or session.names.is_text(cl_ord_id):
         return _cancel(state, order, _REPLACE_INVALID)
     if quantity <= order.cum_qty:
         return _cancel(state, order, _USER)
     if refusal_of_replace(state, order, quantity, price, fields) is not None:
         return _cancel(state, order, _REPLACE_INVALID)
     session.last_numbers[channel] = number
+    session.names.use_number(channel, number, NAMES_NO_ORDER)
     return replace_open_order(state, order, cl_ord_id, quantity, price, fields, memo)
 
 
@@ -346,8 +346,8 @@ def _use_up(session: Session, channel: int, number: int) -> bool:
 
 def _find_live(session: Session, channel: int, number: int) -> Order | None:
     """The live order that has this number now; None for one that a replace has superseded."""
-    order = session.names.meaning(order_name(channel, number))
-    return order if isinstance(order, Order) and order.level is not None else None
+    order = session.names.order_of_number(channel, number)
+    return order if order is not None and order.level is not None else None
 
 
 def _is_of_channel(order: Order, channel: int) -> bool:

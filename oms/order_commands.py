@@ -22,7 +22,7 @@ from oms.events import (
     OrdStatus,
     RejectReason,
 )
-from oms.names import LAST_SHARD, NAMES_NO_ORDER
+from oms.names import NAMES_NO_ORDER
 from oms.order_state import Order, SpecialOrder, make_special, terms_of
 from oms.reference_data import Account
 from oms.risk import (
@@ -52,9 +52,6 @@ _NO_ORDER: Final = int(OrdStatus.REJECTED)
 _PLAIN_FIELDS: Final = len(EnterOrder._fields)
 """So many fields have the commands to enter and to replace an order; the terms would follow."""
 
-_new: Final = Order.__new__
-_initialize: Final = Order.__init__
-
 
 def enter_order(state: ExchangeState, command: Command) -> list[Event]:
     """Carry out EnterOrder: OrderAccepted and what follows from it, or OrderRejected."""
@@ -80,12 +77,9 @@ def enter_order(state: ExchangeState, command: Command) -> list[Event]:
     if msg_seq_num > session.last_msg_seq_num:  # noqa: PLR1730  a call of max is three times that
         session.last_msg_seq_num = msg_seq_num
     # First of all: a client must not read the refusal of a copy as that of its live order.
-    names = session.names  # what Names.use does, without the call
-    shard = names.shards[hash(cl_ord_id) & LAST_SHARD]
-    if cl_ord_id in shard:
+    shard = session.names.use(cl_ord_id)
+    if shard is None:
         return [_entry_refused(command, RejectReason.DUPLICATE_CL_ORD_ID, cl_ord_id)]
-    shard[cl_ord_id] = NAMES_NO_ORDER
-    names.in_order.append(cl_ord_id)
     if not session.takes_orders:
         return [_entry_refused(command, *refusal_of_session(session))]
     account = session.account
@@ -100,14 +94,12 @@ def enter_order(state: ExchangeState, command: Command) -> list[Event]:
         listing, account, side, order_type, time_in_force, quantity, price
     )
     number = state.last_order_reference_number + 1
-    order = _new(Order)  # with the next call that of the class, at a third of the price
-    _initialize(
-        order,
+    order = Order(
         number,
         session.name,
         cl_ord_id,
         account.account,
-        symbol,
+        listing.symbol,
         side,
         order_type,
         time_in_force,
@@ -164,13 +156,17 @@ def _entry_refused(
 
 
 def match_new_order(
-    state: ExchangeState, order: Order, session: Session, listing: Listing
+    state: ExchangeState,
+    order: Order,
+    session: Session,
+    listing: Listing,
+    memo: bytes | None = None,
 ) -> list[Event]:
     """Accept a plain order that has passed all checks, trade it, and let it rest or end. The first
-    event is OrderAccepted."""
+    event is OrderAccepted, with `memo` at its end unless that is None."""
     if not listing.is_plain:
-        return SpecialTrading(state, listing).accept(order, None)
-    accepted = reports.order_accepted(order)
+        return SpecialTrading(state, listing).accept(order, memo)
+    accepted = reports.order_accepted(order, memo)
     order_type = order.order_type
     collar_price = None
     if order_type == _MARKET:
@@ -307,14 +303,10 @@ def find_order_to_change(
         return RejectReason.UNKNOWN_SESSION, session_name, ""
     if msg_seq_num > session.last_msg_seq_num:  # noqa: PLR1730
         session.last_msg_seq_num = msg_seq_num
-    names = session.names  # what Names.use and .meaning do, without the calls
-    shards = names.shards
-    shard = shards[hash(cl_ord_id) & LAST_SHARD]
-    if cl_ord_id in shard:
+    names = session.names
+    if names.use(cl_ord_id) is None:
         return RejectReason.DUPLICATE_CL_ORD_ID, cl_ord_id, ""
-    shard[cl_ord_id] = NAMES_NO_ORDER
-    names.in_order.append(cl_ord_id)
-    order = shards[hash(orig_cl_ord_id) & LAST_SHARD].get(orig_cl_ord_id, NAMES_NO_ORDER)
+    order = names.meaning(orig_cl_ord_id)
     if isinstance(order, Order):
         return order if order.level is not None else (RejectReason.TOO_LATE, order.ord_status, "")
     if order == NAMES_NO_ORDER:

@@ -85,7 +85,8 @@ class Order(BookOrder):
     changes when a replace loses priority. `cl_ord_id` is the order's current name: that of the
     last accepted replace. `cum_value` is the sum of quantity times price over the executions.
     While the order is live, cum_qty + leaves_qty == quantity. `group_id` is what a mass cancel can
-    choose by, 0 for none. `terms` is None unless the order is a SpecialOrder.
+    choose by, 0 for none. `number_key` is for oms.names. `terms` is None unless the order is a
+    SpecialOrder.
     """
 
     __slots__ = (
@@ -94,6 +95,7 @@ class Order(BookOrder):
         "cum_qty",
         "cum_value",
         "group_id",
+        "number_key",
         "ord_status",
         "order_id",
         "order_type",
@@ -138,6 +140,7 @@ class Order(BookOrder):
         self.cum_value = 0
         self.ord_status = _NEW
         self.group_id = 0
+        self.number_key = 0
 
     def special_values(self) -> tuple[Any, ...]:
         """What a snapshot holds of a SpecialOrder besides."""
@@ -386,6 +389,7 @@ def restore_orders(columns: Iterable[Iterable[Any]]) -> list[Order]:
             special,
         ) = row
         order.level = order._prev = order._next = None
+        order.number_key = 0
         if special:
             order.restore_special_values(special)
         orders.append(order)

@@ -64,9 +64,12 @@ def _order_state(kind: int, order: Order, leaves_qty: int) -> Event:
     )
 
 
-def order_accepted(order: Order) -> Event:
-    """OrderAccepted; to be made before the book has seen the order."""
-    # Written out, as order_executed is: _order_state with one call less.
+def order_accepted(order: Order, memo: bytes | None = None) -> Event:
+    """OrderAccepted, with `memo` at its end unless that is None; to be made before the book has
+    seen the order."""
+    # Written out, as order_executed is, for orders with a memo: nearly all of those that are hot.
+    if memo is None:
+        return _order_state(_ACCEPTED, order, order.leaves_qty)
     return (
         _ACCEPTED,
         order.owner,
@@ -84,6 +87,7 @@ def order_accepted(order: Order) -> Event:
         order.cum_value,
         order.ord_status,
         order.order_reference_number,
+        memo,
     )
 
 

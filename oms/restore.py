@@ -242,7 +242,8 @@ def _restore_names(
     """Give a session its names, and these to its orders, which are taken out of `unnamed`."""
     names, account = session.names, session.account.account
     entered: dict[int, Order] = {}
-    while len(names) < count:
+    used = 0
+    while used < count:
         cl_ord_ids, meanings, order_ids = next(parts)
         orders = list(map(unnamed.pop, order_ids))
         named_count = meanings.count(AN_ORDER)
@@ -259,9 +260,10 @@ def _restore_names(
             order.account = account
             if isinstance(order, SpecialOrder):
                 order.set_terms(order.terms, session.account.firm)
-        names.restore(cl_ord_ids, values)
+        names.restore(cl_ord_ids, values, session.last_numbers)
+        used += len(cl_ord_ids)
         entered.update(zip(order_ids, orders, strict=True))
-    assert names.held == count, f"{session.name} has a name twice"
+    assert used == count, f"{session.name} has {used - count} names too many"
     for order in session.closed_orders:
         del entered[order.order_id]
     # A replaced order has a later name than others, but the place of its entry.

@@ -7,7 +7,7 @@ from typing import Final
 
 from matching.types import Side
 from oms.events import OrdStatus
-from oms.names import LAST_SHARD, Names
+from oms.names import Names
 from oms.order_state import Order
 from oms.reference_data import Account
 
@@ -100,5 +100,4 @@ class Session:
             forgotten = closed.popleft()
             status = forgotten.ord_status
             assert status in _FINAL, f"order {forgotten.order_id} is closed with status {status}"
-            name = forgotten.cl_ord_id  # what Names.let_stand does, without the call
-            self.names.shards[hash(name) & LAST_SHARD][name] = status
+            self.names.forget(forgotten)

@@ -257,9 +257,8 @@ def _orders_parts(orders: Iterable[Order], symbols: dict[str, int]) -> Iterator[
 
 
 def _names_parts(names: Names) -> Iterator[Part]:
-    meanings = names.meanings()
-    for start in range(0, len(names), ROWS_PER_PART):
-        piece = names.in_order[start : start + ROWS_PER_PART]
+    texts, meanings = iter(names), names.meanings()
+    while piece := tuple(islice(texts, ROWS_PER_PART)):
         meant = list(islice(meanings, len(piece)))
         order_ids = tuple(value.order_id for value in meant if isinstance(value, Order))
-        yield tuple(piece), _meanings(meant), order_ids
+        yield piece, _meanings(meant), order_ids

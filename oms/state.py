@@ -190,7 +190,7 @@ class ExchangeState:
         named = 0
         names = session.names
         names.check_invariants()
-        for name, order_or_status in zip(names.in_order, names.meanings(), strict=True):
+        for name, order_or_status in zip(names, names.meanings(), strict=True):
             if isinstance(order_or_status, Order):
                 named += 1
                 assert order_or_status.cl_ord_id == name, f"{session.name}: {name} is stale"

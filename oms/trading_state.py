@@ -147,6 +147,7 @@ class Listing:
         "special",
         "stock_locate",
         "stops",
+        "symbol",
         "tick_size",
         "trading_reason",
         "trading_state",
@@ -161,6 +162,7 @@ class Listing:
         next_display: Callable[[BookOrder], int],
     ) -> None:
         self.instrument = instrument
+        self.symbol = instrument.symbol  # the one str that all its orders share
         self.stock_locate = instrument.stock_locate
         self.tick_size = instrument.tick_size
         self.lot_size = instrument.lot_size

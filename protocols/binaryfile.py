@@ -7,7 +7,7 @@ without the end carries messages in the blocks of our own message store.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 MAX_BLOCK_LENGTH = 0xFFFF
 END = b"\x00\x00"
@@ -15,44 +15,45 @@ END = b"\x00\x00"
 
 _LENGTH = struct.Struct(">H")
 # Nearly all messages are shorter than 64 bytes; their length prefixes are made once.
-_SHORT_PREFIXES = tuple(_LENGTH.pack(length) for length in range(64))
+_SHORT_PREFIXES = [_LENGTH.pack(length) for length in range(64)]
 
 
 class BinaryFileError(ValueError):
     """Bytes that are not whole BinaryFILE blocks."""
 
 
-def length_prefix(length: int) -> bytes:
-    """The two bytes before a message. Raises BinaryFileError for a message beyond 65,535 bytes."""
-    if length < 64:
-        return _SHORT_PREFIXES[length]
+def frame(messages: Sequence[bytes]) -> bytes:
+    """Messages as blocks, one after the other, without an end. Raises BinaryFileError for a message
+    beyond 65,535 bytes."""
+    parts = [b""] * (2 * len(messages))
+    parts[1::2] = messages
+    try:
+        parts[::2] = [_SHORT_PREFIXES[len(message)] for message in messages]
+    except IndexError:
+        parts[::2] = [_length_prefix(len(message)) for message in messages]
+    return b"".join(parts)
+
+
+def _length_prefix(length: int) -> bytes:
     if length > MAX_BLOCK_LENGTH:
         raise BinaryFileError(f"message of {length} bytes: at most {MAX_BLOCK_LENGTH} are allowed")
     return _LENGTH.pack(length)
-
-
-def frame(messages: Iterable[bytes]) -> bytes:
-    """Messages as blocks, one after the other, without an end."""
-    parts: list[bytes] = []
-    for message in messages:
-        parts.append(length_prefix(len(message)))
-        parts.append(message)
-    return b"".join(parts)
 
 
 def unframe(data: bytes, offset: int = 0) -> list[bytes]:
     """Messages of the blocks that fill `data` from `offset`. Raises BinaryFileError when the last
     one is cut short. A length of zero is an empty message here."""
     messages: list[bytes] = []
-    end = len(data)
-    while offset < end:
-        start = offset + 2
-        if start > end:
-            raise BinaryFileError(f"length cut short at byte {offset} of {end}")
-        offset = start + (data[offset] << 8 | data[offset + 1])
-        if offset > end:
-            raise BinaryFileError(f"message cut short: block at byte {start - 2} of {end}")
-        messages.append(data[start:offset])
+    start, end = offset, len(data)
+    try:
+        while offset < end:
+            start = offset + 2
+            offset = start + (data[offset] << 8 | data[start - 1])
+            messages.append(data[start:offset])
+    except IndexError:
+        raise BinaryFileError(f"length cut short at byte {offset} of {end}") from None
+    if offset > end:  # only the last one can reach beyond it
+        raise BinaryFileError(f"message cut short: block at byte {start - 2} of {end}")
     return messages
 
 

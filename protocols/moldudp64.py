@@ -12,10 +12,12 @@ MoldUDP64Error, and nothing else.
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple, TypeAlias
 
-from protocols.binaryfile import BinaryFileError, length_prefix, unframe
+from protocols.binaryfile import BinaryFileError, frame, unframe
 
 HEADER_LENGTH = 20
 SESSION_LENGTH = 10
@@ -82,29 +84,25 @@ def encode_data(
 
     `session` comes from session_field. Raises MoldUDP64Error when one message alone is too long.
     """
+    try:
+        framed = frame(messages)
+    except BinaryFileError as error:
+        raise MoldUDP64Error(str(error)) from error
+    room = max_payload - HEADER_LENGTH
+    ends = list(accumulate([len(message) + 2 for message in messages]))
     datagrams: list[bytes] = []
-    parts: list[bytes] = [b""]
-    size, count, sequence_number = HEADER_LENGTH, 0, first
-    for message in messages:
-        block = len(message) + 2
-        if size + block > max_payload or count == MAX_MESSAGES:
-            if HEADER_LENGTH + block > max_payload:
-                raise MoldUDP64Error(
-                    f"message of {len(message)} bytes: a datagram of {max_payload} bytes has room"
-                    f" for {max_payload - HEADER_LENGTH - 2}"
-                )
-            parts[0] = _HEADER.pack(session, sequence_number, count)
-            datagrams.append(b"".join(parts))
-            parts = [b""]
-            sequence_number += count
-            size, count = HEADER_LENGTH, 0
-        parts.append(length_prefix(len(message)))
-        parts.append(message)
-        size += block
-        count += 1
-    if count:
-        parts[0] = _HEADER.pack(session, sequence_number, count)
-        datagrams.append(b"".join(parts))
+    begin = full = 0  # messages that have a datagram, and their bytes
+    while begin < len(messages):
+        at_most = min(len(messages), begin + MAX_MESSAGES)
+        end = bisect_right(ends, full + room, begin, at_most)
+        if end == begin:
+            raise MoldUDP64Error(
+                f"message of {len(messages[begin])} bytes: a datagram of {max_payload} bytes has"
+                f" room for {room - 2}"
+            )
+        header = _HEADER.pack(session, first + begin, end - begin)
+        datagrams.append(header + framed[full : ends[end - 1]])
+        begin, full = end, ends[end - 1]
     return datagrams
 
 
@@ -139,6 +137,12 @@ def _decode_header(data: bytes) -> tuple[str, int, int]:
     if sequence_number == 0:
         raise MoldUDP64Error("sequence number 0: numbers start at 1")
     return name.decode("ascii"), sequence_number, count
+
+
+def peek(data: bytes) -> tuple[bytes, int, int]:
+    """Session field, sequence number and count as they stand in a header, at little cost and
+    unchecked; (b"", 0, 0) when there is no whole header."""
+    return _HEADER.unpack_from(data) if len(data) >= HEADER_LENGTH else (b"", 0, 0)
 
 
 def decode_downstream(data: bytes) -> DownstreamPacket:

@@ -16,8 +16,10 @@ login request (4.10) are taken too.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Sequence
 from enum import Enum, StrEnum
+from functools import cache
+from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 Packet: TypeAlias = tuple[bytes, bytes]
@@ -132,20 +134,16 @@ def encode_sequenced_data(message: bytes) -> bytes:
     return _packet(SEQUENCED_DATA, message)
 
 
-def encode_sequenced(messages: Iterable[bytes]) -> bytes:
+def encode_sequenced(messages: Sequence[bytes]) -> bytes:
     """A packet of sequenced data per message, one after the other. O(bytes).
 
     Raises SoupBinTCPError for a message beyond 65,534 bytes.
     """
-    prefixes = _SEQUENCED_PREFIXES
-    parts: list[bytes] = []
-    for message in messages:
-        if (length := len(message)) < 256:
-            parts.append(prefixes[length])
-            parts.append(message)
-        else:
-            parts.append(_packet(SEQUENCED_DATA, message))
-    return b"".join(parts)
+    try:
+        prefixes = [*map(_SEQUENCED_PREFIXES.__getitem__, map(len, messages))]
+    except IndexError:  # one of them is long
+        return b"".join(map(encode_sequenced_data, messages))
+    return b"".join(chain.from_iterable(zip(prefixes, messages, strict=True)))
 
 
 def encode_unsequenced_data(message: bytes) -> bytes:
@@ -308,6 +306,19 @@ _SERVER_LENGTHS: dict[int, frozenset[int] | None] = {
 }
 
 
+@cache
+def _short_packets(direction: Direction, longest: int) -> dict[bytes, tuple[bytes, int]]:
+    """Type and bytes (header included) of a packet by its header, for all that are allowed and so
+    short as nearly all packets are: one look takes the place of the checks of each part."""
+    by_client = direction is Direction.CLIENT_TO_SERVER
+    return {
+        _LENGTH.pack(length) + bytes((code,)): (bytes((code,)), 2 + length)
+        for code, lengths in (_CLIENT_LENGTHS if by_client else _SERVER_LENGTHS).items()
+        for length in range(1, min(longest, 255) + 1)
+        if lengths is None or length in lengths
+    }
+
+
 class PacketReader:
     """Takes the bytes that one side sends, in pieces, and gives back whole packets.
 
@@ -322,13 +333,7 @@ class PacketReader:
         self._lengths = _CLIENT_LENGTHS if by_client else _SERVER_LENGTHS
         self._direction = direction
         self._longest = max_packet_bytes - 2
-        any_length = range(1, self._longest + 1)
-        self._allowed = {
-            code: any_length
-            if lengths is None
-            else frozenset(filter(any_length.__contains__, lengths))
-            for code, lengths in self._lengths.items()
-        }
+        self._short = _short_packets(direction, self._longest)
         self._buffer = bytearray()
         self._needed = 2  # bytes until there is something to look at
         self._error: str | None = None
@@ -356,18 +361,21 @@ class PacketReader:
 
     def _split(self, data: bytes) -> list[Packet]:
         packets: list[Packet] = []
-        allowed = self._allowed
+        short = self._short
         offset, end = 0, len(data)
         self._needed = 2
         while (start := offset + HEADER_LENGTH) <= end:
-            length = data[offset] << 8 | data[offset + 1]
-            if length not in allowed.get(data[start - 1], ()):
-                break
-            after = offset + 2 + length
+            known = short.get(data[offset:start])
+            if known is None:
+                if self._refusal(data[offset:start]) is not None:
+                    break
+                known = data[start - 1 : start], 2 + (data[offset] << 8 | data[offset + 1])
+            packet_type, size = known
+            after = offset + size
             if after > end:
-                self._needed = after - offset
+                self._needed = size
                 break
-            packets.append((data[start - 1 : start], data[start:after]))
+            packets.append((packet_type, data[start:after]))
             offset = after
         rest = data[offset:]
         self._error = self._refusal(rest)

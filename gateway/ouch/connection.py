@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Protocol, cast
 
@@ -18,7 +17,6 @@ from protocols.soupbintcp import (
     DEBUG,
     HEADER_LENGTH,
     SERVER_HEARTBEAT_PACKET,
-    UNSEQUENCED_DATA,
     Direction,
     LoginRejectReason,
     Packet,
@@ -59,7 +57,9 @@ class Gateway(Protocol):
     def connection_opened(self, connection: Connection) -> None: ...
     def connection_ends(self, connection: Connection) -> None: ...
     def connection_lost(self, connection: Connection) -> None: ...
-    def accept(self, connection: Connection, packet: Packet, received_ns: int) -> bool: ...
+    def accept(
+        self, connection: Connection, packets: Sequence[Packet], received_ns: int
+    ) -> int: ...
 
 
 class Connection(asyncio.Protocol):
@@ -92,7 +92,9 @@ class Connection(asyncio.Protocol):
         self._problem = ""
         """What is wrong with the packet behind those in the inbox."""
         self._is_turn_scheduled = False
-        self._inbox: deque[tuple[Packet, int]] = deque()
+        self._inbox: list[Packet] = []
+        self._received_ns = 0
+        """When the bytes of the inbox came: they are of one read."""
         self._is_reading_paused = False
         self._is_writing_paused = False
         self._is_catching_up = False
@@ -118,7 +120,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.state is ConnectionState.CLOSING:
             return
-        self.heard_ns = self._gateway.clock_ns()
+        self.heard_ns = self._received_ns = self._gateway.clock_ns()
         self._raw = self._raw + data if self._raw else data  # one read, as it is paused after it
         self.drain()
 
@@ -159,26 +161,19 @@ class Connection(asyncio.Protocol):
             packets = self._reader.feed(piece)
         except SoupBinTCPError as error:
             packets, self._problem, self._raw = error.packets, str(error), b""
-        received_ns = self.heard_ns
-        self._inbox.extend(
-            [
-                (packet, received_ns)
-                for packet in packets
-                if packet[0] != CLIENT_HEARTBEAT and packet[0] != DEBUG
-            ]
-        )
+        self._inbox = [
+            packet for packet in packets if packet[0] != CLIENT_HEARTBEAT and packet[0] != DEBUG
+        ]
 
     def _take_packets(self) -> bool:
         """Hand over some packets; False when the gateway takes none at the moment."""
-        inbox, accept = self._inbox, self._gateway.accept
-        for _ in range(_PACKETS_PER_TURN):
-            if not inbox or self.state is ConnectionState.CLOSING:
-                return True
-            packet, received_ns = inbox[0]
-            if not accept(self, packet, received_ns):
+        left = _PACKETS_PER_TURN
+        while self._inbox and left > 0:
+            taken = self._gateway.accept(self, self._inbox[:left], self._received_ns)
+            if not taken:
                 return False
-            if inbox:  # closing the connection has emptied it
-                inbox.popleft()
+            del self._inbox[:taken]  # empty already if this has closed the connection
+            left -= taken
         return True
 
     def malformed(self, problem: str) -> None:
@@ -354,11 +349,6 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         self._gateway.connection_ends(self)
-
-
-def is_order_message(packet: Packet) -> bool:
-    """Whether a packet carries a message of the client."""
-    return packet[0] == UNSEQUENCED_DATA
 
 
 def _ascii(text: str) -> str:

@@ -12,25 +12,26 @@ from __future__ import annotations
 import hmac
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from cluster.client import EventBatch, QueueFull
 from gateway.control import Refused
-from gateway.ouch.connection import Connection, ConnectionState, is_order_message
+from gateway.ouch.connection import Connection, ConnectionState
 from gateway.ouch.counters import Counters
 from gateway.ouch.outbound import Outbound
 from gateway.ouch.settings import OuchGatewaySettings, OuchUserSettings
 from gateway.ouch.stream import MessageStream
 from gateway.ouch.translate import translate
 from gateway.process import CommandQueue
-from oms.commands import CloseSession, CommandKind, OpenSession
+from oms.commands import CloseSession, Command, CommandKind, OpenSession
 from oms.events import Event, EventKind
 from protocols.ouch50_codes import NS_PER_DAY
 from protocols.ouch50_fields import Ouch50Error
 from protocols.soupbintcp import (
     LOGIN_REQUEST,
+    UNSEQUENCED_DATA,
     LoginRejectReason,
     LoginRequest,
     Packet,
@@ -96,7 +97,7 @@ class OuchOrderEntry:
         self._opening: dict[ClientSession, None] = {}
         self._observe_latency_ns = observe_latency_ns
         self._unanswered: deque[tuple[int, int]] = deque()
-        """Numbers of commands, and when the bytes of each came."""
+        """Number of the last command of those that came together, and when they came."""
         self._is_abandoned = False
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         self.sessions = {
@@ -167,49 +168,64 @@ class OuchOrderEntry:
         self._stalled.pop(connection, None)
         self.connection_ends(connection)
 
-    def accept(self, connection: Connection, packet: Packet, received_ns: int) -> bool:
-        """Take a packet, in the order of arrival. False: not now; drain() will be called again."""
+    def accept(self, connection: Connection, packets: Sequence[Packet], received_ns: int) -> int:
+        """Take packets, at least one, in the order of arrival; returns how many of them. 0: none
+        now; drain() will be called again."""
         if connection.state is ConnectionState.OPENING:
-            return False
+            return 0
+        packet_type = packets[0][0]
         login: tuple[ClientSession, LoginRequest] | None = None
         if connection.state is ConnectionState.CONNECTED:
             # Looked at even when nothing is taken: a stranger's packets are not kept.
-            login = self._login_of(connection, packet)
+            login = self._login_of(connection, packets[0])
             if login is None:
-                return True
-        if self._is_full():
+                return 1
+        room = self._room
+        if room <= 0:
             if login is not None:
                 self._wait_for_room(login[0], connection)
             self._stalled[connection] = None
             self.counters.pauses += 1
-            return False
+            return 0
         if login is not None:
             self._open(connection, *login)
-        elif is_order_message(packet):
-            self._take(connection, packet[1], received_ns)
-        elif packet[0] == LOGIN_REQUEST:
+        elif packet_type == UNSEQUENCED_DATA:
+            return self._take(connection, packets[:room], received_ns)
+        elif packet_type == LOGIN_REQUEST:
             connection.malformed("a second Login Request")
         else:
             connection.finish("Logout Request")
-        return True
+        return 1
 
-    def _is_full(self) -> bool:
+    @property
+    def _room(self) -> int:
+        """How many commands the cluster's queue takes now, 0 or less for none."""
         assert self._queue is not None, "attach() comes first"
-        return self._queue.pending >= self.settings.max_pending
+        return self.settings.max_pending - self._queue.pending
 
-    def _take(self, connection: Connection, message: bytes, received_ns: int) -> None:
-        """A message becomes a command."""
+    def _take(self, connection: Connection, packets: Sequence[Packet], received_ns: int) -> int:
+        """Messages become commands, up to the first packet that carries none, or to a message that
+        cannot be read, which ends the connection; returns how many packets that are."""
         assert self._queue is not None, "attach() comes first"
         settings = self.sessions[connection.username].settings
-        self.counters.messages_in += 1
+        now_ns = self._utc_ns()
+        midnight_ns = now_ns - now_ns % NS_PER_DAY
+        commands: list[Command] = []
+        problem = ""
         try:
-            now_ns = self._utc_ns()
-            midnight_ns = now_ns - now_ns % NS_PER_DAY
-            command = translate(message, settings.username, settings.firm, midnight_ns)
+            for packet_type, message in packets:
+                if packet_type != UNSEQUENCED_DATA:
+                    break
+                commands.append(translate(message, settings.username, settings.firm, midnight_ns))
         except Ouch50Error as error:
-            connection.malformed(str(error))
-        else:
-            self._unanswered.append((self._queue.submit(command), received_ns))
+            problem = str(error)
+        if commands:
+            self._unanswered.append((self._queue.submit_all(commands), received_ns))
+        taken = len(commands) + bool(problem)
+        self.counters.messages_in += taken
+        if problem:
+            connection.malformed(problem)
+        return taken
 
     # ---- login and its end ----
 
@@ -351,7 +367,7 @@ class OuchOrderEntry:
             if session.opening is None or batch.answered >= session.opening:
                 del self._opening[session]
                 self._opened(session)
-        if self._stalled and not self._is_full():
+        if self._stalled and self._room > 0:
             stalled, self._stalled = self._stalled, {}
             for connection in stalled:
                 connection.drain()

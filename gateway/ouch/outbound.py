@@ -27,6 +27,7 @@ from protocols.ouch50_codes import MARKET_PRICE
 from protocols.ouch50_fields import symbol_field
 from protocols.ouch50_outbound import (
     encode_aiq_canceled,
+    encode_broken_trade,
     encode_order_accepted,
     encode_order_canceled,
     encode_order_executed,
@@ -35,9 +36,10 @@ from protocols.ouch50_outbound import (
     encode_rejected,
 )
 from protocols.ouch50_tails import (
-    EnterTail,
-    decode_enter_tail,
-    decode_replace_tail,
+    cl_ord_id_of_enter,
+    cl_ord_id_of_replace,
+    enter_tail,
+    replace_tail,
     replaced_tail,
 )
 
@@ -64,6 +66,7 @@ _AIQ_STRATEGIES: Final = {
 }
 _AT_THE_OPEN: Final = f"time_in_force {int(TimeInForce.AT_THE_OPEN)}"
 _NO_CL_ORD_ID: Final = b" " * 14
+_SUPERVISORY: Final = ouch50_codes.BrokenTradeReason.SUPERVISORY.encode()
 
 CANCEL_REASONS: Final[dict[CancelReason, str]] = {
     CancelReason.USER: ouch50_codes.CancelReason.USER,
@@ -128,11 +131,11 @@ _REJECT_CODES: Final = {int(ours): int(code) for ours, code in REJECT_REASONS.it
 
 
 class Outbound:
-    """One session. Memory: the terms of its live orders, about 300 bytes each."""
+    """One session. Memory: name and terms of its live orders, about 150 bytes each."""
 
     def __init__(self) -> None:
-        self._orders: dict[str, tuple[int, int, EnterTail]] = {}
-        """UserRefIdx, UserRefNum and terms of the live orders, by name."""
+        self._orders: dict[str, bytes] = {}
+        """Terms (ouch50_tails) of the live orders that OUCH has entered, by name."""
         self._has_begun = False
         self._is_over = False
         """Whether the day has begun for the session, and has ended since."""
@@ -148,12 +151,11 @@ class Outbound:
     def _accepted(self, event: Event, timestamp: int) -> bytes | None:
         if len(event) <= _MEMO_OF_ACCEPTED:
             return None  # not entered by OUCH
-        tail = decode_enter_tail(event[_MEMO_OF_ACCEPTED][1:])
-        channel, number = _numbers(event[2])
-        self._orders[event[2]] = (channel, number, tail)
+        name = event[2]
+        self._orders[name] = tail = enter_tail(event[_MEMO_OF_ACCEPTED][1:])
         return encode_order_accepted(
             timestamp,
-            number,
+            _numbers(name)[1],
             _SIDES[event[6]],
             event[9],
             symbol_field(event[5]),
@@ -164,78 +166,78 @@ class Outbound:
         )
 
     def _executed(self, event: Event, timestamp: int) -> bytes | None:
-        known = self._orders.get(event[2]) if event[12] else self._orders.pop(event[2], None)
-        if known is None:
+        name = event[2]
+        if name not in self._orders:
             return None
-        flag = _LIQUIDITY_FLAGS[event[19]]
+        if not event[12]:
+            del self._orders[name]
+        channel, number = _numbers(name)
         return encode_order_executed(
-            timestamp, known[1], event[16], event[17], flag, event[18], known[0]
+            timestamp, number, event[16], event[17], _LIQUIDITY_FLAGS[event[19]], event[18], channel
         )
 
     def _busted(self, event: Event, timestamp: int) -> bytes | None:
         """Broken Trade. Of an order that is over its UserRefNum is known still, its ClOrdID is
         not."""
-        known = self._orders.get(event[2])
-        if known is not None:
-            channel, number, tail = known
-            cl_ord_id = tail.cl_ord_id.decode("ascii").rstrip()
-        elif _is_number(event[2]):
-            channel, number = _numbers(event[2])
-            cl_ord_id = ""
+        name = event[2]
+        if name in self._orders:
+            cl_ord_id = cl_ord_id_of_enter(self._orders[name])
+        elif _is_number(name):
+            cl_ord_id = _NO_CL_ORD_ID
         else:
             return None  # not entered by OUCH
-        reason = ouch50_codes.BrokenTradeReason.SUPERVISORY
-        appendage = user_ref_idx_appendage(channel)
-        return ouch50.encode(
-            messages.BrokenTrade(timestamp, number, event[18], reason, cl_ord_id, appendage)
-        )
+        channel, number = _numbers(name)
+        return encode_broken_trade(timestamp, number, event[18], _SUPERVISORY, cl_ord_id, channel)
 
     def _canceled(self, event: Event, timestamp: int) -> bytes | None:
-        known = self._orders.pop(event[16] or event[2], None)
-        if known is None:
+        name = event[16] or event[2]
+        if self._orders.pop(name, None) is None:
             return None
         if len(event) > _PREVENTED_OF_CANCELED:
-            return _aiq_canceled(timestamp, known, event[17], event[_PREVENTED_OF_CANCELED])
+            return _aiq_canceled(timestamp, name, event[17], event[_PREVENTED_OF_CANCELED])
+        channel, number = _numbers(name)
         return encode_order_canceled(
-            timestamp, known[1], event[17], _CANCEL_CODES[event[18]], known[0]
+            timestamp, number, event[17], _CANCEL_CODES[event[18]], channel
         )
 
     def _reduced(self, event: Event, timestamp: int) -> bytes | None:
-        known = self._orders.get(event[2])
-        if known is None:
+        name = event[2]
+        if name not in self._orders:
             return None
         if len(event) > _PREVENTED_OF_REDUCED:
-            return _aiq_canceled(timestamp, known, event[16], event[_PREVENTED_OF_REDUCED])
-        return encode_order_canceled(timestamp, known[1], event[16], b"U", known[0])
+            return _aiq_canceled(timestamp, name, event[16], event[_PREVENTED_OF_REDUCED])
+        channel, number = _numbers(name)
+        return encode_order_canceled(timestamp, number, event[16], b"U", channel)
 
     def _restated(self, event: Event, timestamp: int) -> bytes | None:
         """The next part of an order is displayed."""
-        known = self._orders.get(event[2])
-        if known is None:
+        name = event[2]
+        if name not in self._orders:
             return None
-        appendage = user_ref_idx_appendage(known[0])._replace(
+        channel, number = _numbers(name)
+        appendage = user_ref_idx_appendage(channel)._replace(
             secondary_ord_ref_num=event[15], display_qty=event[16]
         )
         reason = ouch50_codes.RestatementReason.REFRESH_OF_DISPLAY
-        return ouch50.encode(messages.OrderRestated(timestamp, known[1], reason, appendage))
+        return ouch50.encode(messages.OrderRestated(timestamp, number, reason, appendage))
 
     def _modified(self, event: Event, timestamp: int) -> bytes | None:
-        known = self._orders.get(event[2])
-        if known is None:
+        name = event[2]
+        if name not in self._orders:
             return None
-        return encode_order_modified(timestamp, known[1], _SIDES[event[6]], event[12], known[0])
+        channel, number = _numbers(name)
+        return encode_order_modified(timestamp, number, _SIDES[event[6]], event[12], channel)
 
     def _replaced(self, event: Event, timestamp: int) -> bytes | None:
-        known = self._orders.pop(event[16], None)
-        if known is None or len(event) <= _MEMO_OF_REPLACED:
+        original = self._orders.pop(event[16], None)
+        if original is None or len(event) <= _MEMO_OF_REPLACED:
             return None
-        tail = replaced_tail(known[2], decode_replace_tail(event[_MEMO_OF_REPLACED][1:]))
-        channel, number = _numbers(event[2])
-        self._orders[event[2]] = (channel, number, tail)
+        tail = replaced_tail(original, replace_tail(event[_MEMO_OF_REPLACED][1:]))
+        self._orders[event[2]] = tail
         return encode_order_replaced(
             timestamp,
-            known[1],
-            number,
+            _numbers(event[16])[1],
+            _numbers(event[2])[1],
             _SIDES[event[6]],
             event[12],
             symbol_field(event[5]),
@@ -249,7 +251,7 @@ class Outbound:
         if len(event) <= _MEMO_OF_REJECTED:
             return None  # not entered by OUCH
         channel, number = _numbers(event[2])
-        cl_ord_id = decode_enter_tail(event[_MEMO_OF_REJECTED][1:]).cl_ord_id
+        cl_ord_id = cl_ord_id_of_enter(enter_tail(event[_MEMO_OF_REJECTED][1:]))
         code = _reject_code(event[16], event[17])
         return encode_rejected(timestamp, number, code, cl_ord_id, channel)
 
@@ -261,7 +263,7 @@ class Outbound:
             return None  # of a request that OUCH answers with nothing
         cl_ord_id = _NO_CL_ORD_ID
         if memo[:1] == b"U":
-            cl_ord_id = decode_replace_tail(memo[1:]).cl_ord_id
+            cl_ord_id = cl_ord_id_of_replace(replace_tail(memo[1:]))
         return encode_rejected(timestamp, number, _REJECT_CODES[reason], cl_ord_id, channel)
 
     def _mass_canceled(self, event: Event, timestamp: int) -> bytes | None:
@@ -318,9 +320,7 @@ def _reject_code(reason: int, found: int | str) -> int:
     return _REJECT_CODES[reason]
 
 
-def _aiq_canceled(
-    timestamp: int, known: tuple[int, int, EnterTail], quantity: int, prevented: tuple[int, ...]
-) -> bytes:
+def _aiq_canceled(timestamp: int, name: str, quantity: int, prevented: tuple[int, ...]) -> bytes:
     """AIQ Canceled. Where both sides were canceled, which OUCH has no strategy for, each is told
     what happened to itself: the incoming order was the newest, the other one the oldest."""
     prevented_qty, price, liquidity, action = prevented
@@ -328,16 +328,17 @@ def _aiq_canceled(
         is_incoming = liquidity == Liquidity.REMOVED
         newest, oldest = SelfTradeAction.CANCEL_NEWEST, SelfTradeAction.CANCEL_OLDEST
         action = newest if is_incoming else oldest
+    channel, number = _numbers(name)
     return encode_aiq_canceled(
         timestamp,
-        known[1],
+        number,
         quantity,
         _CANCEL_CODES[CancelReason.SELF_TRADE],
         prevented_qty,
         price,
         _LIQUIDITY_FLAGS[liquidity],
         _AIQ_STRATEGIES[action],
-        known[0],
+        channel,
     )
 
 
@@ -378,5 +379,7 @@ def _is_number(name: str) -> bool:
 
 def _numbers(name: str) -> tuple[int, int]:
     """(UserRefIdx, UserRefNum) of the name of a numbered order."""
-    channel, colon, number = name.partition(":")
-    return (int(channel), int(number)) if colon else (0, int(channel))
+    if ":" not in name:  # as nearly always
+        return 0, int(name)
+    channel, _, number = name.partition(":")
+    return int(channel), int(number)

@@ -149,17 +149,19 @@ class FakeClusterClient:
         return self._next_number - 1 - self._answered
 
     def submit(self, command: Command) -> int:
-        if self.pending >= self._max_pending:
+        return self.submit_all((command,))
+
+    def submit_all(self, commands: Sequence[Command]) -> int:
+        if self.pending + len(commands) > self._max_pending:
             raise QueueFull(f"{self.pending} commands wait")
-        number = self._next_number
-        self._next_number += 1
-        blob = pack_commands([command])
+        self._next_number += len(commands)
+        blob = pack_commands(list(commands))
         check_commands(blob)  # a node cuts off a client whose commands do not pass
         self._submitted += unpack_commands(blob)
         if self._cluster.is_automatic and not self._is_scheduled:
             self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self._run_cluster)
-        return number
+        return self._next_number - 1
 
     def _run_cluster(self) -> None:
         self._is_scheduled = False

@@ -14,7 +14,8 @@ from every_type import every_type
 from meatpy.itch50 import ITCH50MarketProcessor, ITCH50MessageReader
 from meatpy.itch50.itch50_market_message import ITCH50MarketMessage
 
-from marketdata.depth import InstrumentBook, MarketDepth, PriceLevel
+from marketdata.depth import MarketDepth
+from marketdata.instrument_book import InstrumentBook, PriceLevel
 from protocols import itch50
 from protocols.binaryfile import frame
 from protocols.itch50_messages import SideCode
@@ -92,7 +93,7 @@ def test_all_books_are_the_same_at_every_point_of_the_day(day: Day, tmp_path: Pa
     compared = 0
     for number, message in enumerate(read(without_the_end(day, tmp_path)), 1):
         theirs.process(message)
-        ours.apply(itch50.decode(day.messages[number - 1]))
+        ours.apply([day.messages[number - 1]])
         if number % COMPARE_EVERY and number != len(day.messages):
             continue
         for symbol in symbols:

@@ -18,7 +18,8 @@ from nasdaq_protocols import soup
 
 from exchange.capture import capture_of
 from exchange.local import wait_for
-from marketdata.depth import InstrumentBook, MarketDepth
+from marketdata.depth import MarketDepth
+from marketdata.instrument_book import InstrumentBook
 from protocols import itch50
 from protocols.itch50_messages import SideCode
 
@@ -150,8 +151,7 @@ def test_it_reads_a_whole_snapshot_from_glimpse(busy: BusyDay) -> None:
     (*messages, end), ours = busy.run(test())
     assert itch50.decode_end_of_snapshot(end) == ours.next_sequence_number
     snapshot = MarketDepth()
-    for message in messages:
-        snapshot.apply(itch50.decode(message))
+    snapshot.apply(messages)
     assert snapshot.symbols == ours.symbols == busy.symbols
     for symbol in busy.symbols:
         assert orders(snapshot.book(symbol)) == orders(ours.book(symbol))

@@ -31,7 +31,6 @@ from matching.types import OrderType, Side, TimeInForce
 from oms import events as e
 from oms.events import EventKind, Liquidity, OrdStatus, SystemEventCode, TradingState
 from oms.price import format_price, parse_price
-from protocols import itch50
 
 FOLDER = Path(__file__).parent
 MIDNIGHT_NS = 1_767_225_600 * 1_000_000_000  # 2026-01-01 UTC
@@ -153,7 +152,7 @@ def run(lines: list[str]) -> list[str]:
     for batch in script.batches:
         for sequence, message in enumerate(feed.messages(batch), depth.next_sequence_number):
             output.append(tape.line(sequence, message))
-            depth.apply(itch50.decode(message))
+            depth.apply([message])
             depth.check_invariants()
     for symbol in depth.symbols:
         book = depth.book(symbol)

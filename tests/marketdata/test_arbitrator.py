@@ -123,7 +123,10 @@ def test_the_end_of_the_session_is_seen_and_its_number_counts() -> None:
 
 
 def test_other_sessions_and_garbage_are_counted_and_change_nothing() -> None:
-    arbitrator = an_arbitrator(accept=lambda one: one.startswith(b"message"))
+    def accept(messages: list[bytes]) -> bool:
+        return all(message.startswith(b"message") for message in messages)
+
+    arbitrator = an_arbitrator(accept=accept)
     other = moldudp64.session_field("OTHER")
     arbitrator.receive("A", moldudp64.encode_heartbeat(other, 99), 0)
     arbitrator.receive("A", b"garbage", 0)
@@ -133,6 +136,24 @@ def test_other_sessions_and_garbage_are_counted_and_change_nothing() -> None:
     assert (counters.other_session, counters.malformed, counters.received) == (1, 3, 0)
     assert (arbitrator.next_sequence_number, arbitrator.missing) == (1, 0)
     assert counters.last_heard_ns is None
+
+
+def test_what_is_in_a_datagram_of_known_numbers_changes_nothing() -> None:
+    arbitrator = an_arbitrator()
+    arbitrator.receive("A", data(1, 5), 0)
+    forged = data(1, 3).replace(b"message", b"mistake")
+    assert arbitrator.receive("B", forged, 1) == []
+    line = arbitrator.counters.lines["B"]
+    assert (line.received, line.duplicates, line.malformed) == (3, 3, 0)
+    assert (line.next_sequence_number, line.last_heard_ns) == (4, 1)
+    head = forged[: moldudp64.HEADER_LENGTH - 2]
+    for number, absurd in enumerate((b"\xff\xfe" + bytes(100), b"\x00\x05" + bytes(9)), 1):
+        assert arbitrator.receive("B", head + absurd, 2) == []
+        assert line.malformed == number
+    other = moldudp64.encode_data(moldudp64.session_field("OTHER"), 1, [b"x"])[0]
+    assert arbitrator.receive("B", other, 2) == []
+    assert (line.received, line.duplicates, line.other_session) == (3, 3, 1)
+    assert arbitrator.next_sequence_number == 6
 
 
 def test_what_is_kept_beyond_a_gap_is_bounded() -> None:

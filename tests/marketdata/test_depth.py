@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
-from marketdata.depth import FeedError, MarketDepth, PriceLevel
+from marketdata.depth import FeedError, MarketDepth
+from marketdata.instrument_book import PriceLevel
+from protocols import itch50
 from protocols import itch50_messages as m
 from protocols.itch50_messages import Message, SideCode, TradingStateCode
 
@@ -18,10 +22,14 @@ def add(reference: int, side: str, shares: int, price: int) -> m.AddOrder:
     return m.AddOrder(1, 0, 0, reference, side, shares, "AAPL", price)
 
 
+def tell(depth: MarketDepth, *messages: Message) -> None:
+    depth.apply([itch50.encode(message) for message in messages])
+
+
 def depth_of(*messages: Message) -> MarketDepth:
     depth = MarketDepth()
     for message in (directory(), *messages):
-        depth.apply(message)
+        tell(depth, message)
         depth.check_invariants()
     return depth
 
@@ -55,12 +63,12 @@ def test_an_empty_book_has_no_best_prices() -> None:
 def test_an_executed_order_leaves_with_its_last_share() -> None:
     depth = depth_of(add(1, "B", 100, 99), m.OrderExecuted(1, 0, 7, 1, 60, 11))
     assert levels(depth)[0] == [(99, 40, 1)]
-    depth.apply(m.OrderExecuted(1, 0, 8, 1, 40, 12))
+    tell(depth, m.OrderExecuted(1, 0, 8, 1, 40, 12))
     assert levels(depth)[0] == []
     assert depth.order(1) is None
     book = depth.book("AAPL")
     assert book is not None
-    assert list(book.trades) == [(7, 99, 60, 11), (8, 99, 40, 12)]
+    assert book.trades() == [(8, 99, 40, 12), (7, 99, 60, 11)]
     assert (book.last_price, book.volume) == (99, 100)
 
 
@@ -72,7 +80,7 @@ def test_an_execution_at_another_price_counts_only_if_it_is_printable() -> None:
     )
     book = depth.book("AAPL")
     assert book is not None
-    assert (levels(depth)[0], list(book.trades), book.volume) == (
+    assert (levels(depth)[0], book.trades(), book.volume) == (
         [(99, 70, 1)],
         [(7, 98, 10, 11)],
         10,
@@ -118,8 +126,8 @@ def test_a_broken_trade_is_taken_back() -> None:
     book = depth.book("AAPL")
     assert book is not None
     assert (book.volume, book.last_price) == (10, 99)
-    depth.apply(m.BrokenTrade(1, 0, 4, 77))  # long forgotten: no error
-    depth.apply(m.BrokenTrade(1, 0, 4, 1))
+    tell(depth, m.BrokenTrade(1, 0, 4, 77))  # long forgotten: no error
+    tell(depth, m.BrokenTrade(1, 0, 4, 1))
     assert (book.volume, book.last_price) == (0, None)
 
 
@@ -131,9 +139,9 @@ def test_the_volume_is_that_of_the_day() -> None:
     book = depth.book("AAPL")
     assert book is not None
     assert (book.volume, book.last_price) == (5, 99)
-    depth.apply(m.BrokenTrade(1, 0, 4, 1))  # of yesterday
+    tell(depth, m.BrokenTrade(1, 0, 4, 1))  # of yesterday
     assert (book.volume, book.last_price) == (5, 99)
-    depth.apply(m.BrokenTrade(1, 0, 5, 2))
+    tell(depth, m.BrokenTrade(1, 0, 5, 2))
     assert book.volume == 0
 
 
@@ -154,12 +162,13 @@ def test_messages_that_say_nothing_of_books_only_count() -> None:
 
 def test_only_recent_trades_are_kept() -> None:
     depth = MarketDepth(trades_kept=3)
-    depth.apply(directory())
+    tell(depth, directory())
     for match in range(10):
-        depth.apply(m.Trade(1, 0, 0, 0, "B", 1, "AAPL", 98, match))
+        tell(depth, m.Trade(1, 0, 0, 0, "B", 1, "AAPL", 98, match))
     book = depth.book("AAPL")
     assert book is not None
-    assert [trade.match_number for trade in book.trades] == [7, 8, 9]
+    assert [trade.match_number for trade in book.trades()] == [9, 8, 7]
+    assert [trade.match_number for trade in book.trades(2)] == [9, 8]
     assert book.volume == 10
 
 
@@ -194,12 +203,43 @@ def test_only_recent_trades_are_kept() -> None:
 def test_a_message_that_contradicts_the_book_is_refused(message: Message, reason: str) -> None:
     depth = depth_of(add(1, "B", 100, 99), add(7, "S", 100, 101))
     with pytest.raises(FeedError, match=f"message 4: .*{reason}"):
-        depth.apply(message)
+        tell(depth, message)
+
+
+def test_what_is_no_itch_message_is_told_from_a_contradiction() -> None:
+    good = itch50.encode(add(1, "B", 100, 99))
+    for bad in (b"", b"Z" + good[1:], good[:-1], good + b" ", b"H" + good[1:]):
+        depth = depth_of()
+        with pytest.raises(itch50.ItchError):
+            depth.apply([good, bad])
+        assert depth.next_sequence_number == 3
+
+
+def test_orders_of_all_books_come_in_the_sequence_in_which_they_took_their_places() -> None:
+    depth = depth_of(
+        directory(2, "MSFT"), m.AddOrder(2, 0, 0, 5, "S", 5, "MSFT", 90),
+        add(3, "S", 5, 102), add(4, "S", 6, 101), add(2, "B", 7, 99), add(1, "B", 8, 99),
+        m.OrderCancel(2, 0, 0, 5, 1), m.OrderReplace(1, 0, 0, 3, 6, 9, 102),
+    )  # fmt: skip
+    found = [(side.stock_locate, side.code, *order) for side, *order in depth.orders()]
+    assert found == [
+        (2, b"S", 5, 90, 4), (1, b"S", 4, 101, 6), (1, b"B", 2, 99, 7), (1, b"B", 1, 99, 8),
+        (1, b"S", 6, 102, 9),
+    ]  # fmt: skip
+    assert depth.order(4) == (4, SideCode.SELL, 101, 6)
+    assert depth.order(9) is None
+
+
+def test_the_garbage_collector_has_nothing_to_look_at_in_orders_and_levels() -> None:
+    depth = depth_of(add(1, "B", 100, 99), add(2, "S", 100, 2**32 - 1), add(3, "B", 1, 0))
+    assert levels(depth) == ([(99, 100, 1), (0, 1, 1)], [(2**32 - 1, 100, 1)])
+    sides = list(depth._sides.values())
+    assert not any(gc.is_tracked(one) for one in (depth._orders, *(s.levels for s in sides)))
 
 
 def test_a_crossed_book_breaks_an_invariant() -> None:
     depth = MarketDepth()
     for message in (directory(), add(1, "B", 100, 99), add(2, "S", 100, 99)):
-        depth.apply(message)
+        tell(depth, message)
     with pytest.raises(AssertionError, match="crossed"):
         depth.check_invariants()

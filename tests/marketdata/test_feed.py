@@ -30,12 +30,12 @@ def test_the_feed_alone_rebuilds_the_books_of_the_exchange(seed: int) -> None:
     flow, feed, depth = OrderFlow(seed), ItchFeed(), MarketDepth()
     for step in range(150):
         for message in feed.messages(flow.batch(10) if step else flow.opening()):
-            depth.apply(itch50.decode(message))
+            depth.apply([message])
         assert depth.next_sequence_number == feed.next_sequence_number
         if step % 10 == 0:
             depth.check_invariants()
             assert_same_books(depth, flow.machine)
-    trades = sum(len(book.trades) for s in depth.symbols if (book := depth.book(s)) is not None)
+    trades = sum(len(book.trades()) for s in depth.symbols if (book := depth.book(s)) is not None)
     assert trades > 200, "the flow is too tame to prove anything"
     assert flow.machine.state.match_numbers.last == trades
 

@@ -53,7 +53,7 @@ class Stream:
         seq, events = 1, self.machine.apply(command, now_ns)
         for message in self.feed.messages(AppliedBatch(1, 1, now_ns, seq, events)):
             self.messages.append(message)
-            self.depth.apply(itch50.decode(message))
+            self.depth.apply([message])
             self.findings += self.validator.receive(len(self.messages), message)
 
     def finish(self) -> list[object]:
@@ -130,8 +130,7 @@ def test_who_comes_on_the_second_day_gets_the_books_of_the_night_and_its_system_
     assert [m.event_code for m in night if isinstance(m, SystemEvent)] == list("OSQME")
     a_day(stream, 1)
     newcomer = MarketDepth()
-    for message in snapshot_messages(stream.depth)[:-1]:
-        newcomer.apply(itch50.decode(message))
+    newcomer.apply(snapshot_messages(stream.depth)[:-1])
     assert_same_orders(newcomer, stream)
     today = [event.event_code for event in newcomer.system_events]
     assert today == list("OSQME")

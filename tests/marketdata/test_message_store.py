@@ -46,7 +46,7 @@ def test_any_range_is_read_back_from_memory_or_file(tmp_path: Path, memory_bytes
 
 def test_only_recent_blocks_stay_in_memory(tmp_path: Path) -> None:
     store = filled_store(tmp_path / "day", messages_of(30_000), 2 * BLOCK_BYTES)
-    in_memory = sum(len(messages) for _, messages in store._recent) + len(store._open)
+    in_memory = sum(block.end - block.first for block in (*store._recent, store._open))
     assert in_memory < 30_000 / 2
     assert len(store._recent) == 2
     store.close()

@@ -87,7 +87,7 @@ def test_the_real_feed_has_no_findings(seed: int) -> None:
     for step in range(200):
         for message in feed.messages(flow.batch(10) if step else flow.opening()):
             assert validator.receive(number, message) == []
-            depth.apply(itch50.decode(message))
+            depth.apply([message])
             number += 1
     assert validator.finish() == []
     summary = validator.summary()

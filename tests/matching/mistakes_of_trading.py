@@ -118,8 +118,8 @@ MISTAKES_OF_TRADING = (
     mistake(
         "a market order sweeps in the wrong order",
         "market_order_sweeps_levels_in_order",
-        "self.level_at(self.keys[0])",
-        "self.level_at(self.keys[-1])",
+        "self.level_at(near[0])",
+        "self.level_at(near[-1])",
     ),
     mistake(
         "a market order ignores its collar",
@@ -228,8 +228,8 @@ MISTAKES_OF_TRADING = (
     mistake(
         "prices are sorted as text",
         "prices_are_numbers",
-        "SortedList()",
-        "SortedList(key=str)",
+        "islice(book_side.keys, levels)",
+        "islice(sorted(book_side.keys, key=str), levels)",
     ),
     mistake(
         "quantities go through a float",

@@ -10,7 +10,8 @@ from random_commands import LOAD, OPEN_MARKET
 from matching.types import Side
 from oms import events as e
 from oms.events import CancelReason, EventKind, RejectReason
-from oms.numbered_commands import HIGHEST_GROUP_ID, order_name
+from oms.names import number_name
+from oms.numbered_commands import HIGHEST_GROUP_ID
 from oms.state_machine import ExchangeStateMachine
 
 
@@ -28,7 +29,7 @@ def enter(number: int, side: int = 2, channel: int = 0, **more: Any) -> tuple:
 
 @pytest.mark.parametrize(("channel", "name"), [(0, "7"), (1, "1:7"), (255, "255:7")], ids=str)
 def test_a_number_is_a_name(channel, name):
-    assert order_name(channel, 7) == name
+    assert number_name(channel, 7) == name
     assert open_exchange().apply(enter(7, channel=channel), 3)[0][2] == name
 
 

@@ -425,7 +425,7 @@ class TestSnapshot:
             machine.apply(enter("A1"), 3)
             machine.apply((3, "S1", 1, "A2", "A1", "AAPL", 1), 3)
         names = machines[1].state.sessions["S1"].names
-        assert names.in_order == ["A1", "A2"]
+        assert list(names) == ["A1", "A2"]
         assert list(names.meanings()) == [OrdStatus.CANCELED, 0]
         names.let_stand("A1", int(OrdStatus.FILLED))
         assert machines[0].state_hash() != machines[1].state_hash()

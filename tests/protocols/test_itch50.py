@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from typing import Any, get_args
 
 import pytest
@@ -219,29 +218,30 @@ def test_the_fast_encoders_say_what_the_table_says(
     locate: int, time: int, reference: int, other: int, shares: int, price: int, side: str
 ) -> None:
     stock, side_byte = itch50.stock_field("ZVZZT"), side.encode()
+    at = itch50.timestamp_field(time)
     pairs: list[tuple[bytes, m.Message]] = [
         (
-            itch50.encode_add_order(locate, time, reference, side_byte, shares, stock, price),
+            itch50.encode_add_order(locate, at, reference, side_byte, shares, stock, price),
             m.AddOrder(locate, 0, time, reference, side, shares, "ZVZZT", price),
         ),
         (
-            itch50.encode_order_executed(locate, time, reference, shares, other),
+            itch50.encode_order_executed(locate, at, reference, shares, other),
             m.OrderExecuted(locate, 0, time, reference, shares, other),
         ),
         (
-            itch50.encode_order_cancel(locate, time, reference, shares),
+            itch50.encode_order_cancel(locate, at, reference, shares),
             m.OrderCancel(locate, 0, time, reference, shares),
         ),
         (
-            itch50.encode_order_delete(locate, time, reference),
+            itch50.encode_order_delete(locate, at, reference),
             m.OrderDelete(locate, 0, time, reference),
         ),
         (
-            itch50.encode_order_replace(locate, time, reference, other, shares, price),
+            itch50.encode_order_replace(locate, at, reference, other, shares, price),
             m.OrderReplace(locate, 0, time, reference, other, shares, price),
         ),
         (
-            itch50.encode_trade(locate, time, side_byte, shares, stock, price, other),
+            itch50.encode_trade(locate, at, side_byte, shares, stock, price, other),
             m.Trade(locate, 0, time, 0, side, shares, "ZVZZT", price, other),
         ),
     ]
@@ -250,5 +250,24 @@ def test_the_fast_encoders_say_what_the_table_says(
 
 
 def test_a_fast_encoder_refuses_what_does_not_fit() -> None:
-    with pytest.raises(struct.error):
-        itch50.encode_order_cancel(1, 0, 1, 2**32)
+    with pytest.raises(itch50.LayoutError):
+        itch50.encode_order_cancel(1, bytes(6), 1, 2**32)
+
+
+@given(messages())
+def test_a_body_decoder_says_what_decode_says_in_plain_numbers(message: m.Message) -> None:
+    wire = itch50.encode(message)
+    kind = chr(wire[0])
+    assert itch50.timestamp_of(wire) == message[2]
+    body = [
+        one.decode().rstrip(" ") if isinstance(one, bytes) else one
+        for one in itch50.body_decoder(kind)(wire)
+    ]
+    assert body == [message[0], *message[3:]]
+    for wrong in (wire[:-1], wire + b" "):
+        with pytest.raises(itch50.LayoutError):
+            itch50.body_decoder(kind)(wrong)
+        assert not itch50.are_well_formed([wire, wrong])
+    assert itch50.are_well_formed([wire, wire])
+    assert not itch50.are_well_formed([wire, b""])
+    assert not itch50.are_well_formed([b"Z" + wire[1:]])

@@ -65,6 +65,8 @@ def test_more_messages_than_the_count_can_say_are_split() -> None:
 def test_a_message_that_fits_no_packet_is_refused() -> None:
     with pytest.raises(MoldUDP64Error, match="room for 1378"):
         moldudp64.encode_data(SESSION, 1, [bytes(1379)])
+    with pytest.raises(MoldUDP64Error, match="at most 65535"):
+        moldudp64.encode_data(SESSION, 1, [bytes(65_536)], max_payload=1 << 20)
     assert len(moldudp64.encode_data(SESSION, 1, [bytes(1378)])) == 1
 
 

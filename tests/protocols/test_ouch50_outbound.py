@@ -21,13 +21,11 @@ from protocols.ouch50_appendage import (
 )
 from protocols.ouch50_fields import Ouch50Error, cl_ord_id_field, symbol_field
 from protocols.ouch50_tails import (
-    EnterTail,
-    ReplaceTail,
-    decode_enter_tail,
-    decode_replace_tail,
-    encode_enter_tail,
+    cl_ord_id_of_enter,
+    cl_ord_id_of_replace,
+    enter_tail,
+    replace_tail,
     replaced_tail,
-    user_ref_idx_of,
 )
 
 PRINTABLE = st.characters(min_codepoint=0x20, max_codepoint=0x7E)
@@ -55,12 +53,12 @@ ENTER = m.EnterOrder(1, "B", 100, "AAPL", 1_872_500, "0", "Y", "A", "N", "C", "O
 REPLACE = m.ReplaceOrder(1, 2, 50, 1_872_400, "3", "N", "Y", "ORDER-2")
 
 
-def enter_tail(order: m.EnterOrder) -> EnterTail:
-    return decode_enter_tail(ouch50.encode(order)[ouch50.ENTER_TAIL_OFFSET :])
+def tail_of_enter(order: m.EnterOrder) -> bytes:
+    return enter_tail(ouch50.encode(order)[ouch50.ENTER_TAIL_OFFSET :])
 
 
-def replace_tail(order: m.ReplaceOrder) -> ReplaceTail:
-    return decode_replace_tail(ouch50.encode(order)[ouch50.REPLACE_TAIL_OFFSET :])
+def tail_of_replace(order: m.ReplaceOrder) -> bytes:
+    return replace_tail(ouch50.encode(order)[ouch50.REPLACE_TAIL_OFFSET :])
 
 
 def appended(appendage: Appendage) -> bytes:
@@ -68,17 +66,12 @@ def appended(appendage: Appendage) -> bytes:
     return len(elements).to_bytes(2) + elements
 
 
-def test_a_tail_has_the_codes_of_its_order() -> None:
-    assert enter_tail(ENTER) == EnterTail(
-        b"0", b"Y", b"A", b"N", b"C", b"ORDER-1       ", b"\x00\x00"
-    )
-    assert replace_tail(REPLACE) == ReplaceTail(b"3", b"N", b"Y", b"ORDER-2       ", b"\x00\x00")
-
-
-@given(ENTERS)
-def test_a_tail_survives_the_round_trip(order: m.EnterOrder) -> None:
-    tail = ouch50.encode(order)[26:]
-    assert encode_enter_tail(decode_enter_tail(tail)) == tail
+@given(ENTERS, REPLACES)
+def test_a_tail_is_the_end_of_its_message(order: m.EnterOrder, replace: m.ReplaceOrder) -> None:
+    assert tail_of_enter(order) == ouch50.encode(order)[26:]
+    assert tail_of_replace(replace) == ouch50.encode(replace)[21:]
+    assert cl_ord_id_of_enter(tail_of_enter(order)) == cl_ord_id_field(order.cl_ord_id)
+    assert cl_ord_id_of_replace(tail_of_replace(replace)) == cl_ord_id_field(replace.cl_ord_id)
 
 
 @given(ENTERS, U64, U64, CODE)
@@ -94,7 +87,7 @@ def test_an_accepted_order_repeats_its_tail(
         order.price,
         reference,
         state.encode(),
-        enter_tail(order),
+        tail_of_enter(order),
     )
     number, side, quantity, symbol, price, time_in_force, display, *rest = order[:11]
     capacity, sweep, cross_type, cl_ord_id = rest
@@ -113,7 +106,7 @@ def test_a_replaced_order_has_the_terms_of_the_replace_and_the_rest_of_the_origi
     reference: int,
     state: str,
 ) -> None:
-    tail = replaced_tail(enter_tail(order), replace_tail(replace))
+    tail = replaced_tail(tail_of_enter(order), tail_of_replace(replace))
     wire = ouch50_outbound.encode_order_replaced(
         timestamp,
         replace.orig_user_ref_num,
@@ -154,13 +147,13 @@ def test_a_replaced_order_has_the_terms_of_the_replace_and_the_rest_of_the_origi
         replace.cl_ord_id,
         inherited,
     )
-    again = decode_enter_tail(encode_enter_tail(tail))
-    assert again == tail
+    assert enter_tail(tail) == tail
+    assert cl_ord_id_of_enter(tail) == cl_ord_id_field(replace.cl_ord_id)
 
 
 def test_an_accepted_order_lies_as_published() -> None:
     wire = ouch50_outbound.encode_order_accepted(
-        258, 1, b"B", 100, b"AAPL    ", 10_000, 7, b"L", enter_tail(ENTER)
+        258, 1, b"B", 100, b"AAPL    ", 10_000, 7, b"L", tail_of_enter(ENTER)
     )
     assert wire == (
         b"A\x00\x00\x00\x00\x00\x00\x01\x02\x00\x00\x00\x01B\x00\x00\x00\x64AAPL    "
@@ -170,12 +163,11 @@ def test_an_accepted_order_lies_as_published() -> None:
 
 
 def test_a_tail_without_an_appendage_is_answered_with_an_empty_one() -> None:
-    tail = decode_enter_tail(b"0YANNORDER-1       ")
-    assert tail.appendage == b""
+    tail = enter_tail(b"0YANNORDER-1       ")
     wire = ouch50_outbound.encode_order_accepted(1, 1, b"B", 1, symbol_field("A"), 1, 1, b"L", tail)
     assert len(wire) == 64
     assert wire[-2:] == b"\x00\x00"
-    unchanged = replaced_tail(tail, decode_replace_tail(b"0YNORDER-2       "))
+    unchanged = replaced_tail(tail, replace_tail(b"0YNORDER-2       "))
     wire = ouch50_outbound.encode_order_replaced(
         1, 1, 2, b"B", 1, symbol_field("A"), 1, 1, b"L", unchanged
     )
@@ -184,57 +176,51 @@ def test_a_tail_without_an_appendage_is_answered_with_an_empty_one() -> None:
 
 def test_what_a_replace_does_not_say_stays_except_the_locate() -> None:
     located = Appendage(min_qty=5, shares_located="Y", locate_broker="LOCB", user_ref_idx=3)
-    original = enter_tail(ENTER._replace(appendage=located))
-    silent = replaced_tail(original, replace_tail(REPLACE))
-    assert silent.appendage == appended(Appendage(min_qty=5, user_ref_idx=3))
-    loud = replace_tail(REPLACE._replace(appendage=Appendage(min_qty=0, locate_broker="LOC2")))
+    original = tail_of_enter(ENTER._replace(appendage=located))
+    silent = replaced_tail(original, tail_of_replace(REPLACE))
+    assert silent[19:] == appended(Appendage(min_qty=5, user_ref_idx=3))
+    loud = tail_of_replace(REPLACE._replace(appendage=Appendage(min_qty=0, locate_broker="LOC2")))
     # min_qty keeps its place; what is new stands at the end
-    assert replaced_tail(original, loud).appendage == (
+    assert replaced_tail(original, loud)[19:] == (
         b"\x00\x0f" + b"\x05\x03\x00\x00\x00\x00" + b"\x02\x1c\x03" + b"\x05\x1aLOC2"
     )
 
 
 def test_replaces_add_up() -> None:
-    tail = enter_tail(ENTER._replace(appendage=Appendage(min_qty=5)))
+    tail = tail_of_enter(ENTER._replace(appendage=Appendage(min_qty=5)))
     for index, appendage in enumerate(
         (Appendage(post_only="P"), NO_APPENDAGE, Appendage(min_qty=6))
     ):
         replace = REPLACE._replace(cl_ord_id=f"ORDER-{index}", appendage=appendage)
-        tail = replaced_tail(tail, replace_tail(replace))
-    assert tail.cl_ord_id == cl_ord_id_field("ORDER-2")
-    assert tail.appendage == appended(Appendage(min_qty=6, post_only="P"))
-    assert tail.capacity == b"A"
+        tail = replaced_tail(tail, tail_of_replace(replace))
+    assert tail[:5] == b"3NAYC"
+    assert cl_ord_id_of_enter(tail) == cl_ord_id_field("ORDER-2")
+    assert tail[19:] == appended(Appendage(min_qty=6, post_only="P"))
 
 
-@pytest.mark.parametrize("decode", [decode_enter_tail, decode_replace_tail])
-def test_a_tail_of_another_length_is_refused(decode: Any) -> None:
-    order: Any = ENTER if decode is decode_enter_tail else REPLACE
-    offset = 26 if decode is decode_enter_tail else 21
+@pytest.mark.parametrize("tail_of", [enter_tail, replace_tail])
+def test_a_tail_of_another_length_is_refused(tail_of: Callable[[bytes], bytes]) -> None:
+    order: Any = ENTER if tail_of is enter_tail else REPLACE
+    offset = 26 if tail_of is enter_tail else 21
     tail = ouch50.encode(order._replace(appendage=Appendage(user_ref_idx=1)))[offset:]
     bare = len(tail) - 5
     for length in range(len(tail)):
         if length == bare:
-            assert decode(tail[:length]).appendage == b""
+            assert tail_of(tail[:length]) == tail[:length] + b"\x00\x00"
             continue
         with pytest.raises(Ouch50Error):
-            decode(tail[:length])
+            tail_of(tail[:length])
     with pytest.raises(Ouch50Error, match="does not fit its length"):
-        decode(tail + b"x")
+        tail_of(tail + b"x")
 
 
 @given(st.binary(max_size=60))
 def test_random_tails_raise_our_error_and_nothing_else(data: bytes) -> None:
-    for decode, fixed in ((decode_enter_tail, 19), (decode_replace_tail, 17)):
+    for tail_of, fixed in ((enter_tail, 19), (replace_tail, 17)):
         with contextlib.suppress(Ouch50Error):
-            appendage = decode(data).appendage
-            assert appendage == data[fixed:]
-            assert 0 <= user_ref_idx_of(appendage) <= 255
-
-
-@given(APPENDAGES)
-def test_the_index_of_an_order_is_found_in_its_appendage(appendage: Appendage) -> None:
-    assert user_ref_idx_of(appended(appendage)) == (appendage.user_ref_idx or 0)
-    assert user_ref_idx_of(b"") == 0
+            tail = tail_of(data)
+            assert tail == (data if len(data) > fixed else data + b"\x00\x00")
+            assert int.from_bytes(tail[fixed : fixed + 2]) == len(tail) - fixed - 2
 
 
 @given(st.tuples(U64, U32, U32, U32, U64, U64, U16), CODE, CODE, CL_ORD_ID, INDEX)
