@@ -1,9 +1,15 @@
 # A replicated exchange. `make help` lists the targets; all they need is python3 >= 3.11 and make.
 
 PYTHON ?= python3
-VENV   := .venv
+# COMPILED=1 with any target: in an environment of its own, where the hot modules are compiled (setup.py).
+COMPILED ?=
+VENV   := $(if $(COMPILED),.venv-compiled,.venv)
 BIN    := $(VENV)/bin
-PYTEST := $(BIN)/python -m pytest
+ROOMS  := matching oms protocols cluster gateway marketdata exchange
+INSTALL := EXCHANGE_COMPILED=$(COMPILED) $(BIN)/python -m pip install --quiet $(if $(COMPILED),,--editable)
+SOURCES := pyproject.toml $(if $(COMPILED),setup.py $(shell find $(ROOMS) -name '*.py'))
+# What is installed is tested, not what lies in this folder.
+PYTEST := $(BIN)/python $(if $(COMPILED),-P) -m pytest $(if $(COMPILED),-o pythonpath=)
 
 # Arguments for a single run: make demo KEEP=1, make test ARGS="-k session", make bench TRIALS=5
 KEEP   ?=
@@ -15,56 +21,68 @@ SOAK_SECONDS ?= 1800
 BENCH_SECONDS ?= 8
 HISTORY ?= bench/history.jsonl
 CHAOS_SECONDS ?= 90
+FIND_HEADERS := import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))
 JSPUREFIX := jspurefix@5.11.4
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench bench-report bench-smoke bench-peers simulate mutation chaos soak docker-test interop clean
+.PHONY: help install compiled .compiler demo test test-compiled check bench bench-report bench-smoke bench-peers simulate mutation chaos soak docker-test interop clean
 
 help:  ## list the targets
-	@awk -F':[^#]*## +' '/^[a-z-]+:[^#]*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':[^#]*## +' '/^[a-z-]+:[^#]*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "make: $(PYTHON) is older than 3.11; name another one: make PYTHON=python3.12 ..." >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
-# One stamp per set of packages; each is made again when pyproject.toml changes.
-$(VENV)/.runtime: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable .
+# One stamp per set of packages; each is made again when pyproject.toml changes, and when the source
+# does where that is compiled.
+$(VENV)/.runtime: $(SOURCES) | $(BIN)/python
+	$(INSTALL) .
 	@touch $@
 
-$(VENV)/.test: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
+$(VENV)/.test: $(SOURCES) | $(BIN)/python
+	$(INSTALL) '.[test]'
 	@touch $(VENV)/.runtime $@
 
-$(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[test,dev]'
+$(VENV)/.dev: $(SOURCES) | $(BIN)/python
+	$(INSTALL) '.[test,dev]'
 	@touch $(VENV)/.runtime $(VENV)/.test $@
 
-$(VENV)/.interop: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[test,interop]'
+$(VENV)/.interop: $(SOURCES) | $(BIN)/python
+	$(INSTALL) '.[test,interop]'
 	@if command -v npm >/dev/null; then \
 	  npm install --silent --prefix $(VENV)/npm $(JSPUREFIX) && \
 	  npm run --silent --prefix $(VENV)/npm/node_modules/jspurefix unzip-repo >/dev/null; \
 	else echo "make: npm is missing, so jspurefix will not judge FIX" >&2; fi
 	@touch $(VENV)/.runtime $(VENV)/.test $@
 
-$(VENV)/.bench: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+$(VENV)/.bench: $(SOURCES) | $(BIN)/python
+	$(INSTALL) '.[bench]'
 	@touch $(VENV)/.runtime $@
 
-$(VENV)/.peers: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[peers]'
+$(VENV)/.peers: $(SOURCES) | $(BIN)/python
+	$(INSTALL) '.[peers]'
 	@touch $(VENV)/.runtime $@
 
 install: $(VENV)/.runtime  ## make .venv with the command `exchange` in it
 	@echo "$(BIN)/exchange is ready; try: $(BIN)/exchange --help"
+
+compiled: .compiler  ## .venv-compiled: the same exchange, its hot modules compiled
+	@$(MAKE) --no-print-directory COMPILED=1 .venv-compiled/.test install
+
+.compiler:
+	@command -v cc >/dev/null && $(PYTHON) -c '$(FIND_HEADERS)' || { \
+	  echo "make: nothing is compiled without cc and Python.h; Debian: apt-get install gcc python3-dev" >&2; exit 2; }
 
 demo: $(VENV)/.runtime  ## a real exchange; its leader is killed (KEEP=1: stays up)
 	$(BIN)/exchange demo $(if $(KEEP),--keep) $(ARGS)
 
 test: $(VENV)/.test  ## the whole suite that needs nothing but this machine
 	$(PYTEST) -m "not docker and not chaos and not interop" $(ARGS)
+
+test-compiled: compiled  ## the tests of what is compiled, compiled (1 to 2 minutes)
+	@$(MAKE) --no-print-directory COMPILED=1 test ARGS="tests/matching tests/oms tests/cluster/test_build.py $(ARGS)"
 
 check: $(VENV)/.dev  ## ruff, mypy --strict, the layer rules: seconds
 	$(BIN)/ruff check .
@@ -104,6 +122,6 @@ interop: $(VENV)/.interop  ## other people's programs read what we send
 	@command -v tshark >/dev/null || { \
 	  echo "make: tshark is missing, so NOBODY JUDGED MoldUDP64; Debian: apt-get install tshark" >&2; }
 
-clean:  ## remove .venv, caches, build products; keep data folders
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean:  ## remove .venv*, caches, build products; keep data folders
+	rm -rf .venv .venv-compiled build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -94,6 +94,10 @@ class Candidacy:
         """Our own loop was late by so much."""
         self._election.stalled(late_s)
 
+    def be_patient(self, seconds: float) -> None:
+        """The leader may be busy for so long yet with what kept us busy."""
+        self._election.be_patient(self._time() + seconds)
+
     def lost_connection(self, peer_id: int) -> None:
         """A connection broke while we did not lead."""
         self._election.lost_connection(peer_id, self._time())

@@ -15,16 +15,17 @@ from typing import Any, Final
 from cluster import guard
 from cluster.candidacy import Candidacy
 from cluster.disk_gate import DiskGate
-from cluster.election import STALL_S
 from cluster.journal import Journal
 from cluster.raft import RaftCore
 from cluster.runtime import Runtime
 from cluster.settings import NodeSettings
 from cluster.snapshot_link import SnapshotLink
-from cluster.timings import Pauses
+from cluster.stalls import Stalls
 from cluster.vouching import Vouching
 
 _REPLAY_ENTRIES_PER_TURN: Final = 500
+_HEARTBEATS: Final = ("append_entries", "next_node_idx")
+"""Messages, with entries or without, of which there are many when nothing happens."""
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +33,11 @@ logger = logging.getLogger(__name__)
 class Consensus:
     """One member of the cluster. All methods and callbacks belong to the event loop.
 
-    `apply(index, term, payload)` is called once per committed batch, in order. `on_change()` is
-    called after a tick in which role, term, leader or standby changed. `on_fatal(error)` is called
-    at most once, for what must stop the process: a broken disk, a violated safety rule, a bug.
+    `apply(index, term, payload)` is called once per committed batch, in order. `on_commit()` is
+    called on the leader when more is committed, before it is applied: the time to propose what
+    comes next. `on_change()` is called after a tick in which role, term, leader or standby changed.
+    `on_fatal(error)` is called at most once, for what must stop the process: a broken disk, a
+    violated safety rule, a bug.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Consensus:
         journal: Journal,
         *,
         apply: Callable[[int, int, bytes], None],
+        on_commit: Callable[[], None],
         on_change: Callable[[], None],
         on_fatal: Callable[[BaseException], None],
         runtime: Runtime,
@@ -63,13 +67,12 @@ class Consensus:
                 f"nodes: {list(self._members)}; a cluster has at least 3 members, "
                 f"this one (node {settings.node_id}) among them"
             )
+        self._on_commit = on_commit
         self._on_change = on_change
         self._on_fatal = on_fatal
         self._failed = False
         self._runtime = runtime
         self._time = runtime.time
-        self._beat_due_s = self._time()
-        self.pauses = Pauses()
         self._last_view: tuple[Any, ...] = ()
         self._was_leader = False
         self._tick_scheduled = False
@@ -85,6 +88,7 @@ class Consensus:
             fallback_s=2 * settings.suspect_after_ms / 1000,
             base_index=base_index,
             apply=apply,
+            on_commit=self._committed,
             send=self._send,
             offer_snapshot=self._offer_snapshot,
             backlog=self._backlog,
@@ -101,6 +105,8 @@ class Consensus:
             schedule_tick=self.schedule_tick,
             rng=rng or random.Random(),
         )
+        self._stalls = Stalls(self._time, self._candidacy, self._core, self._gate)
+        self.pauses = self._stalls.pauses
         self._vouching = Vouching(
             settings.durability, journal, self._core, self._gate, self._candidacy
         )
@@ -129,7 +135,7 @@ class Consensus:
         for part in (self._gate, self._candidacy, self._vouching, self.snapshots):
             part.network = self._network
         await self._network.start()
-        self._beat_due_s = self._time()
+        self._stalls.begin()
         self._beat()
 
     async def _replay(self) -> None:
@@ -234,8 +240,11 @@ class Consensus:
         assert not self._ticking, "a tick inside a tick"
         self._ticking = True
         try:
-            self._excuse_own_stall()
+            self._stalls.excuse_lateness()
+            self._gate.flush()  # the disk works while we apply
+            begun_s = self._time()
             self._core.doTick(0)
+            self._stalls.excuse_apply(self._time() - begun_s)
             if not self._core.is_leader:
                 self._core.drop_proposals()
                 self._gate.forget_acknowledgements()
@@ -254,11 +263,9 @@ class Consensus:
         """Heartbeats and time-outs."""
         if self._closed or self._failed:
             return
-        self._excuse_own_stall()
-        now_s = self._time()
-        self.pauses.add(now_s - self._beat_due_s)
+        self._stalls.excuse_lateness()
         period_s = self._settings.heartbeat_ms / 1000
-        self._beat_due_s = now_s + period_s
+        self._stalls.expect_beat(period_s)
         self._runtime.call_later(period_s, self._beat)
         if self.is_leader and self._gate.hangs:
             logger.error("a write to the journal hangs: no longer leading")
@@ -268,19 +275,28 @@ class Consensus:
         else:
             self._stand_if_due()
         self._candidacy.ask_for_positions()
-        self._tick()
+        if self.is_leader or self._has_work:
+            self._tick()
+        else:
+            self._note_changes()
 
-    def _excuse_own_stall(self) -> None:
-        """What we did not hear while our own loop stood still is our own fault: a follower does not
-        suspect its leader for it, and a leader does not believe that its majority is gone. (When
-        another one leads by now, the first answer says so.)"""
-        now_s = self._time()
-        late_s = now_s - self._beat_due_s
-        if late_s > STALL_S:
-            self._beat_due_s = now_s
-            self.pauses.add(late_s)
-            self._candidacy.stalled(late_s)
-            self._core.excuse(late_s)
+    @property
+    def _has_work(self) -> bool:
+        """Whether a tick may have something to do, now that a heartbeat or the answer to one was
+        taken in. An idle cluster costs little if it ticks no more than it must; and what this does
+        not see, a leader's next heartbeat does."""
+        return (
+            self.applied_index < self.journal.last_index
+            or self.journal.needs_sync()
+            or not self.may_vote
+        )
+
+    def _committed(self) -> None:
+        """Called by pysyncobj inside a tick of the leader, before it applies: what is proposed now
+        goes to the disks meanwhile."""
+        self._on_commit()
+        self._core.take_proposals()
+        self._gate.flush()
 
     def _stand_if_due(self) -> None:
         try:
@@ -361,7 +377,8 @@ class Consensus:
         except Exception as error:
             self._fail(error)
             return
-        self.schedule_tick()
+        if self._has_work or message["type"] not in _HEARTBEATS:
+            self.schedule_tick()
 
     def _handle(self, peer_id: int, epoch: int, message: dict[str, Any]) -> None:
         kind = message["type"]
@@ -413,6 +430,7 @@ class Consensus:
         logger.info("node %d disconnected", peer_id)
         self._gate.forget_acknowledgements(peer_id)
         self._core.forget_match(peer_id)
+        self._core.end_patience(peer_id)
         self._bridge.disconnected(peer_id)
         if not self.is_leader and not self._closed:
             try:

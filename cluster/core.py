@@ -2,7 +2,8 @@
 
 The way of a command through this file: submit -> Sequencer -> Consensus.propose -> (log, majority
 on disk) -> _apply on every node -> sinks, event store, clients. One batch of ours is in flight at a
-time; what arrives meanwhile becomes the next one.
+time: what arrives meanwhile becomes the next one, which leaves when the one before it is committed,
+and travels while that one is applied.
 
 Time, network and disk come from a Runtime, so a simulation runs this very code.
 """
@@ -20,7 +21,6 @@ from typing import Final, Protocol
 from cluster.clock import LeaderClock
 from cluster.codec import ClientFrame, pack_commands
 from cluster.consensus import Consensus
-from cluster.garbage import YoungEvents
 from cluster.interface import AppliedBatch, EventSink, NodeRole, Upkeep
 from cluster.replica import ClientRecord
 from cluster.runtime import Runtime, Timer
@@ -83,7 +83,8 @@ class NodeCore:
     `clients` is set before start(). `make_snapshot` blocks; it is called beside the loop.
     `on_snapshot_received(index)`: a snapshot from the leader is ready; the node is to close and to
     start again on it. `wall_clock_ns` stamps batches. `upkeep` says what is done as time passes.
-    Raises JournalError if the folder is another node's.
+    `on_forgotten(count)` follows a batch of so many events: they were told, and are gone. Raises
+    JournalError if the folder is another node's.
     """
 
     clients: Clients
@@ -101,13 +102,13 @@ class NodeCore:
         wall_clock_ns: Callable[[], int] = time.time_ns,
         rng: random.Random | None = None,
         upkeep: Upkeep | None = None,
+        on_forgotten: Callable[[int], None] = lambda count: None,
     ) -> None:
         self.settings = settings
         self.node_id = settings.node_id
         self.replica = storage.replica
         self.events = storage.events
         self.role = NodeRole.FOLLOWER
-        self._young_events = YoungEvents()
         self.timings = {
             **{name: Timings() for name in ("batch_wait", "replicate", "apply", "egress")},
             "fsync": storage.journal.flush_timings,
@@ -120,6 +121,7 @@ class NodeCore:
             settings,
             storage.journal,
             apply=self._apply,
+            on_commit=self._committed,
             on_change=self._role_changed,
             on_fatal=on_fatal,
             runtime=runtime,
@@ -136,6 +138,7 @@ class NodeCore:
         self._runtime = runtime
         self._wall_clock_ns = wall_clock_ns
         self._upkeep = upkeep
+        self._on_forgotten = on_forgotten
         self._clock = LeaderClock(
             runtime, wall_clock_ns, settings.clock_tick_ms, self._submit_clock_tick
         )
@@ -276,27 +279,37 @@ class NodeCore:
 
     # --- the log ---
 
+    def _committed(self) -> None:
+        """On the leader: the batch in flight counts. The next one leaves now, with the news of it,
+        and is on its way to the disks while everybody applies this one."""
+        if self._in_flight:
+            committed, last = self.raft.commit_index, self.raft.journal.last_index
+            assert committed == last, f"entry {last} is in flight, {committed} is committed"
+            self._in_flight = False
+            self.timings["replicate"].add(time.perf_counter() - self._proposed_s)
+            self._propose_next()
+
     def _apply(self, index: int, term: int, payload: bytes) -> None:
         """A committed batch, on every node, in log order."""
+        self._on_forgotten(self._apply_and_tell(index, term, payload))
+
+    def _apply_and_tell(self, index: int, term: int, payload: bytes) -> int:
+        """Returns the number of events; nobody has them any more."""
         begun_s = time.perf_counter()
         batch = self.replica.apply(index, term, payload)
         self.recent_commits.append((batch.time_ns, begun_s))
         self.events.append(batch)
         for sink in self._sinks.values():
             sink.on_batch(batch)
-        self._young_events.add(len(batch.events))
         if not self.raft.is_ready:
-            return
+            return len(batch.events)
         applied_s = time.perf_counter()
         self.timings["apply"].add(applied_s - begun_s)
         self.clients.publish(batch, self.replica.last_client_ids)
         for client_id in self.replica.last_gaps:
             self.clients.cut(client_id)  # it says hello again, and sends again what is missing
         self.timings["egress"].add(time.perf_counter() - applied_s)
-        if self._in_flight:
-            self._in_flight = False
-            self.timings["replicate"].add(begun_s - self._proposed_s)
-            self._propose_next()
+        return len(batch.events)
 
     # --- snapshots ---
 

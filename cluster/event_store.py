@@ -1,7 +1,8 @@
 """The numbered events of the day: the recent ones in memory, all of them in files.
 
 The files are those of cluster/day_files.py: they outlive the process and are cut back to the event
-that a snapshot names. The payload of a block is a row of records, one per batch:
+that a snapshot names. The payload of a block is a row of records, one per batch, or several when it
+has many events:
 
     record  length u32 (of everything after it) | log index u64 | term u64 | time_ns u64
             | first event_seq u64 | count u32 | msgpack array of the events
@@ -12,7 +13,9 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -27,70 +30,77 @@ from cluster.day_files import (
 )
 from cluster.disk import Disk, RealDisk
 from cluster.interface import AppliedBatch
+from oms.events import Event
 
 EVENT_FILES: Final = FileKind(b"EXCHEVT\n", "events-", ".evt")
-_CHUNK_BATCHES: Final = 256
+_CHUNK_RECORDS: Final = 256
+_EVENTS_PER_RECORD: Final = 4_096
+"""Whoever wants one event unpacks a record: 1 ms. A mass cancel of a million orders would be half a
+second for each client that comes late, in which a leader does nothing else."""
 _REAL_DISK: Final = RealDisk()
 
 _LENGTH = struct.Struct("<I")
-_BATCH = struct.Struct("<QQQQI")
+_HEADER = struct.Struct("<IQQQQI")
+_EVENTS = struct.Struct("<QI")
+_EVENTS_AT: Final = _HEADER.size - _EVENTS.size
 
 
 class EventStoreError(Exception):
     """A file could not be written or read back: which one, where, and what to do."""
 
 
-class RecentBatches:
-    """The latest batches, at most `max_batches` and `max_events` (but always the last one).
+class RecentRecords:
+    """The latest records, at most `max_records`, `max_events` and `max_bytes` (but always the last
+    one).
 
-    As many go as come: to free 100,000 events at once takes 50 ms, in which nothing is matched, and
-    on all nodes at the same batch.
+    Packed, as they go into the files: only a client that comes late reads them, and 100,000 events
+    as objects would be 50 MB between which every new object had to find its place, far from the
+    one before it in the memory of the machine.
     """
 
-    def __init__(self, max_batches: int, max_events: int) -> None:
-        assert max_batches > 0, f"max_batches is {max_batches}"
-        self._max_batches = max_batches
+    def __init__(self, max_records: int, max_events: int, max_bytes: int) -> None:
+        assert max_records > 0, f"max_records is {max_records}"
+        self._max_records = max_records
         self._max_events = max_events
-        self._batches: list[AppliedBatch | None] = []
-        self._seqs: list[int] = []  # first_event_seq of each, for bisect
-        self._first = 0
-        """Place of the oldest one that is here; there is nothing before it."""
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._records: deque[tuple[int, bytes]] = deque()
+        """Each with the number of its first event."""
 
     def __len__(self) -> int:
-        return len(self._batches) - self._first
+        return len(self._records)
 
-    def append(self, batch: AppliedBatch) -> None:
-        """Take the next batch, and forget what is beyond the bounds."""
-        batches, seqs = self._batches, self._seqs
-        batches.append(batch)
-        seqs.append(batch.first_event_seq)
-        oldest = batch.first_event_seq + len(batch.events) - self._max_events
-        first, last = self._first, len(batches) - 1
-        while first < last and (len(batches) - first > self._max_batches or seqs[first] < oldest):
-            batches[first] = None
-            first += 1
-        if first > self._max_batches:  # only places, nothing is freed
-            del batches[:first], seqs[:first]
-            first = 0
-        self._first = first
+    def append(self, first_event_seq: int, record: bytes, next_event_seq: int) -> None:
+        """Take the next record, of the events before `next_event_seq`, and forget what is beyond
+        the bounds."""
+        records = self._records
+        records.append((first_event_seq, record))
+        self._bytes += len(record)
+        oldest = next_event_seq - self._max_events
+        while len(records) > 1 and (
+            len(records) > self._max_records
+            or records[0][0] < oldest
+            or self._bytes > self._max_bytes
+        ):
+            self._bytes -= len(records.popleft()[1])
 
-    def some_from(self, event_seq: int) -> list[AppliedBatch]:
-        """Some batches in order from the one that contains this event, which is not yet to come;
-        none when it has been forgotten."""
-        at = bisect_right(self._seqs, event_seq, self._first) - 1
-        if at < self._first:
+    def some_from(self, event_seq: int) -> list[bytes]:
+        """Some records in order from the one that has this event, which is not yet to come; none
+        when it has been forgotten."""
+        firsts = [first_event_seq for first_event_seq, _ in self._records]
+        at = bisect_right(firsts, event_seq) - 1
+        if at < 0:
             return []
-        some = self._batches[at : at + _CHUNK_BATCHES]
-        return [batch for batch in some if batch is not None]
+        return [record for _, record in islice(self._records, at, at + _CHUNK_RECORDS)]
 
 
 class EventStore:
     """Batches of events, appended in order and read from any event number.
 
     Opening keeps the events before `resume_at` as far as the files have them without a gap, and
-    drops the rest; 1 begins anew. `recent_batches` and `recent_events` bound what is kept in
-    memory, `max_bytes` the files: beyond it the oldest one of `segment_bytes` goes. Events are
-    written `block_bytes` at a time, on the caller's thread. One thread only. Raises
+    drops the rest; 1 begins anew. `recent_records`, `recent_events` and `recent_bytes` bound what
+    is kept in memory, `max_bytes` the files: beyond it the oldest one of `segment_bytes` goes.
+    Events are written `block_bytes` at a time, on the caller's thread. One thread only. Raises
     EventStoreError if the files cannot be opened.
     """
 
@@ -103,14 +113,15 @@ class EventStore:
         segment_bytes: int = SEGMENT_BYTES,
         max_bytes: int = MAX_BYTES,
         block_bytes: int = BLOCK_BYTES,
-        recent_batches: int = 4096,
+        recent_records: int = 4096,
         recent_events: int = 100_000,
+        recent_bytes: int = 32 << 20,
     ) -> None:
         self._directory = directory
         self._block_bytes = block_bytes
         self.next_event_seq = resume_at
         """Number that the next event will have."""
-        self._recent = RecentBatches(recent_batches, recent_events)
+        self._recent = RecentRecords(recent_records, recent_events, recent_bytes)
         self._buffer: list[bytes] = []
         self._buffered_bytes = 0
         try:
@@ -139,9 +150,7 @@ class EventStore:
         return self._files.total_bytes
 
     def append(self, batch: AppliedBatch) -> None:
-        """Take the next batch; one without events is skipped.
-
-        The batch's events must not be changed afterwards. Raises EventStoreError if the disk is
+        """Take the next batch; one without events is skipped. Raises EventStoreError if the disk is
         full or failing."""
         events = batch.events
         if not events:
@@ -150,24 +159,32 @@ class EventStore:
         assert seq == self.next_event_seq, (
             f"log entry {batch.log_index} brings event {seq}, {self.next_event_seq} comes next"
         )
-        self.next_event_seq = seq + len(events)
-        self._recent.append(batch)
-        fields = _BATCH.pack(batch.log_index, batch.term, batch.time_ns, seq, len(events))
+        for at in range(0, len(events), _EVENTS_PER_RECORD):
+            self._append_record(batch, events[at : at + _EVENTS_PER_RECORD])
+
+    def _append_record(self, batch: AppliedBatch, events: list[Event]) -> None:
+        """The next events of a batch."""
+        seq = self.next_event_seq
+        self.next_event_seq += len(events)
         packed = pack(events)
-        length = len(fields) + len(packed)
-        self._buffer += (_LENGTH.pack(length), fields, packed)
-        self._buffered_bytes += _LENGTH.size + length
+        length = _HEADER.size - _LENGTH.size + len(packed)
+        header = _HEADER.pack(length, batch.log_index, batch.term, batch.time_ns, seq, len(events))
+        record = header + packed
+        self._recent.append(seq, record, self.next_event_seq)
+        self._buffer.append(record)
+        self._buffered_bytes += len(record)
         if self._buffered_bytes >= self._block_bytes:
             self.flush()
 
     def read_from(self, event_seq: int, max_events: int | None = None) -> Iterator[AppliedBatch]:
-        """Batches from the one that contains `event_seq` up to the last one that is here now.
+        """Batches from the one that contains `event_seq` up to the last one that is here now; one
+        of many events in pieces of 4,096, each a batch with the same log index.
 
-        Whole batches only, and no more of them once `max_events` or more events were given (None:
-        no limit): go on behind the last one. None at all if `event_seq` is yet to come. Events out
-        of a file are plain tuples, equal to those that were appended. Appending between two
-        steps is allowed. Raises ValueError if `event_seq` is before the first event, and
-        EventStoreError if a file is damaged."""
+        Whole pieces only, and no more of them once `max_events` or more events were given (None:
+        no limit): go on behind the last one. None at all if `event_seq` is yet to come. Events are
+        plain tuples, equal to those that were appended. Appending between two steps is allowed.
+        Raises ValueError if `event_seq` is before the first event, and EventStoreError if a file is
+        damaged."""
         self._check_is_here(event_seq)
         limit = self.next_event_seq if max_events is None else max_events
         return self._read(event_seq, self.next_event_seq, limit)
@@ -212,8 +229,7 @@ class EventStore:
     def _read(self, seq: int, end: int, limit: int) -> Iterator[AppliedBatch]:
         while seq < end and limit > 0:
             recent = self._recent.some_from(seq)
-            batches = iter(recent) if recent else self._read_block(seq)
-            for batch in batches:
+            for batch in map(_batch_of, recent) if recent else self._read_block(seq):
                 count = len(batch.events)
                 seq = batch.first_event_seq + count
                 limit -= count
@@ -236,10 +252,16 @@ class EventStore:
         payload, at = block.payload, 0
         while seq < block.end:
             (length,) = _LENGTH.unpack_from(payload, at)
-            at += _LENGTH.size
-            log_index, term, time_ns, first_seq, count = _BATCH.unpack_from(payload, at)
+            behind = at + _LENGTH.size + length
+            first_seq, count = _EVENTS.unpack_from(payload, at + _EVENTS_AT)
             if first_seq + count > seq:
-                events = list(unpack(payload[at + _BATCH.size : at + length]))
-                yield AppliedBatch(log_index, term, time_ns, first_seq, events)
+                yield _batch_of(payload[at:behind])
                 seq = first_seq + count
-            at += length
+            at = behind
+
+
+def _batch_of(record: bytes) -> AppliedBatch:
+    """The batch, or piece of one, that was packed into a record."""
+    _, log_index, term, time_ns, first_event_seq, _ = _HEADER.unpack_from(record)
+    events = list(unpack(record[_HEADER.size :]))
+    return AppliedBatch(log_index, term, time_ns, first_event_seq, events)

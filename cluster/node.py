@@ -9,11 +9,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from cluster.build import is_compiled
 from cluster.client_port import ClientPort
 from cluster.core import NodeCore
 from cluster.disk import RealDisk
 from cluster.event_store import EventStore
-from cluster.garbage import no_collection
+from cluster.garbage import YoungEvents, no_collection
 from cluster.http import NodeHttp
 from cluster.interface import EventSink, NodeRole, Upkeep
 from cluster.runtime import LiveRuntime
@@ -97,6 +98,7 @@ class Node:
             on_snapshot_received=self._snapshot_received,
             on_fatal=self._fatal,
             upkeep=self._upkeep,
+            on_forgotten=YoungEvents().add,
         )
         self._port = ClientPort(
             self.core,
@@ -228,6 +230,7 @@ class Node:
             "state_hash": None if mark is None else mark.state_hash,
             "state_hash_event_seq": None if mark is None else mark.event_seq,
             "durability": str(self.settings.durability),
+            "compiled": is_compiled(),
             "elections": self.core.raft.elections,
             "peers_connected": self.core.raft.connected_peers,
             "clients": self._port.clients,

@@ -5,7 +5,8 @@ a socket, a clock tick of its own, a pickle or a file: cluster/consensus.py tick
 messages through the guard, and gives it our Journal as its log.
 
 Order inside one tick of pysyncobj: count acknowledgements -> commit -> apply -> send -> take new
-proposals. So a tick right after acknowledgements both delivers and starts the next batch.
+proposals. Ours: a leader that finds something committed first says so to the followers, sends the
+next proposal, and only then applies: all members apply an entry at the same time.
 """
 
 from __future__ import annotations
@@ -163,16 +164,21 @@ class RaftCore(stock.SyncObj):  # type: ignore[misc]
         fallback_s: float,
         base_index: int,
         apply: Callable[[int, int, bytes], None],
+        on_commit: Callable[[], None],
         send: Callable[[int, dict[str, Any]], None],
         offer_snapshot: Callable[[int], None],
         backlog: Callable[[int], int],
     ) -> None:
         """`fallback_s`: a leader without a majority for so long steps down. `base_index`: the state
         is the one after this entry, which the journal holds (0: no state yet).
-        `offer_snapshot(peer_id)` is called in the place of entries that the journal no longer has.
+        `on_commit()` is called on the leader when more is committed, before it is applied: the time
+        to propose and `take_proposals`. `offer_snapshot(peer_id)` is called in the place of entries
+        that the journal no longer has.
         """
         self.apply = apply
         self.journal = journal
+        self._on_commit = on_commit
+        self._announced_index = 0
         self.bridge = _Bridge(send)
         self._backlog = backlog
         self._offer_snapshot = offer_snapshot
@@ -228,10 +234,29 @@ class RaftCore(stock.SyncObj):  # type: ignore[misc]
         return index
 
     def _SyncObj__applyLogEntries(self) -> bool:
-        """Apply what is committed, but not more in one tick than the loop can bear."""
+        """Apply what is committed. Returns whether followers are still to be told of it: never.
+
+        Story: (1) the leader finds an entry committed that takes a second to apply, and applies it;
+        (2) the followers have nothing to do, hear nothing of it, and elect another leader. So they
+        are told first: the entry keeps them busy as well, and each excuses its own stall. By a
+        message of its own, since of a large one with the next proposal only the beginning may leave
+        at once. (A majority has just acknowledged: nothing waits before it on its connections.)"""
+        if self.is_leader and self.commit_index > self._announced_index:
+            self._announced_index = self.commit_index
+            self._SyncObj__sendAppendEntries()
+            self._on_commit()
+        self._apply_some()
+        return False
+
+    def take_proposals(self) -> None:
+        """Append what was proposed to the log, and send it."""
+        self._checkCommandsToApply()
+
+    def _apply_some(self) -> None:
+        """Not more in one tick than the loop can bear."""
         committed, first = self.commit_index, self.applied_index + 1
         if committed < first:
-            return False
+            return
         last = size = 0
         for last in range(first, min(committed, first + _APPLY_ENTRIES - 1) + 1):
             size += len(self.journal.entry(last)[0])
@@ -240,7 +265,6 @@ class RaftCore(stock.SyncObj):  # type: ignore[misc]
         self._SyncObj__raftCommitIndex = last
         stock.SyncObj._SyncObj__applyLogEntries(self)
         self._SyncObj__raftCommitIndex = committed
-        return True
 
     def _SyncObj__sendAppendEntries(self) -> None:
         """One message to each connected peer: what comes next for it, or a heartbeat, or a snapshot
@@ -288,16 +312,31 @@ class RaftCore(stock.SyncObj):  # type: ignore[misc]
         """Take a peer's answer. A success never sends us back: what is on its way to the peer would
         be sent again (pysyncobj sets its next index to what was just acknowledged)."""
         peer, next_indexes = _Peer(str(peer_id)), self._SyncObj__raftNextIndex
-        next_index = next_indexes.get(peer, 0)
+        next_index, heard_s = next_indexes.get(peer, 0), self._SyncObj__lastResponseTime
+        heard_at_s = heard_s.get(peer, 0.0)  # to come, where we are patient
         self.bridge.deliver(peer_id, message)
         if message["success"] and next_indexes.get(peer, 0) < next_index:
             next_indexes[peer] = next_index
+        heard_s[peer] = max(heard_s.get(peer, 0.0), heard_at_s)
 
     def excuse(self, late_s: float) -> None:
         """Nothing could be heard of anybody for so long, by our own fault."""
         heard_s = self._SyncObj__lastResponseTime
         for peer in heard_s:
             heard_s[peer] += late_s
+
+    def be_patient(self, seconds: float) -> None:
+        """The others may be busy for so long yet: until then they count as heard."""
+        until_s = stock.monotonicTime() + seconds
+        heard_s = self._SyncObj__lastResponseTime
+        for peer in heard_s:
+            heard_s[peer] = max(heard_s[peer], until_s)
+
+    def end_patience(self, peer_id: int) -> None:
+        """A peer is gone, not busy: without a majority we step down soon, for our clients' sake."""
+        peer, heard_s = _Peer(str(peer_id)), self._SyncObj__lastResponseTime
+        if peer in heard_s:
+            heard_s[peer] = min(heard_s[peer], stock.monotonicTime())
 
     @property
     def silences_ms(self) -> list[int]:

@@ -28,6 +28,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from cluster.build import run_module
 from cluster.day_files import sync_files
 from cluster.disk import Disk, RealDisk
 from cluster.interface import Derivation
@@ -101,7 +102,7 @@ class MakerProcess:
 
     def __init__(self, folders: NodeFolders, derivations: str) -> None:
         """`derivations` is MODULE:FUNCTION, or "" for none."""
-        self._command = [sys.executable, "-m", "cluster.snapshot_maker"]
+        self._command = run_module("cluster.snapshot_maker")
         self._arguments = [str(folders.wal), str(folders.snapshots)]
         self._options = ["--derivations", derivations] if derivations else []
         for folder in folders.day.values():

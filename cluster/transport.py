@@ -19,6 +19,7 @@ from typing import Any, Final, cast
 
 from cluster.codec import MAX_FRAME_BYTES as MAX_PEER_FRAME_BYTES
 from cluster.codec import CodecError, FrameReader, decode_raft_message, frame, unpack
+from cluster.election import OTHERS_TAKE_LONGER
 from cluster.settings import Address, TlsSettings
 from cluster.tls import (
     Complaints,
@@ -178,15 +179,18 @@ class PeerNetwork:
         """Ping idle connections, give up silent ones."""
         loop = asyncio.get_running_loop()
         expected_s = loop.time() + _PING_EVERY_S
+        patient_until_s = 0.0
         while True:
             await asyncio.sleep(_PING_EVERY_S)
             now_s = loop.time()
-            # A loop that was stalled itself must not take that for silence of the others.
+            # A loop that was stalled itself must not take that for silence of the others, and what
+            # stalled it, a long log entry, may stall them for longer.
             late_s = max(0.0, now_s - expected_s)
+            patient_until_s = max(patient_until_s, now_s + OTHERS_TAKE_LONGER * late_s)
             expected_s = now_s + _PING_EVERY_S
             for link in list(self._links.values()):
                 link.last_received_s += late_s
-                if now_s - link.last_received_s > _SILENCE_S:
+                if now_s - link.last_received_s > _SILENCE_S and now_s > patient_until_s:
                     logger.warning("node %s is silent: connection cut", link.peer_id)
                     link.abort()
                 elif not link.sent and link.transport is not None:

@@ -9,6 +9,7 @@ import traceback
 import click
 
 from cluster.admin import NoQuorum, Unreachable
+from cluster.build import is_compiled
 from exchange.commands import (
     bench,
     demo,
@@ -36,7 +37,10 @@ from exchange.config_keys import ConfigError
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Example: exchange init here && exchange up --dir here",
 )
-@click.version_option(package_name="replicated-exchange")
+@click.version_option(
+    package_name="replicated-exchange",
+    message=f"%(prog)s, version %(version)s{', compiled' if is_compiled() else ''}",
+)
 def cli() -> None:
     """A stock exchange as a cluster: FIX and OUCH in, a Raft-replicated matching engine, ITCH out.
 

@@ -10,12 +10,12 @@ import os
 import random
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from cluster.build import run_module
 from cluster.settings import Address
 from exchange import config as configuration
 from exchange.config import Config
@@ -118,7 +118,7 @@ class LocalExchange:
     async def start(self) -> dict[str, Any]:
         """Start every process; returns the ready line. Raises LocalExchangeError."""
         assert self.config.source is not None, "a local exchange needs its own exchange.toml"
-        line = [sys.executable, "-m", "exchange", "up", "--config", str(self.config.source)]
+        line = [*run_module("exchange"), "up", "--config", str(self.config.source)]
         line += ["--supervised", str(os.getpid())]  # whoever kills us leaves nothing behind
         self._up = await asyncio.create_subprocess_exec(
             *line,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from cluster.build import run_module
 from cluster.settings import Address
 from exchange.config import Config
 from exchange.settings import DROP_COPY, fix_process_name, ouch_process_name
@@ -74,7 +74,7 @@ def find_process(config: Config, name: str) -> Process:
 def command_line(config: Config, process: Process, *, supervised: bool) -> list[str]:
     """How to start `process` with this Python. A supervised process logs to its file only and
     ends with the one who started it."""
-    line = [sys.executable, "-m", "exchange", *process.verb]
+    line = [*run_module("exchange"), *process.verb]
     if config.source is not None:
         line += ["--config", str(config.source)]
     if supervised:

@@ -15,12 +15,13 @@ How an order is kept is told in instrument_book.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
 
 from marketdata.instrument_book import (
     LOCATE_AT,
-    MASK,
-    RANK_AT,
-    SHARES_AT,
+    ONE_ORDER,
+    PLACE_AT,
+    SHARES_OF_ORDER,
     SIDE_AT,
     DisplayedOrder,
     InstrumentBook,
@@ -56,7 +57,10 @@ class MarketDepth:
         self._books: dict[int, InstrumentBook] = {}
         self._symbols: dict[str, InstrumentBook] = {}
         self._orders: dict[int, int] = {}
+        self._levels: dict[int, int] = {}
         self._sides: dict[int, Side] = {}
+        self._sides_of_fields: dict[tuple[int, bytes, bytes], Side] = {}
+        """By stock locate, stock and Buy/Sell Indicator as they are in messages."""
         # By the first byte: nearly all that comes on a day.
         self._handlers: dict[bytes, Callable[[bytes], None]] = {
             b"A": self._add_order,
@@ -125,40 +129,43 @@ class MarketDepth:
         order = self._orders.get(order_reference_number)
         if order is None:
             return None
-        side = self._sides[order >> SIDE_AT]
-        price = (order >> RANK_AT & MASK) ^ side.flip
-        return DisplayedOrder(
-            order_reference_number, SideCode(side.code.decode()), price, order & MASK
-        )
+        place = order >> PLACE_AT
+        side = self._sides[place >> SIDE_AT]
+        shares = order & SHARES_OF_ORDER
+        code = SideCode(side.code.decode("ascii"))
+        return DisplayedOrder(order_reference_number, code, place ^ side.origin, shares)
 
     def orders(self) -> Iterator[tuple[Side, int, int, int]]:
         """Side, reference number, price and shares of every order, in the sequence in which they
         took their places: those of a level are in priority. Nothing may be applied meanwhile."""
         sides = self._sides
         for reference, order in self._orders.items():
-            side = sides[order >> SIDE_AT]
-            yield side, reference, (order >> RANK_AT & MASK) ^ side.flip, order & MASK
+            place = order >> PLACE_AT
+            side = sides[place >> SIDE_AT]
+            yield side, reference, place ^ side.origin, order & SHARES_OF_ORDER
 
     def check_invariants(self) -> None:
         """Assert what must hold after every message."""
-        levels: dict[int, dict[int, int]] = {}
+        levels: dict[int, int] = {}
         for reference, order in self._orders.items():
-            assert order & MASK, f"order {reference} has no shares"
-            side, rank = levels.setdefault(order >> SIDE_AT, {}), order >> RANK_AT & MASK
-            side[rank] = side.get(rank, 0) + ((order & MASK) << SHARES_AT | 1)
-        assert levels.keys() <= self._sides.keys()
+            place, shares = order >> PLACE_AT, order & SHARES_OF_ORDER
+            assert shares, f"order {reference} has no shares"
+            levels[place] = levels.get(place, 0) + ONE_ORDER + shares
+        assert levels == self._levels, "levels contradict orders"
         for book in self._books.values():
-            book.check_invariants(levels)
+            book.check_invariants()
 
     # --- orders: every shift and addition here is explained at the top ----------------------------
 
     def _add_order(self, message: bytes) -> None:
-        locate, reference, side, shares, stock, price = _decode_add(message)
-        self._enter(self._side_of(locate, stock, side, reference), reference, shares, price)
+        locate, reference, code, shares, stock, price = _decode_add(message)
+        side = self._sides_of_fields.get((locate, stock, code))
+        self._enter(side or self._no_side(locate, stock, code), reference, shares, price)
 
     def _add_order_mpid(self, message: bytes) -> None:
-        locate, reference, side, shares, stock, price, _ = _decode_add_mpid(message)
-        self._enter(self._side_of(locate, stock, side, reference), reference, shares, price)
+        locate, reference, code, shares, stock, price, _ = _decode_add_mpid(message)
+        side = self._sides_of_fields.get((locate, stock, code))
+        self._enter(side or self._no_side(locate, stock, code), reference, shares, price)
 
     def _order_executed(self, message: bytes) -> None:
         locate, reference, shares, match_number = _decode_executed(message)
@@ -185,56 +192,68 @@ class MarketDepth:
 
     def _order_replace(self, message: bytes) -> None:
         locate, original, reference, shares, price = _decode_replace(message)
-        self._enter(self._remove(locate, original), reference, shares, price)
+        place = self._remove(locate, original)
+        self._enter(self._sides[place >> SIDE_AT], reference, shares, price)
 
     def _enter(self, side: Side, reference: int, shares: int, price: int) -> None:
         if reference in self._orders:
             raise FeedError(f"order {reference} is added twice")
         if not shares:
             raise FeedError(f"order {reference} has no shares")
-        rank = price ^ side.flip
-        self._orders[reference] = side.key << SIDE_AT | rank << RANK_AT | shares
-        side.add(rank, shares)
+        place = price ^ side.origin
+        self._orders[reference] = place << PLACE_AT | shares
+        level = self._levels.get(place)
+        if level is None:
+            self._levels[place] = ONE_ORDER + shares
+            side.places.add(place)
+        else:
+            self._levels[place] = level + ONE_ORDER + shares
 
-    def _remove(self, locate: int, reference: int) -> Side:
-        """Take an order out; returns the side on which it was."""
+    def _remove(self, locate: int, reference: int) -> int:
+        """Take an order out; returns the place that it had."""
         order = self._orders.pop(reference, None)
-        if order is None or order >> LOCATE_AT != locate:
-            raise self._not_there(locate, reference, order)
-        side = self._sides[order >> SIDE_AT]
-        side.take(order >> RANK_AT & MASK, order & MASK, 1)
-        return side
+        if order is None:
+            raise FeedError(f"order {reference} is not in any book")
+        place = order >> PLACE_AT
+        if place >> LOCATE_AT != locate:
+            raise self._elsewhere(reference, place, locate)
+        self._reduce(place, ONE_ORDER + (order & SHARES_OF_ORDER))
+        return place
 
     def _take_off(self, locate: int, reference: int, shares: int) -> int:
         """Take shares off an order, which leaves with the last of them; returns its price."""
         order = self._orders.get(reference)
-        if order is None or order >> LOCATE_AT != locate:
-            raise self._not_there(locate, reference, order)
-        left = (order & MASK) - shares
-        if not 0 <= left < order & MASK:
-            raise FeedError(f"{shares} shares of order {reference}, which has {order & MASK}")
+        if order is None:
+            raise FeedError(f"order {reference} is not in any book")
+        place = order >> PLACE_AT
+        if place >> LOCATE_AT != locate:
+            raise self._elsewhere(reference, place, locate)
+        left = (order & SHARES_OF_ORDER) - shares
+        if left < 0 or not shares:
+            raise FeedError(f"{shares} shares of order {reference}, which has {left + shares}")
         if left:
             self._orders[reference] = order - shares
+            self._reduce(place, shares)
         else:
             del self._orders[reference]
-        side, rank = self._sides[order >> SIDE_AT], order >> RANK_AT & MASK
-        side.take(rank, shares, 0 if left else 1)
-        return rank ^ side.flip
+            self._reduce(place, ONE_ORDER + shares)
+        return place ^ self._sides[place >> SIDE_AT].origin
 
-    def _side_of(self, locate: int, stock: bytes, side: bytes, reference: int) -> Side:
-        book = self._books.get(locate)
-        if book is None or book.stock != stock:
-            book = self._book_of(locate, stock.decode("ascii", "replace").rstrip(" "))
-        found = book.sides.get(side)
-        if found is None:
-            code = side.decode("ascii", "replace")
-            raise FeedError(f"order {reference}: side {code!r} is unknown")
-        return found
+    def _reduce(self, place: int, part: int) -> None:
+        """Take a part off a level, which leaves with its last order."""
+        left = self._levels[place] - part
+        if left:
+            self._levels[place] = left
+        else:
+            del self._levels[place]
+            self._sides[place >> SIDE_AT].places.remove(place)
 
-    def _not_there(self, locate: int, reference: int, order: int | None) -> FeedError:
-        if order is None:
-            return FeedError(f"order {reference} is not in any book")
-        own = order >> LOCATE_AT
+    def _no_side(self, locate: int, stock: bytes, code: bytes) -> NoReturn:
+        self._book_of(locate, stock.decode("ascii", "replace").rstrip(" "))
+        raise FeedError(f"side {code.decode('ascii', 'replace')!r} of an order is unknown")
+
+    def _elsewhere(self, reference: int, place: int, locate: int) -> FeedError:
+        own = place >> LOCATE_AT
         return FeedError(
             f"order {reference} is of stock locate {own} and the message says {locate}"
         )
@@ -260,9 +279,11 @@ class MarketDepth:
         if book is None:
             if symbol in self._symbols:
                 raise FeedError(f"{symbol} has the stock locates {locate} and another")
-            book = InstrumentBook(symbol, locate, self._trades_kept, self._orders)
+            book = InstrumentBook(symbol, locate, self._trades_kept, self._orders, self._levels)
             self._books[locate] = self._symbols[symbol] = book
-            self._sides.update({side.key: side for side in book.sides.values()})
+            for side in book.sides.values():
+                self._sides[side.key] = side
+                self._sides_of_fields[locate, side.stock, side.code] = side
         elif book.symbol != symbol:
             raise FeedError(f"stock locate {locate} is {symbol} and was {book.symbol}")
         book.directory = message

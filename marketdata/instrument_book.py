@@ -2,38 +2,41 @@
 
 A feed has a million orders and is read by few, so an order costs little and reading may cost more:
 
-* An order is one integer in one dictionary, by its reference number; a level is one in the
-  dictionary of its side, by its rank. They are shifted and added, and no object is made that
-  Python's garbage collector would ever look at.
+* An order is one integer in one dictionary, by its reference number; a level is one in another, by
+  its place. They are shifted and added, and no object is made that Python's garbage collector would
+  ever look at.
 
-      order   stock locate 16 bits | side 1 bit | rank 32 bits | shares 32 bits
-      level   shares | number of orders 32 bits
+      place   stock locate 16 bits | side 1 bit, set for a sell | rank 32 bits
+      order   place | shares 32 bits
+      level   number of orders | shares of them all 64 bits
 
-  The first two parts of an order are the key of its side; a sell has the bit.
-* A rank says how good a price is, and the higher one is the better: the price itself of a buy, its
-  complement to 2**32 - 1 of a sell.
+* A rank says how good a price is, and the lower one is the better: the price itself of a sell, its
+  complement to 2**32 - 1 of a buy. So places of one side are in the order of its prices, and those
+  of its levels are the keys of matching/level_keys.py: far from the market a level costs no more.
 * A dictionary keeps the order in which keys came, so orders of a level stand in it by priority.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections import deque
 from itertools import islice
 from operator import itemgetter
 from typing import Final, NamedTuple
 
+from matching.level_keys import LevelKeys
 from protocols import itch50
 from protocols import itch50_messages as m
 from protocols.itch50_messages import SideCode, TradingStateCode
 
-MASK: Final = (1 << 32) - 1
-"""Of a part of 32 bits."""
-# Where a part begins, in bits.
-RANK_AT: Final = 32
-SIDE_AT: Final = 64
-LOCATE_AT: Final = 65
-SHARES_AT: Final = 32  # in a level
+SHARES_OF_ORDER: Final = (1 << 32) - 1
+SHARES_OF_LEVEL: Final = (1 << 64) - 1
+ONE_ORDER: Final = 1 << 64
+"""In a level."""
+# Where the parts of an order and of a place begin, in bits.
+PLACE_AT: Final = 32
+ORDERS_AT: Final = 64
+SIDE_AT: Final = 32
+LOCATE_AT: Final = 33
 
 
 class PriceLevel(NamedTuple):
@@ -63,9 +66,9 @@ class DisplayedOrder(NamedTuple):
 
 
 class Side:
-    """One side of a book: its levels by rank, and their ranks, the best one last."""
+    """One side of a book: the places of its levels, the best one first."""
 
-    __slots__ = ("code", "flip", "key", "levels", "ranks", "stock", "stock_locate")
+    __slots__ = ("code", "key", "origin", "places", "stock", "stock_locate")
 
     def __init__(self, stock_locate: int, stock: bytes, code: SideCode) -> None:
         self.stock_locate = stock_locate
@@ -74,49 +77,25 @@ class Side:
         """These as they are in messages."""
         is_sell = code is SideCode.SELL
         self.key = stock_locate << 1 | is_sell
-        """With which its orders begin."""
-        self.flip = MASK if is_sell else 0
-        """A price ^ this is the rank, a rank ^ this is the price."""
-        self.levels: dict[int, int] = {}
-        self.ranks: list[int] = []
-
-    def add(self, rank: int, shares: int) -> None:
-        """One more order. A new level costs the more, the farther it is from the best one."""
-        levels = self.levels
-        level = levels.get(rank)
-        if level is None:
-            levels[rank] = shares << SHARES_AT | 1
-            insort(self.ranks, rank)
-        else:
-            levels[rank] = level + (shares << SHARES_AT | 1)
-
-    def take(self, rank: int, shares: int, orders: int) -> None:
-        """So many shares and orders less; the level leaves with the last of them."""
-        left = self.levels[rank] - (shares << SHARES_AT | orders)
-        if left:
-            self.levels[rank] = left
-        else:
-            del self.levels[rank]
-            del self.ranks[bisect_left(self.ranks, rank)]
-
-    def best(self, depth: int | None) -> list[PriceLevel]:
-        levels, flip = self.levels, self.flip
-        return [
-            PriceLevel(rank ^ flip, levels[rank] >> SHARES_AT, levels[rank] & MASK)
-            for rank in islice(reversed(self.ranks), depth)
-        ]
+        """With which its places begin."""
+        self.origin = self.key << SIDE_AT | (0 if is_sell else 0xFFFFFFFF)
+        """A price ^ this is the place, a place ^ this is the price."""
+        self.places = LevelKeys()
 
 
 class InstrumentBook:
     """One instrument: its orders by price and priority, its trades, its state."""
 
     def __init__(
-        self, symbol: str, stock_locate: int, trades_kept: int, orders: dict[int, int]
+        self,
+        symbol: str,
+        stock_locate: int,
+        trades_kept: int,
+        orders: dict[int, int],
+        levels: dict[int, int],
     ) -> None:
-        """`orders` are those of all books, as MarketDepth keeps them."""
+        """`orders` and `levels` are those of all books, as MarketDepth keeps them."""
         self.symbol = symbol
-        self.stock = itch50.stock_field(symbol)
-        """The symbol as messages have it."""
         self.stock_locate = stock_locate
         self.trading_state = TradingStateCode.HALTED
         self.round_lot_size = 1
@@ -127,20 +106,20 @@ class InstrumentBook:
         self.volume = 0
         """Shares traded since the day began."""
         self.trades_kept = trades_kept
-        self._sides = {code: Side(stock_locate, self.stock, code) for code in SideCode}
-        self.sides = {side.code: side for side in self._sides.values()}
-        """By the Buy/Sell Indicator as it is in messages."""
+        stock = itch50.stock_field(symbol)
+        self.sides = {code: Side(stock_locate, stock, code) for code in SideCode}
         self._orders = orders
+        self._levels = levels
         self._last_match_before = 0  # the last trade of the days before
         self._trades: deque[tuple[int, int, int, int]] = deque(maxlen=trades_kept)
 
     def bids(self, depth: int | None = None) -> list[PriceLevel]:
         """Price levels to buy, the highest first; at most `depth`."""
-        return self._sides[SideCode.BUY].best(depth)
+        return self._side(SideCode.BUY, depth)
 
     def asks(self, depth: int | None = None) -> list[PriceLevel]:
         """Price levels to sell, the lowest first; at most `depth`."""
-        return self._sides[SideCode.SELL].best(depth)
+        return self._side(SideCode.SELL, depth)
 
     def best_bid(self) -> PriceLevel | None:
         return next(iter(self.bids(1)), None)
@@ -151,16 +130,25 @@ class InstrumentBook:
     def orders(self, side: SideCode) -> list[DisplayedOrder]:
         """Every order of a side, in priority: by price, then by time. Looks through the orders of
         all books; for those of all there is MarketDepth.orders."""
-        own = self._sides[side]
+        own = self.sides[side]
         found = [
-            (order >> RANK_AT & MASK, reference, order & MASK)
+            (order >> PLACE_AT, reference, order & SHARES_OF_ORDER)
             for reference, order in self._orders.items()
-            if order >> SIDE_AT == own.key
+            if order >> PLACE_AT + SIDE_AT == own.key
         ]
-        found.sort(key=itemgetter(0), reverse=True)  # equal ones stay as they are
+        found.sort(key=itemgetter(0))  # equal ones stay as they are
         return [
-            DisplayedOrder(reference, side, rank ^ own.flip, shares)
-            for rank, reference, shares in found
+            DisplayedOrder(reference, side, place ^ own.origin, shares)
+            for place, reference, shares in found
+        ]
+
+    def _side(self, code: SideCode, depth: int | None) -> list[PriceLevel]:
+        side, levels = self.sides[code], self._levels
+        return [
+            PriceLevel(
+                place ^ side.origin, levels[place] & SHARES_OF_LEVEL, levels[place] >> ORDERS_AT
+            )
+            for place in islice(side.places, depth)
         ]
 
     def trades(self, limit: int | None = None) -> list[TradePrint]:
@@ -188,12 +176,12 @@ class InstrumentBook:
                 self.last_price = self._trades[-1][1] if self._trades else None
                 return
 
-    def check_invariants(self, levels: dict[int, dict[int, int]]) -> None:
-        """Assert that levels are in order and as they should be, by the key of their side, and that
-        the book is not crossed."""
+    def check_invariants(self) -> None:
+        """Assert that the levels of each side are known and in order, and that the book is not
+        crossed."""
         for side in self.sides.values():
-            assert side.ranks == sorted(side.levels), f"{self.symbol}: ranks out of order"
-            assert side.levels == levels.get(side.key, {}), f"{self.symbol}: wrong levels"
+            known = [place for place in self._levels if place >> SIDE_AT == side.key]
+            assert list(side.places) == sorted(known), f"{self.symbol}: places out of order"
         bid, ask = self.best_bid(), self.best_ask()
         if bid is not None and ask is not None:
             assert bid.price < ask.price, f"{self.symbol}: crossed, {bid} and {ask}"

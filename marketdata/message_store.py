@@ -30,6 +30,8 @@ from protocols.binaryfile import frame, unframe
 
 MESSAGE_FILES: Final = FileKind(b"EXCHMSG\n", "itch-", ".messages")
 _REAL_DISK: Final = RealDisk()
+_MESSAGES_PER_CHUNK: Final = 256
+"""Who reads one message has as many split at most, however long the batch that it came in."""
 
 log = logging.getLogger(__name__)
 
@@ -77,10 +79,12 @@ class MessageStore:
 
     def append(self, messages: Sequence[bytes]) -> None:
         """Take the next messages. Does not raise."""
-        self._open.append(messages)
-        self.next_sequence_number += len(messages)
-        if len(self._open.payload) >= BLOCK_BYTES:
-            self.flush()
+        for at in range(0, len(messages), _MESSAGES_PER_CHUNK):
+            chunk = messages[at : at + _MESSAGES_PER_CHUNK]
+            self._open.append(chunk)
+            self.next_sequence_number += len(chunk)
+            if len(self._open.payload) >= BLOCK_BYTES:
+                self.flush()
 
     def read(self, first: int, count: int, max_bytes: int) -> list[bytes]:
         """Messages from `first` on: at most `count`, at most `max_bytes` long in all, but at least
@@ -154,7 +158,7 @@ class MessageStore:
 
 
 class _Block:
-    """Messages side by side as in the files, in the chunks in which they came.
+    """Messages side by side as in the files, in chunks of those that came together.
 
     An object for each would be twice the memory, of which nothing is in the processor's caches any
     more when it makes room for a new one."""
@@ -175,7 +179,7 @@ class _Block:
         self.end += len(messages)
 
     def chunk_of(self, number: int) -> tuple[int, list[bytes]]:
-        """The messages that came with `number`, and the number of the first of them."""
+        """The chunk with message `number`, and the number of the first of its messages."""
         at = bisect_right(self._firsts, number) - 1
         end = self._offsets[at + 1] if at + 1 < len(self._offsets) else len(self.payload)
         return self._firsts[at], unframe(bytes(self.payload[self._offsets[at] : end]))

@@ -92,16 +92,15 @@ class ItchPublisher:
             return
         store, sender, line = self._store, self._sender, self._line
         assert store is not None, "on_batch before start"
+        if line is not None:
+            assert sender is not None, "on_batch before start"
+            for datagram in moldudp64.encode_data(
+                self._session, first, messages, self._settings.max_payload
+            ):
+                sender.send(datagram, line)
+            assert self._loop is not None, "on_batch before start"
+            self._last_sent_s = self._loop.time()
         store.append(messages)
-        if line is None:
-            return
-        assert sender is not None, "on_batch before start"
-        for datagram in moldudp64.encode_data(
-            self._session, first, messages, self._settings.max_payload
-        ):
-            sender.send(datagram, line)
-        assert self._loop is not None, "on_batch before start"
-        self._last_sent_s = self._loop.time()
 
     def on_role(self, role: NodeRole) -> None:
         """Take the role's line, or fall silent."""

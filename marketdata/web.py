@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
@@ -15,12 +15,15 @@ from prometheus_client.registry import Collector
 from marketdata.depth import MarketDepth
 from marketdata.glimpse import GlimpseCounters
 from marketdata.instrument_book import InstrumentBook, PriceLevel
+from marketdata.reader_share import MAX_WAITING, ReaderShare, TooManyReaders
 from marketdata.receiver import FeedReceiver
 from marketdata.rerequest import ReRequestCounters
 from oms.price import format_price
 
 DEFAULT_DEPTH = 10
 MAX_DEPTH = 1_000
+
+_Page: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class MarketDataView(Protocol):
@@ -45,7 +48,8 @@ class MarketDataView(Protocol):
 
 def make_app(view: MarketDataView) -> web.Application:
     """The application with every page."""
-    pages = _Pages(view)
+    share = ReaderShare()
+    pages = _Pages(view, share)
     app = web.Application(middlewares=[_errors_as_json])
     app.add_routes(
         [
@@ -53,9 +57,9 @@ def make_app(view: MarketDataView) -> web.Application:
             web.get("/readyz", pages.readyz),
             web.get("/metrics", pages.metrics),
             web.get("/status", pages.status),
-            web.get("/symbols", pages.symbols),
-            web.get("/book/{symbol}", pages.book),
-            web.get("/trades/{symbol}", pages.trades),
+            web.get("/symbols", _in_turn(share, pages.symbols)),
+            web.get("/book/{symbol}", _in_turn(share, pages.book)),
+            web.get("/trades/{symbol}", _in_turn(share, pages.trades)),
         ]
     )
     return app
@@ -89,10 +93,10 @@ def status(view: MarketDataView) -> dict[str, Any]:
 
 
 class _Pages:
-    def __init__(self, view: MarketDataView) -> None:
+    def __init__(self, view: MarketDataView, share: ReaderShare) -> None:
         self._view = view
         self._registry = CollectorRegistry()
-        self._registry.register(_MetricsOfView(view))
+        self._registry.register(_MetricsOfView(view, share))
 
     async def healthz(self, _: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
@@ -200,10 +204,22 @@ def _positive(request: web.Request, name: str, default: int, highest: int) -> in
     return int(text)
 
 
+def _in_turn(share: ReaderShare, page: _Page) -> _Page:
+    """A page that is long, and that anybody may ask for again and again."""
+
+    async def in_turn(request: web.Request) -> web.StreamResponse:
+        try:
+            async with share.turn():
+                return await page(request)
+        except TooManyReaders:
+            text = f"{MAX_WAITING} readers are waiting for a page; ask again later."
+            raise web.HTTPServiceUnavailable(text=text) from None
+
+    return in_turn
+
+
 @web.middleware
-async def _errors_as_json(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
+async def _errors_as_json(request: web.Request, handler: _Page) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPException as error:
@@ -213,8 +229,9 @@ async def _errors_as_json(
 class _MetricsOfView(Collector):
     """Reads the counters when Prometheus asks, so that counting costs the stream nothing."""
 
-    def __init__(self, view: MarketDataView) -> None:
+    def __init__(self, view: MarketDataView, share: ReaderShare) -> None:
         self._view = view
+        self._share = share
 
     def collect(self) -> Iterable[Metric]:
         view, counters = self._view, self._view.receiver.counters
@@ -223,6 +240,7 @@ class _MetricsOfView(Collector):
             "missing_messages": ("Messages known and missing", view.receiver.missing),
             "ready": ("1 when the books are to be relied on", int(view.not_ready() is None)),
             "orders": ("Orders in all books", view.depth.order_count),
+            "waiting_readers": ("Requests for pages that wait", self._share.waiting),
         }
         for name, (text, value) in gauges.items():
             yield GaugeMetricFamily(f"exchange_marketdata_{name}", text, value)
@@ -232,6 +250,7 @@ class _MetricsOfView(Collector):
             "filled_messages": ("Messages that came by request", counters.filled),
             "overflowed_messages": ("Messages ahead without room", counters.overflowed),
             "query_failures": ("Questions to nodes without an answer", view.query_failures),
+            "refused_readers": ("Requests for pages beyond the queue", self._share.refused),
         }
         for name, (text, value) in totals.items():
             yield CounterMetricFamily(f"exchange_marketdata_{name}", text, value)

@@ -18,7 +18,7 @@ from oms.order_state import Order, SpecialOrder
 from oms.special_trading import SpecialTrading
 from oms.trading_state import COLLECTING, Listing
 
-INDICATION_INTERVAL_NS: Final = 1_000_000_000
+INDICATION_INTERVAL_NS = 1_000_000_000
 """How often everyone is told at most what an auction would do."""
 
 _BUY: Final = int(Side.BUY)

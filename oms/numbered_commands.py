@@ -30,7 +30,7 @@ from oms.order_commands import (
     refusal_of_entry,
     refusal_of_session,
 )
-from oms.order_state import Order, make_special, terms_of
+from oms.order_state import Order, SpecialOrder, make_special, terms_of
 from oms.replace_commands import refusal_of_replace, replace_open_order, terms_that_change
 from oms.risk import Refusal, is_plain_order, is_special
 from oms.sessions import Session
@@ -69,7 +69,7 @@ def enter_numbered_order(state: ExchangeState, command: Command) -> list[Event]:
     """Carry out EnterNumberedOrder: OrderAccepted and what follows from it, or OrderRejected."""
     fields = None
     if len(command) > _ENTER_FIELDS:
-        *command, fields = command  # type: ignore[assignment]  # a list of fields is as good
+        command, fields = command[:-1], command[-1]
     (
         _,
         session_name,
@@ -136,7 +136,7 @@ def enter_numbered_order(state: ExchangeState, command: Command) -> list[Event]:
     assert listing is not None, f"{symbol} is not listed, and order {order_id} not refused"
     state.last_order_reference_number = order_id
     session.names.let_stand(cl_ord_id, order)
-    if order.terms is not None:
+    if isinstance(order, SpecialOrder):
         return SpecialTrading(state, listing).accept(order, memo)
     return match_new_order(state, order, session, listing, memo)
 
@@ -173,7 +173,7 @@ def replace_numbered_order(state: ExchangeState, command: Command) -> list[Event
     """
     fields = None
     if len(command) > _REPLACE_FIELDS:
-        *command, fields = command  # type: ignore[assignment]
+        command, fields = command[:-1], command[-1]
     (
         _,
         session_name,
@@ -232,7 +232,7 @@ def _is_other(
 def _changed_terms(order: Order, change: Sequence[Any] | None) -> Sequence[Any] | None:
     """The terms that an order is to have, None when they stay. What says nothing of them says that
     the order is displayed, as it says its quantity and its price."""
-    if order.terms is None and change is None:
+    if change is None and not isinstance(order, SpecialOrder):
         return None
     changed = change_terms(terms_of(order), _DISPLAYED if change is None else change)
     return terms_that_change(order, changed)

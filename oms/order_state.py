@@ -85,8 +85,7 @@ class Order(BookOrder):
     changes when a replace loses priority. `cl_ord_id` is the order's current name: that of the
     last accepted replace. `cum_value` is the sum of quantity times price over the executions.
     While the order is live, cum_qty + leaves_qty == quantity. `group_id` is what a mass cancel can
-    choose by, 0 for none. `number_key` is for oms.names. `terms` is None unless the order is a
-    SpecialOrder.
+    choose by, 0 for none. `number_key` is for oms.names.
     """
 
     __slots__ = (
@@ -104,8 +103,6 @@ class Order(BookOrder):
         "symbol",
         "time_in_force",
     )
-
-    terms: Terms | None = None
 
     def __init__(
         self,
@@ -363,33 +360,25 @@ def order_columns(orders: Sequence[Order]) -> list[list[Any]]:
 
 def restore_orders(columns: Iterable[Iterable[Any]]) -> list[Order]:
     """Make orders of their columns. None rests, and `owner`, `account` and `cl_ord_id` are
-    not set: that is for the caller to do.
+    "": they are for the caller to set.
 
-    Raises ValueError when the columns have not the same length. There may be a million orders: to
-    call Order and to assign again what it assigns would take half as long again.
+    Raises ValueError when the columns have not the same length.
     """
-    new = Order.__new__
     orders: list[Order] = []
-    for row in zip(*columns, strict=True):
-        order = new(SpecialOrder if row[-1] else Order)
+    for order_id, number, symbol, side, order_type, tif, quantity, price, *now in zip(
+        *columns, strict=True
+    ):
+        order_class = SpecialOrder if now[-1] else Order
+        order = order_class(number, "", "", "", symbol, side, order_type, tif, quantity, price)
+        order.order_id = order_id
         (
-            order.order_id,
-            order.order_reference_number,
-            order.symbol,
-            order.side,
-            order.order_type,
-            order.time_in_force,
-            order.quantity,
-            order.price,
             order.leaves_qty,
             order.cum_qty,
             order.cum_value,
             order.ord_status,
             order.group_id,
             special,
-        ) = row
-        order.level = order._prev = order._next = None
-        order.number_key = 0
+        ) = now
         if special:
             order.restore_special_values(special)
         orders.append(order)

@@ -16,7 +16,7 @@ from oms.protection_rules import SECOND_NS
 
 WINDOW_ROWS: Final = 30
 
-REFERENCE_HOLDS_NS: Final = 30 * SECOND_NS
+REFERENCE_HOLDS_NS = 30 * SECOND_NS
 """A reference price stays for so long at least (limit-up-limit-down plan, V.A)."""
 
 _BASIS_POINTS: Final = 10_000

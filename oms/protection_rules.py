@@ -64,17 +64,18 @@ def protection_problems(rules: Sequence[Any], instruments: Sequence[Sequence[Any
     wanted = len(ProtectionRules._fields)
     if not isinstance(rules, tuple) or not isinstance(instruments, tuple) or len(rules) != wanted:
         return [f"protection is not {wanted} numbers and the rows of instruments"]
-    values = ProtectionRules(*rules)
     problems: list[str] = []
-    for name, value in zip(ProtectionRules._fields, values, strict=True):
+    for name, value in zip(ProtectionRules._fields, rules, strict=True):
         is_time = name.endswith("_ns")
         lowest = 1 if name in ("window_ns", "pause_ns", "call_ns", "breaker_halt_ns") else 0
         highest = _DAY_NS if is_time else _WHOLE_BPS - 1
         if type(value) is not int or not lowest <= value <= highest:
             problems.append(f"protection: {name} {_told(value)} is not in {lowest}..{highest}")
-    levels = values.breaker_level_1, values.breaker_level_2, values.breaker_level_3
-    if not problems and any(levels) and not 0 < levels[0] < levels[1] < levels[2]:
-        problems.append(f"protection: the breaker levels {levels} do not rise from above 0")
+    if not problems:
+        values = ProtectionRules(*rules)
+        levels = values.breaker_level_1, values.breaker_level_2, values.breaker_level_3
+        if any(levels) and not 0 < levels[0] < levels[1] < levels[2]:
+            problems.append(f"protection: the breaker levels {levels} do not rise from above 0")
     for row in instruments:
         problems += _row_problems(row)
     if not problems and len({row[0] for row in instruments}) < len(instruments):

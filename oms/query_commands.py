@@ -21,13 +21,13 @@ from oms.events import Event, EventKind, TradingState
 from oms.order_state import Order
 from oms.state import ExchangeState
 
-ORDERS_PER_PAGE: Final = 500
+ORDERS_PER_PAGE = 500
 """OrderListed events in one answer to QueryOrders: about 30 kB."""
 
-INSTRUMENTS_PER_EVENT: Final = 50
+INSTRUMENTS_PER_EVENT = 50
 """Rows of one InstrumentsListed: what a gateway can put into one message."""
 
-BOOK_LEVELS_MAX: Final = 500
+BOOK_LEVELS_MAX = 500
 """Price levels of each side in one BookReported."""
 
 _BUY: Final = int(Side.BUY)

@@ -37,7 +37,7 @@ def replace_order(state: ExchangeState, command: Command) -> list[Event]:
     """Carry out ReplaceOrder: OrderReplaced and what follows from it, or CancelRejected."""
     terms = None
     if len(command) > _PLAIN_FIELDS:
-        *command, terms = command  # type: ignore[assignment]
+        command, terms = command[:-1], command[-1]
     (
         _,
         session_name,
@@ -93,7 +93,7 @@ def terms_that_change(order: Order, fields: Sequence[Any] | None) -> Sequence[An
     if fields is None:
         return None
     terms = as_terms(fields)
-    has = order.terms or NO_TERMS
+    has = order.terms if isinstance(order, SpecialOrder) else NO_TERMS
     return None if terms in (has, terms_of(order)) else terms
 
 
@@ -113,7 +113,8 @@ def refusal_of_replace(
     when it keeps those that it has."""
     listing, account = state.listings[order.symbol], state.accounts[order.account]
     side, order_type, time_in_force = order.side, order.order_type, order.time_in_force
-    is_plain = fields is None and order.terms is None and quantity > order.cum_qty
+    is_special = isinstance(order, SpecialOrder)
+    is_plain = fields is None and not is_special and quantity > order.cum_qty
     if is_plain and is_plain_order(
         listing, account, side, order_type, time_in_force, quantity, price
     ):
@@ -130,7 +131,7 @@ def refusal_of_replace(
         quantity,
         price,
     )
-    if order.terms is not None or fields is not None:
+    if is_special or fields is not None:
         terms = terms_of(order) if fields is None else fields
         changed = make_special(changed, terms, account.firm)
         changed.is_triggered = isinstance(order, SpecialOrder) and order.is_triggered
@@ -158,7 +159,8 @@ def replace_open_order(
     """Give a live order another name, total quantity and price, and other terms unless `fields` is
     None; it may trade and even fill. The first event is OrderReplaced, with `memo` at its end
     unless that is None."""
-    if not (state.listings[order.symbol].is_plain and order.terms is None and fields is None):
+    is_plain = fields is None and not isinstance(order, SpecialOrder)
+    if not (is_plain and state.listings[order.symbol].is_plain):
         trading = SpecialTrading(state, state.listings[order.symbol])
         terms = None if fields is None else as_terms(fields)
         return trading.replace(order, cl_ord_id, quantity, price, terms, memo)

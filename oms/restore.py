@@ -147,8 +147,13 @@ def _restore_places(listing: Listing, places: list[Iterator[Order]]) -> None:
 
 
 def _restore_head(
-    counters: Part, accounts: Part, listings: Part, sessions: Part, protection: Part = (), *_: Part
-) -> tuple[ExchangeState, list[tuple[int, ...]], list[int], list[int]]:
+    counters: Part,
+    accounts: Part,
+    listings: Part,
+    sessions: Part,
+    protection: Part = (),
+    *_later: Part,
+) -> tuple[ExchangeState, list[Sequence[int]], list[int], list[int]]:
     """The state without orders and names; how many orders stand where per listing, how many are
     closed per session, and how many names there are per session."""
     state = ExchangeState()

@@ -31,6 +31,7 @@ _LIMIT: Final = int(OrderType.LIMIT)
 _STOP_LIMIT: Final = int(OrderType.STOP_LIMIT)
 _LIMITED: Final = (_LIMIT, _STOP_LIMIT)
 _MARKET_TO_LIMIT: Final = int(OrderType.MARKET_TO_LIMIT)
+_LIMITED_BY_NOW: Final = (*_LIMITED, _MARKET_TO_LIMIT)
 _PEGGED: Final = int(OrderType.PEGGED)
 _PLAIN_TYPES: Final = (int(OrderType.MARKET), _LIMIT)
 _PLAIN_TIMES: Final = frozenset(
@@ -99,7 +100,7 @@ def check_price(order: Order, listing: Listing, account: Account) -> Refusal | N
 
 def check_new_price(order: Order, listing: Listing, account: Account) -> Refusal | None:
     """Refuse the same of a replace: by now a market-to-limit order has a limit."""
-    return _refusal_of_price(order, order.order_type in (*_LIMITED, _MARKET_TO_LIMIT))
+    return _refusal_of_price(order, order.order_type in _LIMITED_BY_NOW)
 
 
 def _refusal_of_price(order: Order, is_limited: bool) -> Refusal | None:

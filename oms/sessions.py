@@ -11,7 +11,7 @@ from oms.names import Names
 from oms.order_state import Order
 from oms.reference_data import Account
 
-CLOSED_ORDERS_KEPT: Final = 1_000
+CLOSED_ORDERS_KEPT = 1_000
 """Closed orders per session that QueryOrder can still describe. Of older ones only the name and
 the final OrdStatus remain, so a cancel is TOO_LATE, and the name stays used, all day."""
 

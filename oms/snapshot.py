@@ -30,7 +30,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -45,11 +45,12 @@ from oms.state import ExchangeState
 from oms.trading_state import Listing
 
 SNAPSHOT_VERSION: Final = 4
-ROWS_PER_PART: Final = 2_000
+ROWS_PER_PART = 2_000
 """Orders or names. So many orders stay in the processor's cache while their columns are made."""
 
-Part: TypeAlias = tuple[Any, ...]
-"""One piece of a snapshot: see above, the functions below are the format."""
+Part: TypeAlias = Sequence[Any]
+"""One piece of a snapshot: see above, the functions below are the format. A tuple, or the list that
+a codec has made of it."""
 
 
 class Orders(Protocol):

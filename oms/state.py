@@ -19,6 +19,7 @@ from oms.trading_state import Listing, price_band
 
 _FILLED: Final = (OrdStatus.FILLED,)
 _NOT_FILLED: Final = (OrdStatus.CANCELED, OrdStatus.EXPIRED)
+_MEANINGS_WITHOUT_ORDER: Final = (*_FILLED, *_NOT_FILLED, NAMES_NO_ORDER)
 
 _MULTIPLIER: Final = 6_364_136_223_846_793_005
 _INCREMENT: Final = 1_442_695_040_888_963_407
@@ -195,7 +196,7 @@ class ExchangeState:
                 named += 1
                 assert order_or_status.cl_ord_id == name, f"{session.name}: {name} is stale"
             else:
-                assert order_or_status in (*_FILLED, *_NOT_FILLED, NAMES_NO_ORDER)
+                assert order_or_status in _MEANINGS_WITHOUT_ORDER
         known = len(session.open_orders) + len(session.closed_orders)
         assert named == known, f"{session.name}: {named} named orders, {known} known"
         for channel, number in session.last_numbers.items():

@@ -22,13 +22,15 @@ _KNOWN_INSTRUCTIONS: Final = int(
 )
 _STOPS: Final = (int(OrderType.STOP), int(OrderType.STOP_LIMIT))
 _LIMITED: Final = (int(OrderType.LIMIT), int(OrderType.STOP_LIMIT))
+_WITH_MIN_QTY: Final = (int(OrderType.MARKET), *_LIMITED, int(OrderType.PEGGED))
 _WAITING: Final = (int(TimeInForce.DAY), int(TimeInForce.GTC), int(TimeInForce.GTD))
+_WAITING_OR_IOC: Final = (*_WAITING, int(TimeInForce.IOC))
 _TIMES_OF_TYPES: Final[dict[int, tuple[int, ...]]] = {
     OrderType.MARKET: tuple(map(int, TimeInForce)),
     OrderType.LIMIT: tuple(map(int, TimeInForce)),
     OrderType.STOP: _WAITING,
     OrderType.STOP_LIMIT: _WAITING,
-    OrderType.MARKET_TO_LIMIT: (*_WAITING, int(TimeInForce.IOC)),
+    OrderType.MARKET_TO_LIMIT: _WAITING_OR_IOC,
     OrderType.PEGGED: _WAITING,
 }
 _BEFORE_THE_OPENING: Final = (int(TradingState.PRE_OPEN), int(TradingState.OPENING_AUCTION))
@@ -135,8 +137,8 @@ def _refusal_of_min_qty(order: SpecialOrder) -> Refusal | None:
     if min_qty == 0:
         return None
     is_allowed = (
-        order.order_type in (OrderType.MARKET, *_LIMITED, OrderType.PEGGED)
-        and order.time_in_force in (*_WAITING, TimeInForce.IOC)
+        order.order_type in _WITH_MIN_QTY
+        and order.time_in_force in _WAITING_OR_IOC
         and not order.terms.instructions & (Instruction.POST_ONLY | Instruction.ALL_OR_NONE)
     )
     if is_allowed and 0 < min_qty <= order.quantity:

@@ -231,7 +231,9 @@ class Listing:
 
     def parked_pegs(self) -> Iterator[SpecialOrder]:
         """The pegged orders that have nothing to follow, in the order of their numbers."""
-        return (order for order in self.pegs.values() if order.level is self.pegs)
+        for order in self.pegs.values():
+            if order.level is self.pegs:
+                yield order
 
     def check_invariants(self) -> None:
         """Assert what must be true of the orders of one instrument between two commands."""

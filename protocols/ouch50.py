@@ -4,14 +4,14 @@
     encode(Rejected(...)) -> bytes        decode_outbound(bytes) -> Rejected(...) | Ouch50Error
 
 A letter means one thing inbound and another outbound, so there are two decoders. One table of
-layouts codes everything; Enter and Replace Order have a faster decoder of their own, which tests
-hold equal to the table. A message has a fixed part and, most of them, an appendage
+layouts codes everything. A message has a fixed part and, most of them, an appendage
 (protocols/ouch50_appendage.py): `u16 length` and elements. In some messages the length is always
 there, in others ("optional") the message may end before it, and is so encoded when there is nothing
 to say. A message is exactly as long as type and appendage say: shorter or longer is an Ouch50Error,
 as are unknown types and text that is not printable ASCII. Codes are passed through unjudged.
 
-The encoders of a gateway, which answer from the bytes of an order, are in
+For a gateway, which has little time: the raw fields of plain messages are in
+protocols/ouch50_plain.py, encoders that answer from the bytes of an order in
 protocols/ouch50_outbound.py.
 """
 
@@ -20,7 +20,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from enum import Enum
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from protocols import ouch50_messages as m
@@ -218,12 +218,6 @@ def decode_inbound(data: bytes) -> InboundMessage:
 
     Raises Ouch50Error, and nothing else; BadField when the fixed part is complete.
     """
-    fast = _FAST_DECODERS.get(data[:1])
-    return fast(data) if fast is not None else decode_inbound_by_table(data)
-
-
-def decode_inbound_by_table(data: bytes) -> InboundMessage:
-    """As `decode_inbound`, without the fast decoders: what tests compare them with."""
     layout = _INBOUND_LAYOUTS.get(data[0]) if data else None
     if layout is None:
         raise _unknown_type(data, INBOUND_LENGTHS)
@@ -248,60 +242,3 @@ def _unknown_type(data: bytes, lengths: dict[str, int]) -> Ouch50Error:
     if not data:
         return Ouch50Error("empty message: at least the type byte is needed")
     return Ouch50Error(f"message type {data[:1]!r}: known are {' '.join(lengths)}")
-
-
-# --- the types that make up nearly all of a day -------------------------------------------------
-
-_ENTER = struct.Struct(">cIcI8sQ5s14s")
-_REPLACE = struct.Struct(">cIIIQ3s14s")
-
-
-@lru_cache(maxsize=4_096)
-def _decode_codes(raw: bytes) -> tuple[str, ...]:
-    """Fields of one character that stand side by side: few combinations are ever used."""
-    return tuple([decode_code(raw[index : index + 1]) for index in range(len(raw))])
-
-
-def _decode_enter(data: bytes) -> InboundMessage:
-    if len(data) < 47:
-        return decode_inbound_by_table(data)  # which says what is wrong
-    _, number, side, quantity, symbol, price, codes, cl_ord_id = _ENTER.unpack_from(data)
-    time_in_force, display, capacity, sweep, cross_type = _decode_codes(codes)
-    return m.EnterOrder(
-        number,
-        decode_code(side),
-        quantity,
-        decode_name(symbol),
-        price,
-        time_in_force,
-        display,
-        capacity,
-        sweep,
-        cross_type,
-        decode_text(cl_ord_id),
-        decode_appended(data, 45),
-    )
-
-
-def _decode_replace(data: bytes) -> InboundMessage:
-    if len(data) < 40:
-        return decode_inbound_by_table(data)  # which says what is wrong
-    _, original, number, quantity, price, codes, cl_ord_id = _REPLACE.unpack_from(data)
-    time_in_force, display, sweep = _decode_codes(codes)
-    return m.ReplaceOrder(
-        original,
-        number,
-        quantity,
-        price,
-        time_in_force,
-        display,
-        sweep,
-        decode_text(cl_ord_id),
-        decode_appended(data, 38),
-    )
-
-
-_FAST_DECODERS: dict[bytes, Callable[[bytes], InboundMessage]] = {
-    b"O": _decode_enter,
-    b"U": _decode_replace,
-}

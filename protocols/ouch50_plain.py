@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import struct
 
+from protocols.ouch50_appendage import user_ref_idx_element
+
 _ENTER = struct.Struct(">cIcI8sQ5s14sH")
 _REPLACE = struct.Struct(">cIIIQ3s14sH")
 _CANCEL = struct.Struct(">cII")
@@ -28,3 +30,15 @@ REPLACE_LENGTH bytes; codes: time in force, display, intermarket sweep."""
 
 unpack_cancel = _CANCEL.unpack
 """(type, user_ref_num, quantity) of CANCEL_LENGTH bytes."""
+
+_ONLY_AN_INDEX = b"\x00\x03" + user_ref_idx_element(0)[:-1]
+
+
+def without_index(message: bytes) -> tuple[bytes, int]:
+    """A message without its appendage, and the UserRefIdx that this says, when it ends like one
+    that says nothing else; the message itself and 0 when it does not. What is no message may come
+    out as another one that is none, never as one of a plain length and type."""
+    if message[-5:-1] != _ONLY_AN_INDEX:
+        return message, 0
+    bare = message[:-5]
+    return bare if bare[:1] == b"X" else bare + b"\x00\x00", message[-1]

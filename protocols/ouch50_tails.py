@@ -25,19 +25,17 @@ NOT_INHERITED = frozenset({int(Tag.SHARES_LOCATED), int(Tag.LOCATE_BROKER)})
 def enter_tail(raw: bytes) -> bytes:
     """Enter Order [26:] as a tail: with an empty appendage if it has none. Raises Ouch50Error for
     another length; elements are not looked at."""
-    return _tail(raw, _ENTER_LENGTH)
+    return raw if raw[_ENTER_LENGTH:] == _NO_ELEMENTS else _tail(raw, _ENTER_LENGTH)
 
 
 def replace_tail(raw: bytes) -> bytes:
     """Replace Order [21:] as a tail: with an empty appendage if it has none. Raises Ouch50Error for
     another length; elements are not looked at."""
-    return _tail(raw, _REPLACE_LENGTH)
+    return raw if raw[_REPLACE_LENGTH:] == _NO_ELEMENTS else _tail(raw, _REPLACE_LENGTH)
 
 
 def _tail(raw: bytes, size: int) -> bytes:
     appendage = raw[size:]
-    if appendage == _NO_ELEMENTS:
-        return raw
     if len(raw) < size:
         raise Ouch50Error(f"tail of {len(raw)} bytes: must be at least {size}")
     if not appendage:

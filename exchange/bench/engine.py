@@ -2,8 +2,8 @@
 
 Figures are CPU time, so what else runs on the machine counts only as far as it spoils the caches.
 Messages and commands are made in blocks before the clock runs, decoded a piece at a time as out of
-a log entry, and timed in pieces; a figure is the median of the pieces. The garbage collector rests,
-as it does in a node while it trades.
+a log entry, and timed in pieces; a figure is the median of the pieces. The garbage collector rests;
+a node lets it look between batches, at what they leave (cluster/garbage.py).
 """
 
 from __future__ import annotations

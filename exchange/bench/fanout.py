@@ -12,6 +12,7 @@ import tempfile
 import time
 from array import array
 from collections.abc import Callable
+from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -21,6 +22,7 @@ from exchange.bench.audit import Audit, all_problems
 from exchange.bench.driver import NS_PER_S, Driver
 from exchange.bench.figures import NS_PER_US, host_facts, percentiles
 from exchange.bench.market import Market, make_market
+from exchange.bench.readers import Pages, SlowReaders
 from exchange.bench.session import LoadError, LoadSession
 from exchange.bench.state import feed_facts, hashes_equal
 from exchange.bench.throughput import prepare_sessions
@@ -50,6 +52,8 @@ class Fanout(NamedTuple):
     clients: int
     symbols: int
     durability: str
+    readers: int = 0
+    """Of the market-data process's pages, meanwhile; see readers.py."""
 
 
 class Heard(NamedTuple):
@@ -75,7 +79,8 @@ async def run_fanout(fanout: Fanout, say: Callable[[str], None]) -> dict[str, An
             folder / "exchange", market.changes, more=market.more
         ) as exchange:
             sessions = prepare_sessions(market, _requests(fanout), folder)
-            say(f"ready: {fanout.rate} requests/s for {fanout.seconds:g} s, one subscriber")
+            readers = f", {fanout.readers} slow readers of pages" if fanout.readers else ""
+            say(f"ready: {fanout.rate} requests/s for {fanout.seconds:g} s, a subscriber{readers}")
             try:
                 return await _measure(exchange, market, sessions, fanout)
             finally:
@@ -92,7 +97,12 @@ async def _measure(
     exchange: LocalExchange, market: Market, sessions: list[LoadSession], fanout: Fanout
 ) -> dict[str, Any]:
     subscriber = await asyncio.to_thread(Subscriber, line_settings(exchange.config))
+    readers: SlowReaders | None = None
+    pages = Pages()
     try:
+        if fanout.readers:
+            http = exchange.config.addresses.marketdata_http
+            readers = await asyncio.to_thread(SlowReaders, fanout.readers, http, market.symbols)
         for number, session in enumerate(sessions):
             await asyncio.to_thread(session.connect, market.address(exchange, number))
         begun_ns = time.perf_counter_ns() + int(fanout.warm_up_s * NS_PER_S)
@@ -102,8 +112,14 @@ async def _measure(
         commits = await _commits(exchange, driving)
         problems = [driving.result()] if driving.result() else []
         heard = await asyncio.to_thread(subscriber.end)
+        if readers is not None:
+            pages = await asyncio.to_thread(readers.end)
     finally:
         subscriber.kill()
+        if readers is not None:
+            readers.kill()
+    if pages.failed:
+        problems.append(f"{pages.failed} times a reader of pages had no answer")
     audit = Audit(begun_ns, ended_ns)
     await asyncio.to_thread(audit.read, sessions, market.entry)
     figures = delays(heard, commits, begun_ns, ended_ns)
@@ -117,6 +133,7 @@ async def _measure(
         "duplicated": audit.duplicated,
         "ack_us": percentiles(audit.latencies_ns, NS_PER_US),
         "feed": feed,
+        "pages": asdict(pages),
         "hash_equal": await hashes_equal(exchange),
         "problems": [*problems, *all_problems(audit), *feed.pop("problems")],
         "entry": market.entry,
@@ -126,6 +143,7 @@ async def _measure(
         "durability": fanout.durability,
         "seconds": fanout.seconds,
         "warm_up_s": fanout.warm_up_s,
+        "readers": fanout.readers,
         "host": host_facts(),
     }
 

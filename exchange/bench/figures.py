@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cluster.build import is_compiled
+
 NS_PER_US = 1_000
 NS_PER_MS = 1_000_000
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99, "p999": 0.999, "p9999": 0.9999}
@@ -65,6 +67,7 @@ def host_facts() -> dict[str, Any]:
         "usable_cpus": len(os.sched_getaffinity(0)),
         "cpu": model,
         "python": platform.python_version(),
+        "compiled": is_compiled(),
         "kernel": platform.release(),
         "load_1m": round(os.getloadavg()[0], 2),
     }

@@ -168,6 +168,7 @@ def _register_fanout(bench: click.Group) -> None:
     @click.option("--warm-up", type=click.FloatRange(0, 60), default=1.0, show_default=True)
     @click.option("--clients", type=click.IntRange(1, 64), default=4, show_default=True)
     @click.option("--symbols", type=click.IntRange(1, 100), default=8, show_default=True)
+    @click.option("--readers", type=click.IntRange(0, 150), default=0, show_default=True)
     @durability_option
     @json_option
     def fanout(
@@ -176,16 +177,19 @@ def _register_fanout(bench: click.Group) -> None:
         warm_up: float,
         clients: int,
         symbols: int,
+        readers: int,
         durability: str,
         as_json: bool,
     ) -> int:
         """From an order's commit to a subscriber's socket.
 
-        On both multicast lines of the feed, while OUCH clients send --rate requests a second.
+        On both multicast lines of the feed, while OUCH clients send --rate requests a second, and
+        --readers ask the market-data process for whole books and read them slowly.
         """
         from exchange.bench.fanout import Fanout, run_fanout
 
-        run = run_fanout(Fanout(rate, seconds, warm_up, clients, symbols, durability), say)
+        extent = Fanout(rate, seconds, warm_up, clients, symbols, durability, readers)
+        run = run_fanout(extent, say)
         return _finish(run, "fanout", as_json)
 
 

@@ -41,9 +41,9 @@ class Pipe:
         if not self.open or other is None or self.stalled():
             return
         rng = self.world.rng
-        arrival_s = max(self._last_arrival_s, self.world.now_s + 0.0002 + 0.0005 * rng.random())
+        arrival_s = max(self._last_arrival_s, self.world.time() + 0.0002 + 0.0005 * rng.random())
         self._last_arrival_s = arrival_s
-        self.world.after(arrival_s - self.world.now_s, other.arrive, data)
+        self.world.after(arrival_s - self.world.time(), other.arrive, data)
 
     def arrive(self, data: bytes) -> None:
         """Bytes from the other end, for the process at this one."""
@@ -64,7 +64,7 @@ class Pipe:
 
     def close(self) -> None:
         """End the connection once what was written has arrived."""
-        self.world.after(max(0.0, self._last_arrival_s - self.world.now_s) + 0.0001, self.abort)
+        self.world.after(max(0.0, self._last_arrival_s - self.world.time()) + 0.0001, self.abort)
 
     def get_extra_info(self, name: str) -> None:
         """No socket."""

@@ -70,6 +70,8 @@ class Member:
         self.slow_for_good_s = 0.0
         self.disk_hangs = False
         self.clock_offset_ns = 0
+        self.long_entries: dict[int, float] = {}
+        """For how many seconds it is going to be busy with an entry, by log index; once each."""
         self.core: NodeCore | None = None
         self.port: ClientPort | None = None
         self.journal: Journal | None = None
@@ -172,7 +174,7 @@ class Member:
             make_snapshot=self._make_snapshot,
             on_snapshot_received=self._snapshot_received,
             on_fatal=self.fatal,
-            wall_clock_ns=lambda: EPOCH_NS + int(self.world.now_s * 1e9) + self.clock_offset_ns,
+            wall_clock_ns=lambda: EPOCH_NS + int(self.world.time() * 1e9) + self.clock_offset_ns,
             rng=random.Random(self.world.rng.random()),
         )
         self.port = ClientPort(core, storage.events, _no_answer, NOWHERE, runtime)
@@ -204,6 +206,10 @@ class Member:
         def watched(batch: AppliedBatch) -> None:
             append(batch)
             self.watch.applied(self, batch)
+            seconds = self.long_entries.pop(batch.log_index, 0.0)
+            if seconds and self.runtime is not None and not self.is_starting:
+                self.world.note("node %d is busy for %.3f s", self.node_id, seconds)
+                self.runtime.be_busy(seconds)
 
         events.append = watched  # type: ignore[method-assign]
 

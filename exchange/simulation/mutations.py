@@ -224,7 +224,7 @@ GUARD = (
         "C7",
         "a backlog is applied in one turn of the loop",
         RaftCore,
-        "_SyncObj__applyLogEntries",
+        "_apply_some",
         edited("min(committed, first + _APPLY_ENTRIES - 1)", "committed"),
     ),
 )

@@ -299,7 +299,7 @@ class Fabric:
     def _forward(self, sender: int, receiver: int, pair: _Pair, body: bytes) -> None:
         """Deliver a message after those before it."""
         faults, way = self.faults, pair.ways[sender]
-        now_s = self._world.now_s
+        now_s = self._world.time()
         arrival_s = now_s + faults.delay_s + self._world.rng.random() * faults.jitter_s
         arrival_s = way.last_arrival_s = max(arrival_s, way.last_arrival_s)
         self._world.after(arrival_s - now_s, self._arrive, sender, receiver, pair.epoch, body)

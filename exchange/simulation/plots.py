@@ -243,7 +243,29 @@ def _disk_lost_between_two_leaders(nemesis: Nemesis) -> Steps:
     return True
 
 
+def _an_entry_that_takes_long(nemesis: Nemesis) -> Steps:
+    """(1) An entry of the log keeps every node busy, each for its own time; (2) in the middle of it
+    the leader dies, or is cut off; or nothing happens, and it should lead when all is over."""
+    rng, checks, leader = nemesis.world.rng, nemesis.checks, nemesis.leader
+    if leader is None:
+        return False
+    index, seconds = checks.newest_committed + 2, rng.choice((0.03, 0.1, 0.3))
+    for member in nemesis.members:
+        member.long_entries[index] = seconds * rng.uniform(1.0, 2.5)
+    yield lambda: index not in leader.long_entries
+    yield rng.uniform(0.0, seconds)
+    match rng.choice(("leader dies", "leader is cut off", "nothing", "nothing")):
+        case "leader dies":
+            leader.crash(power_loss=rng.random() < 0.3)
+            leader.start_after(0.1)
+        case "leader is cut off":
+            nemesis.cut([leader], nemesis.others(leader))
+    yield 0.5
+    return True
+
+
 LEFT_BEHIND = "left behind"
+LONG_ENTRY = "an entry that takes long"
 BETWEEN_TWO_LEADERS = "disk lost between two leaders"
 PLOTS: dict[str, Plot] = dict(
     zip(
@@ -260,6 +282,7 @@ PLOTS: dict[str, Plot] = dict(
     )
 )
 PLOTS[LEFT_BEHIND] = _left_behind
+PLOTS[LONG_ENTRY] = _an_entry_that_takes_long
 PLOTS[BETWEEN_TWO_LEADERS] = _disk_lost_between_two_leaders
 
 
@@ -341,6 +364,7 @@ class PlotRunner:
         self._nemesis.fabric.heal()
         for member in self._nemesis.members:
             self._nemesis.let_clients_reach(member)
+            member.long_entries.clear()
 
     def _advance(self) -> None:
         if self._steps is None:

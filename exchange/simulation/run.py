@@ -18,7 +18,12 @@ from exchange.simulation.gateway import Gateway
 from exchange.simulation.member import Member
 from exchange.simulation.network import Fabric
 from exchange.simulation.options import Options, draw_options
-from exchange.simulation.plots import BETWEEN_TWO_LEADERS, LEFT_BEHIND, PlotRunner
+from exchange.simulation.plots import (
+    BETWEEN_TWO_LEADERS,
+    LEFT_BEHIND,
+    LONG_ENTRY,
+    PlotRunner,
+)
 from exchange.simulation.world import Violation, World
 
 LIVENESS_S = 20.0
@@ -84,6 +89,8 @@ class Run:
             self.world.after(0.15, self._plots.begin_with, LEFT_BEHIND)
         elif self._faults_on and chance < _BETWEEN_TWO_LEADERS_SHARE:
             self.world.after(0.15, self._plots.begin_with, BETWEEN_TWO_LEADERS)
+        elif self._faults_on and not options.plot_weights:
+            self.world.after(0.15, self._plots.begin_with, LONG_ENTRY)
 
     def _next_fault(self) -> None:
         if not self._faults_on:

@@ -52,6 +52,8 @@ class World:
         self.seed = seed
         self.rng = random.Random(seed)
         self.now_s = 0.0
+        self.busy_s = 0.0
+        """For how long the call that is being made has kept its process busy so far."""
         self.steps = 0
         self.statistics: dict[str, int] = {}
         self._trace: deque[tuple[float, str, tuple[Any, ...]]] = deque(maxlen=_TRACE_LINES)
@@ -60,7 +62,7 @@ class World:
 
     def time(self) -> float:
         """Virtual seconds since the start."""
-        return self.now_s
+        return self.now_s + self.busy_s
 
     def after(
         self,
@@ -72,7 +74,7 @@ class World:
         """Call after a delay; calls of the same time happen in the order of asking."""
         self._count += 1
         call = Call(callback, arguments, life)
-        heapq.heappush(self._calls, (self.now_s + delay_s, self._count, call))
+        heapq.heappush(self._calls, (self.now_s + self.busy_s + delay_s, self._count, call))
         return call
 
     def run_until(self, end_s: float, done: Callable[[], bool] | None = None) -> None:
@@ -82,7 +84,7 @@ class World:
             self.now_s, _, call = pop(calls)
             if call.callback is None:
                 continue
-            self.steps += 1
+            self.begin_step()
             life = call.life
             if life is None:
                 call.callback(*call.arguments)
@@ -93,7 +95,13 @@ class World:
                     call.callback(*call.arguments)
             if done is not None and done():
                 return
+        self.busy_s = 0.0
         self.now_s = max(self.now_s, end_s)
+
+    def begin_step(self) -> None:
+        """Another call is made."""
+        self.steps += 1
+        self.busy_s = 0.0
 
     def note(self, text: str, *values: Any) -> None:
         """One line of the trace that a failing seed prints: text % values, formatted only then."""
@@ -132,6 +140,12 @@ class Life:
             self.is_paused = True
             self._world.after(self._paused_until_s - self._world.now_s, self._resume)
 
+    def be_busy(self, seconds: float) -> None:
+        """The call that is being made takes so long: nothing else runs meanwhile, and what it does
+        from here on it does later."""
+        self.pause(self._world.busy_s + seconds)
+        self._world.busy_s += seconds
+
     def defer(self, call: Call) -> None:
         """Keep a call that came due during a pause."""
         self._deferred.append(call)
@@ -149,8 +163,12 @@ class Life:
             self._world.after(self._paused_until_s - self._world.now_s, self._resume)
             return
         while self._deferred and self.alive and self._world.now_s >= self._paused_until_s:
-            self._world.steps += 1
+            self._world.begin_step()
             self._deferred.popleft().make()
+        if self.alive and self._world.now_s < self._paused_until_s:  # one of them took long
+            self._world.busy_s = 0.0
+            self._world.after(self._paused_until_s - self._world.now_s, self._resume)
+            return
         self.is_paused = False
 
     def call_soon(self, callback: Callback) -> Call:

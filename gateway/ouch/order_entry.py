@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -338,29 +338,13 @@ class OuchOrderEntry:
         self.counters.batches += 1
         self.counters.events += len(batch.events)
         timestamp = batch.time_ns % NS_PER_DAY
-        new: dict[ClientSession, list[bytes]] = {}
-        sessions = self.sessions
-        for event_seq, event in batch.events:
-            session = sessions.get(event[1])
-            if session is None:
-                continue
-            if session.is_shut_out:
-                continue
-            try:
-                message = session.outbound.message(event, timestamp)
-            except Exception as error:
-                # A bug; every gateway would meet it at this event again. It must cost one session.
-                self._shut_out(session, event_seq, error)
-                continue
-            if message is not None:
-                new.setdefault(session, []).append(message)
-            if _SESSION_OPENED <= event[0] <= _SESSION_REFUSED:
-                self._holder_changed(session, event)
-        for session, messages in new.items():
-            packets = session.stream.append(messages)
-            self.counters.messages_out += len(messages)
-            if session.connection is not None:
-                session.connection.write_new(packets, len(messages))
+        by_owner: defaultdict[str, list[tuple[int, Event]]] = defaultdict(list)
+        for numbered in batch.events:
+            by_owner[numbered[1][1]].append(numbered)
+        for owner, events in by_owner.items():
+            session = self.sessions.get(owner)
+            if session is not None and not session.is_shut_out:
+                self._tell(session, events, timestamp)
         self.last_event_seq = batch.last_event_seq
         self._observe(batch.answered)
         for session in list(self._opening):
@@ -371,6 +355,29 @@ class OuchOrderEntry:
             stalled, self._stalled = self._stalled, {}
             for connection in stalled:
                 connection.drain()
+
+    def _tell(
+        self, session: ClientSession, events: list[tuple[int, Event]], timestamp: int
+    ) -> None:
+        """Number the messages that the next events of a session make, and send them."""
+        messages: list[bytes] = []
+        make_message = session.outbound.message
+        for event_seq, event in events:
+            try:
+                message = make_message(event, timestamp)
+            except Exception as error:
+                # A bug; every gateway would meet it at this event again. It must cost one session.
+                self._shut_out(session, event_seq, error)
+                break
+            if message is not None:
+                messages.append(message)
+            if _SESSION_OPENED <= event[0] <= _SESSION_REFUSED:
+                self._holder_changed(session, event)
+        if messages:
+            packets = session.stream.append(messages)
+            self.counters.messages_out += len(messages)
+            if session.connection is not None:
+                session.connection.write_new(packets, len(messages))
 
     def _observe(self, answered: int) -> None:
         """Count the slowest of the answers that a batch has brought."""

@@ -4,9 +4,9 @@ Whatever must be answered becomes a command, also what this exchange does not of
 command says with which reason it must be refused. A gateway never answers by itself, because the
 n-th message of a session must be the same at every gateway (gateway/ouch/outbound.py).
 
-Nearly all messages of a day are plain: an order of a usual kind without an appendage, or a cancel.
-Those become their command straight from their bytes; whatever is not plain goes the general way,
-through the codec, which is several times as long and gives the same command.
+Nearly all messages of a day are plain: an order of a usual kind, or a cancel, that says at most its
+channel in its appendage. Those become their command straight from their bytes; what is not plain
+goes the general way, through the codec, which is several times as long and gives the same command.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ from protocols.ouch50_plain import (
     unpack_cancel,
     unpack_enter,
     unpack_replace,
+    without_index,
 )
 
 _ENTER_NUMBERED_ORDER: Final = int(CommandKind.ENTER_NUMBERED_ORDER)
@@ -77,8 +78,12 @@ _CONTINUOUS: Final = str(CrossType.CONTINUOUS)
 def translate(message: bytes, session: str, firm: str, midnight_ns: int) -> Command:
     """The command of a message that comes on the day which begins at `midnight_ns` (UTC). Raises
     Ouch50Error for bytes that are not one message."""
+    bare, channel = message, 0
     plain = _PLAIN.get(len(message))
-    command = None if plain is None else plain(message, session)
+    if plain is None:
+        bare, channel = without_index(message)
+        plain = _PLAIN.get(len(bare))
+    command = None if plain is None else plain(bare, session, channel, message)
     return translate_any(message, session, firm, midnight_ns) if command is None else command
 
 
@@ -89,6 +94,7 @@ def translate_any(message: bytes, session: str, firm: str, midnight_ns: int) -> 
 
 
 # --- plain messages: None when one is not as plain as its length promises ------------------------
+# `bare` is the message without an appendage that says its channel.
 
 _LIMIT: Final = int(OrderType.LIMIT)
 _PLAIN_SIDES: Final = {code.encode(): side for code, side in _SIDES.items()}
@@ -103,8 +109,8 @@ _CODES_OF_PLAIN_ENTER: Final = {
 }
 
 
-def _plain_enter(message: bytes, session: str) -> Command | None:
-    kind, number, code, quantity, symbol, price, codes, cl_ord_id, length = unpack_enter(message)
+def _plain_enter(bare: bytes, session: str, channel: int, message: bytes) -> Command | None:
+    kind, number, code, quantity, symbol, price, codes, cl_ord_id, length = unpack_enter(bare)
     side = _PLAIN_SIDES.get(code)
     time_in_force = _CODES_OF_PLAIN_ENTER.get(codes)
     if kind != b"O" or side is None or time_in_force is None or price >= MARKET_PRICE or length:
@@ -114,7 +120,7 @@ def _plain_enter(message: bytes, session: str) -> Command | None:
     return (
         _ENTER_NUMBERED_ORDER,
         session,
-        0,
+        channel,
         number,
         decode_name(symbol),
         side,
@@ -129,8 +135,8 @@ def _plain_enter(message: bytes, session: str) -> Command | None:
     )
 
 
-def _plain_replace(message: bytes, session: str) -> Command | None:
-    kind, original, number, quantity, price, codes, cl_ord_id, length = unpack_replace(message)
+def _plain_replace(bare: bytes, session: str, channel: int, message: bytes) -> Command | None:
+    kind, original, number, quantity, price, codes, cl_ord_id, length = unpack_replace(bare)
     time_in_force = _CODES_OF_PLAIN_REPLACE.get(codes)
     if kind != b"U" or time_in_force is None or price >= MARKET_PRICE or length:
         return None
@@ -139,7 +145,7 @@ def _plain_replace(message: bytes, session: str) -> Command | None:
     return (
         _REPLACE_NUMBERED_ORDER,
         session,
-        0,
+        channel,
         original,
         number,
         time_in_force,
@@ -152,9 +158,9 @@ def _plain_replace(message: bytes, session: str) -> Command | None:
     )
 
 
-def _plain_cancel(message: bytes, session: str) -> Command | None:
-    kind, number, quantity = unpack_cancel(message)
-    return (_REDUCE_NUMBERED_ORDER, session, 0, number, quantity) if kind == b"X" else None
+def _plain_cancel(bare: bytes, session: str, channel: int, message: bytes) -> Command | None:
+    kind, number, quantity = unpack_cancel(bare)
+    return (_REDUCE_NUMBERED_ORDER, session, channel, number, quantity) if kind == b"X" else None
 
 
 _PLAIN: Final = {
@@ -162,7 +168,7 @@ _PLAIN: Final = {
     REPLACE_LENGTH: _plain_replace,
     CANCEL_LENGTH: _plain_cancel,
 }
-"""By the length of a message: no two kinds that can be plain have the same one."""
+"""By the length of a message without its appendage: no two kinds have the same one."""
 
 
 # --- the general way -----------------------------------------------------------------------------

@@ -16,6 +16,8 @@ from cluster.disk import RealDisk
 from cluster.journal import JournalError
 from cluster.verify import verify
 from cluster.voting import read_marker
+from oms.commands import CommandKind, SetTradingState
+from oms.events import TradingState
 
 
 @pytest.fixture
@@ -148,6 +150,36 @@ def test_a_node_that_lost_its_disk_elects_nobody_who_may_lack_what_it_forgot(clu
         await load.new_order_is_answered()
         await load.finish()
         assert len(await cluster.state_hashes()) == 1
+
+    asyncio.run(run())
+
+
+def test_an_uncross_of_100_000_orders_costs_no_election(cluster):
+    """It keeps every node busy for seconds, and 8,000 orders arrive meanwhile."""
+
+    def put_into(load: Load, state: TradingState) -> None:
+        load.client.submit(SetTradingState(CommandKind.SET_TRADING_STATE, "", state, ""))
+
+    async def run() -> None:
+        load = Load(cluster)
+        await load.start()
+        load.stop_sending()
+        put_into(load, TradingState.PRE_OPEN)
+        while len(load.sent) < 100_000:
+            load.enter(500)
+            await until(lambda: load.client.pending < 10_000, "orders are taken", 60)
+        await until(lambda: len(load.answers) == len(load.sent), "all are answered", 60)
+        before = {node: await cluster.answers(node) for node in cluster.processes}
+        put_into(load, TradingState.TRADING)
+        load.enter(8_000)
+        await until(lambda: len(load.answers) == len(load.sent), "all are answered", 60)
+        await load.finish()
+        assert len(await cluster.state_hashes()) == 1
+        for node in cluster.processes:
+            after = await cluster.answers(node)
+            assert after["elections"] == before[node]["elections"]
+            assert after["term"] == before[node]["term"]
+            assert after["longest_pause_ms"] > 300, "it was not long enough to prove anything"
 
     asyncio.run(run())
 

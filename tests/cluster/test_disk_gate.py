@@ -202,6 +202,17 @@ def test_a_disk_hangs_when_its_flush_takes_longer_than_a_second():
     assert not gate.hangs, "the time counts from the beginning of each flush"
 
 
+def test_a_disk_is_not_blamed_for_what_our_own_loop_did_not_hear_of_it():
+    gate = Gate()
+    gate.add()
+    gate.flush()
+    gate.runtime.advance(3.0)
+    gate.excuse(2.9)
+    assert not gate.hangs
+    gate.runtime.advance(1.0)
+    assert gate.hangs
+
+
 def test_a_request_for_votes_that_waits_is_seen():
     gate = Gate()
     gate.add()

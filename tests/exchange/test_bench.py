@@ -191,12 +191,15 @@ def test_latency_prints_the_limit_of_the_machine(entry: str) -> None:
 
 
 def test_fanout_measures_both_lines_from_the_commit() -> None:
-    facts = bench("fanout", "--rate", "300", "--seconds", "1", "--warm-up", "0.5")
+    facts = bench("fanout", "--rate=300", "--seconds=1", "--warm-up=0.5", "--readers=5")
     assert (facts["lost"], facts["duplicated"], facts["hash_equal"]) == (0, 0, True)
     for line in "AB":
         assert facts["datagrams"][line] > 0
         in_socket, read = (facts[f"commit_to_{what}_us"][line] for what in ("socket", "read"))
         assert 0 < in_socket["p50"] <= read["p50"]
+    assert facts["readers"] == 5
+    assert facts["pages"]["answered"] > 0
+    assert (facts["pages"]["refused"], facts["pages"]["failed"]) == (0, 0)
     assert facts["problems"] == []
 
 

@@ -202,6 +202,21 @@ def test_an_event_that_makes_no_message_costs_its_session_and_no_other(tmp_path,
     assert "OUCH1 is shut out" in caplog.text
 
 
+def test_what_comes_before_an_event_that_makes_no_message_is_numbered(tmp_path):
+    player = OuchScriptPlayer(tmp_path)
+    player.play(["1-> login", "2-> login"])
+    gateway = player.clients["1"].transport.protocol._gateway
+    counts = [gateway.sessions[user].stream.count for user in ("OUCH1", "OUCH2")]
+    kind, last = int(EventKind.NUMBERS_REPORTED), gateway.last_event_seq
+    answers = [("OUCH1", 0), ("OUCH2", 0), ("OUCH1", 300), ("OUCH2", 0), ("OUCH1", 0)]
+    events = [(last + n, (kind, user, idx, 5)) for n, (user, idx) in enumerate(answers, 1)]
+    gateway.on_batch(EventBatch(1, last + 5, 0, events))
+    told = [gateway.sessions[user].stream.count for user in ("OUCH1", "OUCH2")]
+    assert told == [counts[0] + 1, counts[1] + 2]
+    gateway.on_batch(EventBatch(1, last + 6, 0, [(last + 6, events[0][1])]))
+    assert gateway.sessions["OUCH1"].stream.count == told[0], "it is served no more"
+
+
 def test_the_last_number_of_all_is_followed_by_itself():
     event = (int(EventKind.NUMBERS_REPORTED), "OUCH1", 0, 2**32)
     answer = ouch50.decode_outbound(Outbound().message(event, 1))

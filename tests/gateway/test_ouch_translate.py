@@ -13,6 +13,7 @@ from gateway.ouch.translate import translate, translate_any
 from matching.types import OrderType, Side, TimeInForce
 from oms.commands import CommandKind
 from protocols import ouch50
+from protocols.ouch50_appendage import NO_APPENDAGE, Appendage
 from protocols.ouch50_codes import MARKET_PRICE
 from protocols.ouch50_fields import Ouch50Error
 from protocols.ouch50_messages import CancelOrder, EnterOrder, ReplaceOrder
@@ -53,9 +54,20 @@ def test_a_plain_message_does_not_take_the_general_way(monkeypatch):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("index", [0, 3, 255])
 @pytest.mark.parametrize("message", [ENTER, REPLACE, CANCEL])
-def test_both_ways_agree_whatever_a_byte_of_a_plain_message_is(message):
-    encoded = ouch50.encode(message)
+def test_a_message_of_a_channel_is_plain(message, index, monkeypatch):
+    encoded = ouch50.encode(message._replace(appendage=Appendage(user_ref_idx=index)))
+    expected = tuple(translate_any(encoded, "OUCH1", "FIRM", 0))
+    monkeypatch.delattr("gateway.ouch.translate.translate_any")
+    assert translate(encoded, "OUCH1", "FIRM", 0) == expected
+    assert expected[2] == index
+
+
+@pytest.mark.parametrize("appendage", [NO_APPENDAGE, Appendage(user_ref_idx=3)])
+@pytest.mark.parametrize("message", [ENTER, REPLACE, CANCEL])
+def test_both_ways_agree_whatever_a_byte_of_a_plain_message_is(message, appendage):
+    encoded = ouch50.encode(message._replace(appendage=appendage))
     for place in range(len(encoded)):
         for byte in range(256):
             assert_both_ways_agree(encoded[:place] + bytes((byte,)) + encoded[place + 1 :])
@@ -68,6 +80,10 @@ def test_both_ways_agree_on_what_is_too_short_or_too_long(message):
         assert_both_ways_agree(encoded[:length])
     for more in (b"\0", b"\0\0", b"\0\3\2\x1c\5"):
         assert_both_ways_agree(encoded + more)
+    for length in range(len(encoded) + 8):  # which ends like one that says its channel
+        assert_both_ways_agree((encoded + encoded)[:length] + b"\0\3\2\x1c\5")
+    group_3_of_channel_5 = Appendage(group_id=3, user_ref_idx=5)
+    assert_both_ways_agree(ouch50.encode(message._replace(appendage=group_3_of_channel_5)))
 
 
 @pytest.mark.parametrize("message", [ENTER, REPLACE])
@@ -83,7 +99,7 @@ def test_both_ways_agree_on_what_clients_send(seed):
         assert_both_ways_agree(ouch50.encode(messages.next()))
 
 
-@given(st.sampled_from((9, 40, 47)), st.data())
+@given(st.sampled_from((9, 11, 14, 40, 43, 47, 50)), st.data())
 def test_both_ways_agree_on_noise_of_a_plain_length(length, data):
     kind = data.draw(st.sampled_from((b"O", b"U", b"X", b"")))
     noise = data.draw(st.binary(min_size=length, max_size=length))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import random
 
 import pytest
 
 from marketdata.depth import FeedError, MarketDepth
 from marketdata.instrument_book import PriceLevel
+from matching.level_keys import NEAR_MAX
 from protocols import itch50
 from protocols import itch50_messages as m
 from protocols.itch50_messages import Message, SideCode, TradingStateCode
@@ -230,11 +232,27 @@ def test_orders_of_all_books_come_in_the_sequence_in_which_they_took_their_place
     assert depth.order(9) is None
 
 
+def test_very_many_levels_are_in_order_and_the_far_ones_as_cheap_as_the_near_ones() -> None:
+    prices = list(range(1, 20_001))
+    random.Random(1).shuffle(prices)
+    buys, sells = prices[:10_000], [20_000 + price for price in prices[:10_000]]
+    depth = depth_of()
+    tell(depth, *(add(price, "B", price, price) for price in buys))
+    tell(depth, *(add(price, "S", 1, price) for price in sells))
+    tell(depth, *(m.OrderDelete(1, 0, 0, price) for price in buys[:3_000] + sells[:9_900]))
+    depth.check_invariants()
+    bids, asks = levels(depth)
+    assert bids == [(price, price, 1) for price in sorted(buys[3_000:], reverse=True)]
+    assert asks == [(price, 1, 1) for price in sorted(sells[9_900:])]
+    for side in depth._sides.values():
+        assert len(side.places.near) <= NEAR_MAX, "a new level moves no more than these"
+
+
 def test_the_garbage_collector_has_nothing_to_look_at_in_orders_and_levels() -> None:
     depth = depth_of(add(1, "B", 100, 99), add(2, "S", 100, 2**32 - 1), add(3, "B", 1, 0))
     assert levels(depth) == ([(99, 100, 1), (0, 1, 1)], [(2**32 - 1, 100, 1)])
-    sides = list(depth._sides.values())
-    assert not any(gc.is_tracked(one) for one in (depth._orders, *(s.levels for s in sides)))
+    assert not gc.is_tracked(depth._orders)
+    assert not gc.is_tracked(depth._levels)
 
 
 def test_a_crossed_book_breaks_an_invariant() -> None:

@@ -20,7 +20,7 @@ from cluster.settings import Address
 from marketdata.depth import FeedError
 from marketdata.server import MarketDataServer
 from protocols import itch50, moldudp64
-from protocols.itch50_messages import OrderDelete
+from protocols.itch50_messages import AddOrder, OrderDelete
 
 
 async def caught_up(lab: Lab, server: MarketDataServer) -> None:
@@ -306,6 +306,49 @@ def test_the_pages_show_books_trades_and_health(tmp_path: Path) -> None:
             assert 'exchange_marketdata_glimpse_total{outcome="served"} 0.0' in text
 
     run(test)
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_readers_without_end_do_not_keep_the_books_from_the_feed(tmp_path: Path, loop: Any) -> None:
+    """50 of them ask for the longest pages, again and again, and few read the answers."""
+
+    async def reads(server: MarketDataServer, session: aiohttp.ClientSession, slow: bool) -> None:
+        url = "http://{}:{}/book/AAPL?depth=1000".format(*server.http_address)
+        while True:
+            async with session.get(url) as response:
+                assert response.status == 200
+                await (response.content.read(100) if slow else response.read())
+                await asyncio.sleep(10 if slow else 0)
+
+    async def test() -> None:
+        async with a_lab(tmp_path) as lab, a_server(lab) as server:
+            lab.publish(0)
+            await caught_up(lab, server)
+            server.depth.apply(
+                [
+                    itch50.encode(AddOrder(1, 0, 0, (1 << 40) + cents, "B", 1, "AAPL", 100 * cents))
+                    for cents in range(1, 1_001)
+                ]
+            )
+            server.depth.continue_at(lab.position)
+            connector = aiohttp.TCPConnector(limit=0)
+            async with aiohttp.ClientSession(connector=connector) as session:
+                readers = [
+                    asyncio.create_task(reads(server, session, slow=number % 2 == 0))
+                    for number in range(50)
+                ]
+                for _ in range(100):
+                    lab.publish(20)
+                    await asyncio.sleep(0.002)
+                await caught_up(lab, server)
+                assert server.receiver.counters.gaps == 0
+                assert server.depth.next_sequence_number == lab.position
+                assert not any(reader.done() for reader in readers)
+                for reader in readers:
+                    reader.cancel()
+                await asyncio.gather(*readers, return_exceptions=True)
+
+    run(test, loop)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cluster.day_files import BLOCK_BYTES, DayFileError
 from marketdata.message_store import MESSAGE_FILES, MessageStore, scan
+from protocols.binaryfile import unframe
 
 EVERYTHING = 1 << 30
 
@@ -49,6 +50,30 @@ def test_only_recent_blocks_stay_in_memory(tmp_path: Path) -> None:
     in_memory = sum(block.end - block.first for block in (*store._recent, store._open))
     assert in_memory < 30_000 / 2
     assert len(store._recent) == 2
+    store.close()
+
+
+def test_a_long_batch_takes_no_more_memory_and_is_no_dearer_to_read_than_short_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One gap that is filled at once, or one mass cancel: who asks for a message of it, and may ask
+    a thousand times a second, must not have all of it split."""
+    messages = messages_of(30_000)
+    store = MessageStore(tmp_path / "day", "DAY1", 2 * BLOCK_BYTES)
+    store.append(messages)
+    kept = [len(block.payload) for block in (*store._recent, store._open)]
+    assert len(kept) == 3
+    assert max(kept) < 1.5 * BLOCK_BYTES
+    split: list[int] = []
+
+    def counted(data: bytes, offset: int = 0) -> list[bytes]:
+        split.append(len(data))
+        return unframe(data, offset)
+
+    monkeypatch.setattr("marketdata.message_store.unframe", counted)
+    for number in (30_000, 29_000, 28_000):
+        assert store.read(number, 1, EVERYTHING) == [messages[number - 1]]
+    assert max(split) < BLOCK_BYTES / 4
     store.close()
 
 

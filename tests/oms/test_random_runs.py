@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import gc
-import os
-import subprocess
-import sys
 from collections import Counter
 from functools import cache
 from itertools import product
-from pathlib import Path
 from typing import get_origin, get_type_hints
 
 import pytest
@@ -32,7 +28,6 @@ from oms.events import (
 )
 from oms.state_machine import ExchangeStateMachine
 
-ROOT = Path(__file__).resolve().parents[2]
 CLOSED_KEPT = 20
 PAGE, ROWS, LEVELS = 3, 2, 4
 INTERVAL = 20
@@ -453,31 +448,3 @@ def test_commands_leave_nothing_for_the_garbage_collector():
         assert gc.collect() > 0, "orders that rest are linked in both directions"
     finally:
         gc.enable()
-
-
-RUN = """
-import hashlib, sys
-from random_commands import commands
-from oms.state_machine import ExchangeStateMachine
-machine = ExchangeStateMachine()
-digest = hashlib.sha256()
-for now_ns, command in enumerate(commands(7, 1_500, 0.02)):
-    digest.update(ascii(machine.apply(command, now_ns)).encode())
-print(digest.hexdigest(), machine.state_hash())
-"""
-
-
-def test_every_process_says_the_same_whatever_its_hash_seed():
-    said = set()
-    for hash_seed in ("0", "1", "4294967295"):
-        environment = {
-            **os.environ,
-            "PYTHONHASHSEED": hash_seed,
-            "PYTHONPATH": os.pathsep.join((str(ROOT), str(Path(__file__).parent))),
-        }
-        result = subprocess.run(
-            [sys.executable, "-c", RUN], env=environment, capture_output=True, text=True, check=True
-        )
-        said.add(result.stdout)
-    assert len(said) == 1
-    assert len(said.pop().split()[0]) == 64

@@ -286,21 +286,6 @@ def test_a_message_with_some_bytes_changed_decodes_back_or_raises_our_error(
     assert decode(ouch50.encode(message)) == message
 
 
-@given(st.sampled_from(INBOUND[:2]), st.data())
-def test_the_fast_decoders_say_what_the_table_says(row: Published, data: st.DataObject) -> None:
-    wire = bytearray(ouch50.encode(data.draw(messages(row))))
-    for index in data.draw(st.lists(st.integers(1, len(wire) - 1), max_size=2)):
-        wire[index] = data.draw(st.integers(0, 255))
-    for candidate in (bytes(wire), bytes(wire[: row.length - 1]), bytes(wire) + b"x"):
-        outcomes = []
-        for decode in (ouch50.decode_inbound, ouch50.decode_inbound_by_table):
-            try:
-                outcomes.append(repr(decode(candidate)))
-            except Ouch50Error as error:
-                outcomes.append(f"{type(error)} {error}")
-        assert outcomes[0] == outcomes[1]
-
-
 def test_no_inbound_message_is_longer_than_an_order_with_every_tag() -> None:
     every = make_appendage(
         **{name: "" if isinstance(kind, str) else 0 for name, kind in TAGS.items()}

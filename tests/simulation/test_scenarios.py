@@ -102,3 +102,55 @@ def test_a_leader_that_stood_still_for_long_finds_out_that_it_was_replaced(quiet
     quiet.world.run_until(quiet.world.now_s + 1.0)
     assert leader_of(quiet) is not old
     assert not old.core.is_ready
+
+
+@pytest.mark.parametrize(
+    ("leader_s", "followers_s"),
+    [(3.0, (2.9, 3.1)), (3.0, (1.2, 1.4)), (1.0, (2.5, 2.9)), (0.2, (0.1, 0.5)), (0.1, (0.1, 0.1))],
+)
+def test_a_log_entry_that_takes_long_elects_nobody(
+    quiet: Run, leader_s: float, followers_s: tuple[float, float]
+):
+    leader = leader_of(quiet)
+    term, followers = leader.core.term, [m for m in quiet.members if m is not leader]
+    for _ in range(3):
+        index = quiet.checks.newest_committed + 2
+        for member, seconds in zip([leader, *followers], [leader_s, *followers_s], strict=True):
+            member.long_entries[index] = seconds
+        before = answers(quiet)
+        quiet.world.run_until(quiet.world.now_s + max(leader_s, *followers_s) + 1.0)
+        assert not any(member.long_entries for member in quiet.members)
+        assert leader_of(quiet) is leader
+        assert answers(quiet) > before
+    assert leader.core.term == term
+    assert leader.core.raft.pauses.longest_s >= leader_s
+
+
+def test_a_leader_that_dies_during_a_long_log_entry_is_replaced_when_it_is_over(quiet: Run):
+    leader = leader_of(quiet)
+    index = quiet.checks.newest_committed + 2
+    for member in quiet.members:
+        member.long_entries[index] = 1.0
+    while index in leader.long_entries:
+        quiet.world.run_until(quiet.world.now_s + 0.001)
+    begun_s = quiet.world.now_s
+    leader.crash(power_loss=False)
+    quiet.world.run_until(begun_s + 1.2)
+    assert leader_of(quiet) is not leader
+
+
+def test_a_leader_that_has_lost_its_connections_does_not_wait_for_those_who_may_be_busy(quiet: Run):
+    leader = leader_of(quiet)
+    index = quiet.checks.newest_committed + 2
+    for member in quiet.members:
+        member.long_entries[index] = 1.0
+    quiet.world.run_until(quiet.world.now_s + 1.2)
+    assert not leader.long_entries
+    assert leader.core.is_ready
+    for other in quiet.members:
+        if other is not leader:
+            quiet.fabric.block(leader.node_id, other.node_id)
+            quiet.fabric.break_link(leader.node_id, other.node_id)
+    quiet.world.run_until(quiet.world.now_s + 0.3)
+    assert not leader.core.is_ready, "its clients would wait"
+    assert any(member.core.is_ready for member in quiet.members)
