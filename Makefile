@@ -81,8 +81,8 @@ demo: $(VENV)/.runtime  ## a real exchange; its leader is killed (KEEP=1: stays 
 test: $(VENV)/.test  ## the whole suite that needs nothing but this machine
 	$(PYTEST) -m "not docker and not chaos and not interop" $(ARGS)
 
-test-compiled: compiled  ## the tests of what is compiled, compiled (1 to 2 minutes)
-	@$(MAKE) --no-print-directory COMPILED=1 test ARGS="tests/matching tests/oms tests/cluster/test_build.py $(ARGS)"
+test-compiled: compiled  ## the tests of what is compiled, compiled (2 to 4 minutes)
+	@$(MAKE) --no-print-directory COMPILED=1 test ARGS="tests/matching tests/oms tests/protocols tests/gateway/test_ouch_*.py tests/cluster/test_build.py $(ARGS)"
 
 check: $(VENV)/.dev  ## ruff, mypy --strict, the layer rules: seconds
 	$(BIN)/ruff check .

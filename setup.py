@@ -12,6 +12,8 @@ from setuptools import Distribution, setup
 from setuptools.command.build_ext import build_ext
 
 COMPILED = [
+    "gateway/ouch/outbound.py",
+    "gateway/ouch/translate.py",
     "matching/auction.py",
     "matching/instrument_books.py",
     "matching/level_keys.py",
@@ -36,9 +38,12 @@ COMPILED = [
     "oms/trades.py",
     "oms/trading_state.py",
     "oms/turn_rules.py",
+    "protocols/ouch50_outbound.py",
+    "protocols/ouch50_tails.py",
+    "protocols/soupbintcp.py",
 ]
-"""What an order meets on its way through a node. The rest of oms is for operators and restarts: it
-would gain nothing, and cost minutes of the C compiler."""
+"""What an order meets on its way through an OUCH gateway and a node. The rest of oms is for
+operators and restarts: it would gain nothing, and cost minutes of the C compiler."""
 
 
 class CompileModules(build_ext):

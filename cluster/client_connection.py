@@ -36,8 +36,9 @@ from cluster.tls import Names, may_be_client
 
 CONNECTIONS_MAX: Final = 512
 _WRITE_BUFFER_BYTES: Final = 4 << 20
-_EVENTS_PER_FRAME: Final = 256
-"""So many stay in the caches of who reads them from their unpacking to their end."""
+_EVENTS_PER_FRAME: Final = 4_096
+"""Of one log entry. A gateway writes what a frame brings, and syncs it if told to, session by
+session: what it would save in the caches with short frames it would spend on that."""
 _CATCH_UP_EVENTS: Final = 2000
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from cluster.client_connection import CONNECTIONS_MAX, ClientConnection, Events, Host
@@ -127,13 +127,8 @@ class ClientPort:
                 if connection.welcomed:
                     concerned[connection] = []
                 named.append(connection)
-        by_owner = self._by_owner
-        if by_owner:
-            event_seq = batch.first_event_seq
-            for event in batch.events:
-                for connection in by_owner.get(event[1], ()):
-                    concerned.setdefault(connection, []).extend((event_seq, event))
-                event_seq += 1
+        if self._by_owner:
+            self._sort_by_owner(batch, concerned)
         if self._of_everything:
             everything: list[Any] = []
             for event_seq, event in enumerate(batch.events, batch.first_event_seq):
@@ -144,6 +139,24 @@ class ClientPort:
             connection.send_live(batch, flat)
         for connection in named:
             connection.welcome_if_open()
+
+    def _sort_by_owner(
+        self, batch: AppliedBatch, concerned: dict[ClientConnection, list[Any]]
+    ) -> None:
+        """Add to each connection's list the events, with their numbers, of the owners that it has
+        asked for."""
+        takers_of: dict[str, list[Callable[[Iterable[Any]], None]]] = {}
+        event_seq = batch.first_event_seq
+        for event in batch.events:
+            owner = event[1]
+            takers = takers_of.get(owner)
+            if takers is None:
+                listeners = self._by_owner.get(owner, ())
+                takers = [concerned.setdefault(each, []).extend for each in listeners]
+                takers_of[owner] = takers
+            for take in takers:
+                take((event_seq, event))
+            event_seq += 1
 
     def cut(self, client_id: str) -> None:
         """End the connections of a client: something of it was lost on the way."""

@@ -430,6 +430,7 @@ class Consensus:
         logger.info("node %d disconnected", peer_id)
         self._gate.forget_acknowledgements(peer_id)
         self._core.forget_match(peer_id)
+        self._core.end_patience(peer_id)
         self._bridge.disconnected(peer_id)
         if not self.is_leader and not self._closed:
             try:

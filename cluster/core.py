@@ -283,6 +283,8 @@ class NodeCore:
         """On the leader: the batch in flight counts. The next one leaves now, with the news of it,
         and is on its way to the disks while everybody applies this one."""
         if self._in_flight:
+            committed, last = self.raft.commit_index, self.raft.journal.last_index
+            assert committed == last, f"entry {last} is in flight, {committed} is committed"
             self._in_flight = False
             self.timings["replicate"].add(time.perf_counter() - self._proposed_s)
             self._propose_next()

@@ -31,6 +31,8 @@ USUAL_PAUSES = 2.0
 """A silence is suspicious when it is so many times the longest pause of late."""
 PATIENCE_MAX = 8.0
 """... or so many times `suspect_after_s`, if that is less."""
+STALLS_OF_A_SILENCE = 2.0
+"""What is said during a stall is heard after it, or one turn of the loop later."""
 _PAUSE_MEMORY_S = 10.0
 _CAMPAIGN_DOUBLINGS_MAX = 5
 _ASKING_DOUBLINGS_MAX = 4
@@ -76,6 +78,9 @@ class Election:
         self._leader_since_s = now_s
         self._longest_pause_s = 0.0
         self._patient_until_s = 0.0
+        self._may_be_patient = False
+        self._longest_stall_s = 0.0
+        self._excused_s = 0.0
         self._deadline_s = now_s + suspect_after_s * (1 + rng.random())
 
     @property
@@ -89,6 +94,7 @@ class Election:
             self._note_pause(now_s - self._last_heard_s)
         self._follow(leader_id, now_s)
         self._last_heard_s = now_s
+        self._may_be_patient = True
         suspect_at_s = now_s + self._patience_with_leader_s + self._rank() * STAGGER_S
         self._deadline_s = max(suspect_at_s, self._patient_until_s)
 
@@ -113,15 +119,28 @@ class Election:
             self._deadline_s = min(self._deadline_s, now_s + rank * STAGGER_S)
 
     def stalled(self, late_s: float) -> None:
-        """Our own loop was late: what we did not hear in that time is our own fault."""
+        """Our own loop was late: what we did not hear in that time is our own fault. But a leader
+        that lives is heard after a stall, so that not every one counts.
+
+        Story: (1) a member that was away has 500 log entries to apply, a piece per turn of the
+        loop; (2) the leader hangs; (3) a third member asks for pre-votes, and is denied until the
+        last entry is applied, if each piece excuses the silence."""
         if late_s > STALL_S:
-            self._last_heard_s += late_s
             self._deadline_s += late_s
+            self._longest_stall_s = max(self._longest_stall_s, late_s)
+            excusable_s = max(
+                STALLS_OF_A_SILENCE * self._longest_stall_s, PATIENCE_MAX * self._suspect_after_s
+            )
+            excused_s = min(late_s, excusable_s - self._excused_s)
+            self._excused_s += excused_s
+            self._last_heard_s += excused_s
 
     def be_patient(self, until_s: float) -> None:
         """The leader may be busy until then: its silence is no cause for suspicion, the loss of its
-        connection is."""
-        if self.leader_id is not None:
+        connection is. Once for each time that it is heard: the later pieces of a backlog are old
+        news, with which it was done long ago."""
+        if self.leader_id is not None and self._may_be_patient:
+            self._may_be_patient = False
             self._patient_until_s = until_s
             self._deadline_s = max(self._deadline_s, until_s)
 
@@ -132,10 +151,13 @@ class Election:
 
     def _follow(self, leader_id: int, now_s: float) -> None:
         """There is a leader. Only one that stays ends the growing of pauses: one that is deposed
-        as soon as it is elected is what they are for."""
+        as soon as it is elected is what they are for. Nobody is patient with another one than the
+        one that was busy."""
         self._waiting = False
+        self._longest_stall_s = self._excused_s = 0.0
         if leader_id != self.leader_id:
             self.leader_id, self._leader_since_s = leader_id, now_s
+            self._patient_until_s = 0.0
         elif now_s - self._leader_since_s > self._suspect_after_s:
             self._campaigns = self._asked = 0
 

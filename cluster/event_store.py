@@ -1,7 +1,8 @@
 """The numbered events of the day: the recent ones in memory, all of them in files.
 
 The files are those of cluster/day_files.py: they outlive the process and are cut back to the event
-that a snapshot names. The payload of a block is a row of records, one per batch:
+that a snapshot names. The payload of a block is a row of records, one per batch, or several when it
+has many events:
 
     record  length u32 (of everything after it) | log index u64 | term u64 | time_ns u64
             | first event_seq u64 | count u32 | msgpack array of the events
@@ -29,9 +30,13 @@ from cluster.day_files import (
 )
 from cluster.disk import Disk, RealDisk
 from cluster.interface import AppliedBatch
+from oms.events import Event
 
 EVENT_FILES: Final = FileKind(b"EXCHEVT\n", "events-", ".evt")
-_CHUNK_BATCHES: Final = 256
+_CHUNK_RECORDS: Final = 256
+_EVENTS_PER_RECORD: Final = 4_096
+"""Whoever wants one event unpacks a record: 1 ms. A mass cancel of a million orders would be half a
+second for each client that comes late, in which a leader does nothing else."""
 _REAL_DISK: Final = RealDisk()
 
 _LENGTH = struct.Struct("<I")
@@ -45,18 +50,20 @@ class EventStoreError(Exception):
 
 
 class RecentRecords:
-    """The records of the latest batches, at most `max_batches` and `max_events` (but always the
-    last one).
+    """The latest records, at most `max_records`, `max_events` and `max_bytes` (but always the last
+    one).
 
     Packed, as they go into the files: only a client that comes late reads them, and 100,000 events
     as objects would be 50 MB between which every new object had to find its place, far from the
     one before it in the memory of the machine.
     """
 
-    def __init__(self, max_batches: int, max_events: int) -> None:
-        assert max_batches > 0, f"max_batches is {max_batches}"
-        self._max_batches = max_batches
+    def __init__(self, max_records: int, max_events: int, max_bytes: int) -> None:
+        assert max_records > 0, f"max_records is {max_records}"
+        self._max_records = max_records
         self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._records: deque[tuple[int, bytes]] = deque()
         """Each with the number of its first event."""
 
@@ -68,9 +75,14 @@ class RecentRecords:
         the bounds."""
         records = self._records
         records.append((first_event_seq, record))
+        self._bytes += len(record)
         oldest = next_event_seq - self._max_events
-        while len(records) > 1 and (len(records) > self._max_batches or records[0][0] < oldest):
-            records.popleft()
+        while len(records) > 1 and (
+            len(records) > self._max_records
+            or records[0][0] < oldest
+            or self._bytes > self._max_bytes
+        ):
+            self._bytes -= len(records.popleft()[1])
 
     def some_from(self, event_seq: int) -> list[bytes]:
         """Some records in order from the one that has this event, which is not yet to come; none
@@ -79,16 +91,16 @@ class RecentRecords:
         at = bisect_right(firsts, event_seq) - 1
         if at < 0:
             return []
-        return [record for _, record in islice(self._records, at, at + _CHUNK_BATCHES)]
+        return [record for _, record in islice(self._records, at, at + _CHUNK_RECORDS)]
 
 
 class EventStore:
     """Batches of events, appended in order and read from any event number.
 
     Opening keeps the events before `resume_at` as far as the files have them without a gap, and
-    drops the rest; 1 begins anew. `recent_batches` and `recent_events` bound what is kept in
-    memory, `max_bytes` the files: beyond it the oldest one of `segment_bytes` goes. Events are
-    written `block_bytes` at a time, on the caller's thread. One thread only. Raises
+    drops the rest; 1 begins anew. `recent_records`, `recent_events` and `recent_bytes` bound what
+    is kept in memory, `max_bytes` the files: beyond it the oldest one of `segment_bytes` goes.
+    Events are written `block_bytes` at a time, on the caller's thread. One thread only. Raises
     EventStoreError if the files cannot be opened.
     """
 
@@ -101,14 +113,15 @@ class EventStore:
         segment_bytes: int = SEGMENT_BYTES,
         max_bytes: int = MAX_BYTES,
         block_bytes: int = BLOCK_BYTES,
-        recent_batches: int = 4096,
+        recent_records: int = 4096,
         recent_events: int = 100_000,
+        recent_bytes: int = 32 << 20,
     ) -> None:
         self._directory = directory
         self._block_bytes = block_bytes
         self.next_event_seq = resume_at
         """Number that the next event will have."""
-        self._recent = RecentRecords(recent_batches, recent_events)
+        self._recent = RecentRecords(recent_records, recent_events, recent_bytes)
         self._buffer: list[bytes] = []
         self._buffered_bytes = 0
         try:
@@ -146,7 +159,13 @@ class EventStore:
         assert seq == self.next_event_seq, (
             f"log entry {batch.log_index} brings event {seq}, {self.next_event_seq} comes next"
         )
-        self.next_event_seq = seq + len(events)
+        for at in range(0, len(events), _EVENTS_PER_RECORD):
+            self._append_record(batch, events[at : at + _EVENTS_PER_RECORD])
+
+    def _append_record(self, batch: AppliedBatch, events: list[Event]) -> None:
+        """The next events of a batch."""
+        seq = self.next_event_seq
+        self.next_event_seq += len(events)
         packed = pack(events)
         length = _HEADER.size - _LENGTH.size + len(packed)
         header = _HEADER.pack(length, batch.log_index, batch.term, batch.time_ns, seq, len(events))
@@ -158,9 +177,10 @@ class EventStore:
             self.flush()
 
     def read_from(self, event_seq: int, max_events: int | None = None) -> Iterator[AppliedBatch]:
-        """Batches from the one that contains `event_seq` up to the last one that is here now.
+        """Batches from the one that contains `event_seq` up to the last one that is here now; one
+        of many events in pieces of 4,096, each a batch with the same log index.
 
-        Whole batches only, and no more of them once `max_events` or more events were given (None:
+        Whole pieces only, and no more of them once `max_events` or more events were given (None:
         no limit): go on behind the last one. None at all if `event_seq` is yet to come. Events are
         plain tuples, equal to those that were appended. Appending between two steps is allowed.
         Raises ValueError if `event_seq` is before the first event, and EventStoreError if a file is
@@ -241,7 +261,7 @@ class EventStore:
 
 
 def _batch_of(record: bytes) -> AppliedBatch:
-    """The batch that was packed into a record."""
+    """The batch, or piece of one, that was packed into a record."""
     _, log_index, term, time_ns, first_event_seq, _ = _HEADER.unpack_from(record)
     events = list(unpack(record[_HEADER.size :]))
     return AppliedBatch(log_index, term, time_ns, first_event_seq, events)

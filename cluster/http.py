@@ -85,6 +85,7 @@ class NodeHttp:
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/status", self._status)
         application.router.add_get("/metrics", self._metrics)
+        application.router.add_route("*", "/{path:.*}", self._not_found)
         self._runner = web.AppRunner(application, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._bind.host, self._bind.port).start()
@@ -93,6 +94,11 @@ class NodeHttp:
         """Stop listening."""
         if self._runner is not None:
             await self._runner.cleanup()
+
+    async def _not_found(self, _: web.Request) -> web.Response:
+        """All else. What aiohttp raises for it would keep connection and request in a ring, and a
+        node does not look for garbage among what is older than a moment (cluster/garbage.py)."""
+        return web.Response(status=404, text="there are /healthz /readyz /status /metrics\n")
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.Response(text="ok\n")

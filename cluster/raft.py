@@ -332,6 +332,12 @@ class RaftCore(stock.SyncObj):  # type: ignore[misc]
         for peer in heard_s:
             heard_s[peer] = max(heard_s[peer], until_s)
 
+    def end_patience(self, peer_id: int) -> None:
+        """A peer is gone, not busy: without a majority we step down soon, for our clients' sake."""
+        peer, heard_s = _Peer(str(peer_id)), self._SyncObj__lastResponseTime
+        if peer in heard_s:
+            heard_s[peer] = min(heard_s[peer], stock.monotonicTime())
+
     @property
     def silences_ms(self) -> list[int]:
         """How long ago each peer was last heard by us as a leader, for the log."""

@@ -15,6 +15,7 @@ How an order is kept is told in instrument_book.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
 
 from marketdata.instrument_book import (
     LOCATE_AT,
@@ -157,12 +158,14 @@ class MarketDepth:
     # --- orders: every shift and addition here is explained at the top ----------------------------
 
     def _add_order(self, message: bytes) -> None:
-        locate, reference, side, shares, stock, price = _decode_add(message)
-        self._enter(self._side_of(locate, stock, side), reference, shares, price)
+        locate, reference, code, shares, stock, price = _decode_add(message)
+        side = self._sides_of_fields.get((locate, stock, code))
+        self._enter(side or self._no_side(locate, stock, code), reference, shares, price)
 
     def _add_order_mpid(self, message: bytes) -> None:
-        locate, reference, side, shares, stock, price, _ = _decode_add_mpid(message)
-        self._enter(self._side_of(locate, stock, side), reference, shares, price)
+        locate, reference, code, shares, stock, price, _ = _decode_add_mpid(message)
+        side = self._sides_of_fields.get((locate, stock, code))
+        self._enter(side or self._no_side(locate, stock, code), reference, shares, price)
 
     def _order_executed(self, message: bytes) -> None:
         locate, reference, shares, match_number = _decode_executed(message)
@@ -202,7 +205,7 @@ class MarketDepth:
         level = self._levels.get(place)
         if level is None:
             self._levels[place] = ONE_ORDER + shares
-            side.open(place)
+            side.places.add(place)
         else:
             self._levels[place] = level + ONE_ORDER + shares
 
@@ -243,15 +246,11 @@ class MarketDepth:
             self._levels[place] = left
         else:
             del self._levels[place]
-            self._sides[place >> SIDE_AT].close(place)
+            self._sides[place >> SIDE_AT].places.remove(place)
 
-    def _side_of(self, locate: int, stock: bytes, side: bytes) -> Side:
-        found = self._sides_of_fields.get((locate, stock, side))
-        if found is None:
-            self._book_of(locate, stock.decode("ascii", "replace").rstrip(" "))
-            code = side.decode("ascii", "replace")
-            raise FeedError(f"side {code!r} of an order is unknown")
-        return found
+    def _no_side(self, locate: int, stock: bytes, code: bytes) -> NoReturn:
+        self._book_of(locate, stock.decode("ascii", "replace").rstrip(" "))
+        raise FeedError(f"side {code.decode('ascii', 'replace')!r} of an order is unknown")
 
     def _elsewhere(self, reference: int, place: int, locate: int) -> FeedError:
         own = place >> LOCATE_AT

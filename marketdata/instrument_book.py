@@ -10,19 +10,20 @@ A feed has a million orders and is read by few, so an order costs little and rea
       order   place | shares 32 bits
       level   number of orders | shares of them all 64 bits
 
-* A rank says how good a price is, and the higher one is the better: the price itself of a buy, its
-  complement to 2**32 - 1 of a sell. So places of one side are in the order of its prices.
+* A rank says how good a price is, and the lower one is the better: the price itself of a sell, its
+  complement to 2**32 - 1 of a buy. So places of one side are in the order of its prices, and those
+  of its levels are the keys of matching/level_keys.py: far from the market a level costs no more.
 * A dictionary keeps the order in which keys came, so orders of a level stand in it by priority.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections import deque
 from itertools import islice
 from operator import itemgetter
 from typing import Final, NamedTuple
 
+from matching.level_keys import LevelKeys
 from protocols import itch50
 from protocols import itch50_messages as m
 from protocols.itch50_messages import SideCode, TradingStateCode
@@ -65,7 +66,7 @@ class DisplayedOrder(NamedTuple):
 
 
 class Side:
-    """One side of a book: the places of its levels, the best one last."""
+    """One side of a book: the places of its levels, the best one first."""
 
     __slots__ = ("code", "key", "origin", "places", "stock", "stock_locate")
 
@@ -77,17 +78,9 @@ class Side:
         is_sell = code is SideCode.SELL
         self.key = stock_locate << 1 | is_sell
         """With which its places begin."""
-        self.origin = self.key << SIDE_AT | (0xFFFFFFFF if is_sell else 0)
+        self.origin = self.key << SIDE_AT | (0 if is_sell else 0xFFFFFFFF)
         """A price ^ this is the place, a place ^ this is the price."""
-        self.places: list[int] = []
-
-    def open(self, place: int) -> None:
-        """A level more. That costs the more, the farther it is from the best one."""
-        insort(self.places, place)
-
-    def close(self, place: int) -> None:
-        """A level less."""
-        del self.places[bisect_left(self.places, place)]
+        self.places = LevelKeys()
 
 
 class InstrumentBook:
@@ -143,7 +136,7 @@ class InstrumentBook:
             for reference, order in self._orders.items()
             if order >> PLACE_AT + SIDE_AT == own.key
         ]
-        found.sort(key=itemgetter(0), reverse=True)  # equal ones stay as they are
+        found.sort(key=itemgetter(0))  # equal ones stay as they are
         return [
             DisplayedOrder(reference, side, place ^ own.origin, shares)
             for place, reference, shares in found
@@ -155,7 +148,7 @@ class InstrumentBook:
             PriceLevel(
                 place ^ side.origin, levels[place] & SHARES_OF_LEVEL, levels[place] >> ORDERS_AT
             )
-            for place in islice(reversed(side.places), depth)
+            for place in islice(side.places, depth)
         ]
 
     def trades(self, limit: int | None = None) -> list[TradePrint]:
@@ -188,7 +181,7 @@ class InstrumentBook:
         crossed."""
         for side in self.sides.values():
             known = [place for place in self._levels if place >> SIDE_AT == side.key]
-            assert side.places == sorted(known), f"{self.symbol}: places out of order"
+            assert list(side.places) == sorted(known), f"{self.symbol}: places out of order"
         bid, ask = self.best_bid(), self.best_ask()
         if bid is not None and ask is not None:
             assert bid.price < ask.price, f"{self.symbol}: crossed, {bid} and {ask}"

@@ -36,6 +36,9 @@ _MAY_REST: Final = {
 }
 """Whether what is left of a limit order waits in the book, by its time in force."""
 
+_BUY: Final = int(Side.BUY)
+_SALES: Final = frozenset(int(side) for side in Side if side != Side.BUY)
+
 _EVERY_KEY: Final = 1 << 64
 """Limit key of an order that accepts any price: above the key of every level."""
 
@@ -159,20 +162,13 @@ class OrderBook(Generic[O]):
     The book lowers `leaves_qty` of both orders; an order whose leaves reach 0 has left the book.
     """
 
-    __slots__ = ("_asks", "_bids", "_match_numbers", "_orders", "_sides")
+    __slots__ = ("_asks", "_bids", "_match_numbers", "_orders")
 
     def __init__(self, match_numbers: MatchNumbers) -> None:
         self._match_numbers = match_numbers
         self._orders: dict[int, O] = {}
-        self._bids = bids = BookSide(-1)
-        self._asks = asks = BookSide(1)
-        # (own side, opposite side) of an order
-        self._sides: dict[int, tuple[BookSide, BookSide]] = {
-            int(Side.BUY): (bids, asks),
-            int(Side.SELL): (asks, bids),
-            int(Side.SELL_SHORT): (asks, bids),
-            int(Side.SELL_SHORT_EXEMPT): (asks, bids),
-        }
+        self._bids = BookSide(-1)
+        self._asks = BookSide(1)
 
     def enter(
         self, order: O, order_type: int, time_in_force: int, collar_price: int | None = None
@@ -187,12 +183,15 @@ class OrderBook(Generic[O]):
         reference = order.order_reference_number
         assert reference not in self._orders, f"order {reference} is already in the book"
         assert order.level is None, f"order {reference} rests in another book"
-        assert order.leaves_qty > 0, f"order {reference} has quantity {order.leaves_qty}"
+        leaves_qty = order.leaves_qty
+        assert leaves_qty > 0, f"order {reference} has quantity {leaves_qty}"
+        if order.side == _BUY:
+            own, opposite = self._bids, self._asks
+        else:
+            assert order.side in _SALES, f"order {reference} has side {order.side}"
+            own, opposite = self._asks, self._bids
         may_rest = _MAY_REST.get(time_in_force)
         assert may_rest is not None, f"order {reference}: TIF {time_in_force}"
-        sides = self._sides.get(order.side)
-        assert sides is not None, f"order {reference} has side {order.side}"
-        own, opposite = sides
         if order_type == _LIMIT:
             assert order.price > 0, f"order {reference} has price {order.price}"
             limit_key = opposite.sign * order.price
@@ -206,11 +205,11 @@ class OrderBook(Generic[O]):
         if (
             best is not None
             and best.key <= limit_key
-            and (time_in_force != _FOK or opposite.has_quantity(order.leaves_qty, limit_key))
+            and (time_in_force != _FOK or opposite.has_quantity(leaves_qty, limit_key))
         ):
-            self._match(order, opposite, limit_key, executions)
+            leaves_qty = self._match(order, opposite, limit_key, executions)
 
-        if may_rest and order.leaves_qty > 0:
+        if may_rest and leaves_qty > 0:
             self._orders[reference] = order
             own.append(order)
         return executions
@@ -265,9 +264,11 @@ class OrderBook(Generic[O]):
             assert order.level is None, f"order {reference} rests in another book"
             assert order.leaves_qty > 0, f"order {reference} has quantity {order.leaves_qty}"
             assert order.price > 0, f"order {reference} has price {order.price}"
-            sides = self._sides.get(order.side)
-            assert sides is not None, f"order {reference} has side {order.side}"
-            own, opposite = sides
+            assert order.side == _BUY or order.side in _SALES, (
+                f"order {reference} has side {order.side}"
+            )
+            own = self._side(order.side)
+            opposite = self._asks if own is self._bids else self._bids
             best = opposite.best
             assert best is None or best.key > opposite.sign * order.price, (
                 f"order {reference} at {order.price} crosses the best opposite price {best.price}"
@@ -293,13 +294,13 @@ class OrderBook(Generic[O]):
 
     def depth(self, side: int, levels: int) -> list[tuple[int, int, int]]:
         """(price, quantity, number of orders) of the best `levels` price levels, best first."""
-        book_side = self._sides[side][0]
+        book_side = self._side(side)
         best_levels = map(book_side.level_at, islice(book_side.keys, levels))
         return [(level.price, level.quantity, level.order_count) for level in best_levels]
 
     def orders(self, side: int) -> Iterator[O]:
         """Resting orders of a side in the order in which they would trade."""
-        book_side = self._sides[side][0]
+        book_side = self._side(side)
         for key in book_side.keys:
             order: BookOrder | None = book_side.level_at(key).first
             while order is not None:
@@ -329,9 +330,13 @@ class OrderBook(Generic[O]):
         assert bid is None or ask is None or bid < ask, f"crossed or locked: {bid} / {ask}"
         assert self._match_numbers.last >= 0, f"match number {self._match_numbers.last}"
 
+    def _side(self, side: int) -> BookSide:
+        return self._bids if side == _BUY else self._asks
+
     def _match(
         self, order: O, opposite: BookSide, limit_key: int, executions: list[Executed]
-    ) -> None:
+    ) -> int:
+        """Trade an order up to a limit; return what it has left."""
         leaves_qty = order.leaves_qty
         match_number = self._match_numbers.last
         while leaves_qty > 0:
@@ -366,9 +371,10 @@ class OrderBook(Generic[O]):
             executions.append(_new_tuple(Executed, execution))
         order.leaves_qty = leaves_qty
         self._match_numbers.last = match_number
+        return leaves_qty
 
     def _check_side(self, side: Side) -> int:
-        book_side = self._sides[side][0]
+        book_side = self._side(side)
         book_side.keys.check_invariants()
         keys = list(book_side.keys)
         known = sorted(book_side.sign * price for price in book_side.levels)
@@ -378,7 +384,7 @@ class OrderBook(Generic[O]):
         return sum(self._check_level(side, key) for key in keys)
 
     def _check_level(self, side: Side, key: int) -> int:
-        book_side = self._sides[side][0]
+        book_side = self._side(side)
         level = book_side.level_at(key)
         where = f"{side.name} level {level.price}"
         assert level.key == key == book_side.sign * level.price, f"{where} has key {key}"
@@ -393,7 +399,7 @@ class OrderBook(Generic[O]):
             assert order.leaves_qty > 0, f"{where}: order {reference} with {order.leaves_qty}"
             known: BookOrder | None = self._orders.get(reference)
             assert known is order, f"{where}: order {reference} is not known by its number"
-            assert self._sides[order.side][0] is book_side, f"{where}: {reference} on its side"
+            assert self._side(order.side) is book_side, f"{where}: {reference} on its side"
             quantity += order.leaves_qty
             order_count += 1
             assert order_count <= len(self._orders), f"{where}: its links run in a circle"

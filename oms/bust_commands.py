@@ -87,13 +87,12 @@ def _report_of_forgotten(
     """The order as it was after its last execution, less this trade and others that were busted
     since."""
     trades = state.trades
-    last = OrderExecuted(*trades.last_of(side.order_id))
+    executions = trades.of_order(side.order_id)
+    last = executions[-1]
     cum_qty, cum_value = last.cum_qty - side.last_qty, last.cum_value
     cum_value -= side.last_qty * side.last_price
-    for _, other_event in trades.executions():
-        other = OrderExecuted(*other_event)
-        busted_at = trades.busted.get(other.match_number, 0)
-        if other.order_id == side.order_id and busted_at >= last.match_number:
+    for other in executions:
+        if trades.busted.get(other.match_number, 0) >= last.match_number:
             cum_qty -= other.last_qty
             cum_value -= other.last_qty * other.last_price
     head = last[: OrderExecuted._fields.index("cum_qty")]
@@ -108,8 +107,7 @@ def _correct_statistics(state: ExchangeState, listing: Listing, trade: OrderExec
     day.volume -= trade.last_qty
     day.value -= trade.last_qty * trade.last_price
     day.trade_count -= 1
-    remaining = [OrderExecuted(*e) for e in state.trades.of_symbol(trade.symbol).values()]
-    prices = [each.last_price for each in remaining]
+    prices = state.trades.prices_of(trade.symbol)
     if len(prices) == day.trade_count:
         day.open_price = prices[0] if prices else 0
         day.high_price, day.low_price = max(prices, default=0), min(prices, default=0)

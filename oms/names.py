@@ -89,7 +89,7 @@ class Names:
     order is: the key of its number, 0 when it is a text. `_in_order` has all names: texts and runs.
     """
 
-    __slots__ = ("_blocks", "_digest", "_digested", "_in_order", "_run", "_shards", "_text_count")
+    __slots__ = ("_blocks", "_digest", "_digested", "_has_texts", "_in_order", "_run", "_shards")
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
@@ -97,7 +97,7 @@ class Names:
         self._in_order: list[str | NumberRun] = []
         self._run: NumberRun | None = None
         self._blocks: dict[int, list[Order | int]] = {}
-        self._text_count = 0
+        self._has_texts = False
         self._shards: list[dict[str, Order | int]] = [{} for _ in range(SHARDS)]
 
     def __iter__(self) -> Iterator[str]:
@@ -106,7 +106,8 @@ class Names:
 
     def __len__(self) -> int:
         """How many names were used; O(numbers)."""
-        return self._text_count + sum(_BLOCK - b.count(_NOT_USED) for b in self._blocks.values())
+        numbers = sum(_BLOCK - block.count(_NOT_USED) for block in self._blocks.values())
+        return sum(map(len, self._shards)) + numbers
 
     # --- texts ------------------------------------------------------------------------------------
 
@@ -118,28 +119,30 @@ class Names:
             return None
         shard[name] = NAMES_NO_ORDER
         self._in_order.append(name)
-        self._text_count += 1
+        self._has_texts = True
         self._run = None
         return shard
 
     def meaning(self, name: str) -> Order | int:
         """What a name stands for; NAMES_NO_ORDER for one that was not used either."""
+        meaning = self._shards[hash(name) & LAST_SHARD].get(name)
+        if meaning is not None:
+            return meaning
         key = self._key_of(name) if self._blocks else 0
-        if key:
-            return self._blocks[key >> _BLOCK_BITS][key & _LAST_IN_BLOCK]
-        return self._shards[hash(name) & LAST_SHARD].get(name, NAMES_NO_ORDER)
+        return self._blocks[key >> _BLOCK_BITS][key & _LAST_IN_BLOCK] if key else NAMES_NO_ORDER
 
     def let_stand(self, name: str, meaning: Order | int) -> None:
         """Let a name that was used stand for something else."""
-        key = self._key_of(name) if self._blocks else 0
+        key = 0
+        shard = self._shards[hash(name) & LAST_SHARD]
+        if name in shard:
+            shard[name] = meaning
+        else:
+            key = self._key_of(name)
+            assert key, f"the name {name} was not used"
+            self._blocks[key >> _BLOCK_BITS][key & _LAST_IN_BLOCK] = meaning
         if isinstance(meaning, Order):
             meaning.number_key = key
-        if key:
-            self._blocks[key >> _BLOCK_BITS][key & _LAST_IN_BLOCK] = meaning
-            return
-        shard = self._shards[hash(name) & LAST_SHARD]
-        assert name in shard, f"the name {name} was not used"
-        shard[name] = meaning
 
     def is_text(self, name: str) -> bool:
         """Whether it was used and is not kept as a number."""
@@ -161,7 +164,7 @@ class Names:
     def use_number(self, channel: int, number: int, meaning: Order | int) -> bool:
         """Use up a number that is above all that were used in its channel, and let it stand for
         something. False, and nothing is done, when a text has used its name."""
-        if self._text_count and self.is_text(number_name(channel, number)):
+        if self._has_texts and self.is_text(number_name(channel, number)):
             return False
         run = self._run
         if run is None or run.channel != channel or number - run.last - 1 > _PASSED_OVER_MAX:
@@ -185,7 +188,7 @@ class Names:
             meaning = block[key & _LAST_IN_BLOCK]
             if isinstance(meaning, Order):
                 return meaning
-        if self._text_count:
+        if self._has_texts:
             meaning = self.meaning(number_name(channel, number))
             if isinstance(meaning, Order):
                 return meaning
@@ -280,7 +283,7 @@ class Names:
     def check_invariants(self) -> None:
         """Raise AssertionError unless each name is where it belongs, once."""
         texts = sum(map(len, self._shards))
-        assert texts == self._text_count, f"{texts} texts are held, {self._text_count} were used"
+        assert self._has_texts == (texts > 0), f"{texts} texts, {self._has_texts}"
         for place, shard in enumerate(self._shards):
             for name, meaning in shard.items():
                 assert hash(name) & LAST_SHARD == place, f"{name} is in the dict {place}"

@@ -166,21 +166,16 @@ def match_new_order(
     event is OrderAccepted, with `memo` at its end unless that is None."""
     if not listing.is_plain:
         return SpecialTrading(state, listing).accept(order, memo)
-    accepted = reports.order_accepted(order, memo)
+    events = [reports.order_accepted(order, memo)]
     order_type = order.order_type
     collar_price = None
     if order_type == _MARKET:
         collar_price = listing.band_high if order.side == _BUY else listing.band_low
     executions = listing.book.enter(order, order_type, order.time_in_force, collar_price)
-    rests = order.level is not None  # asking the property costs five times as much
-    if rests:
-        session.open_orders[order.order_id] = order
-        if not executions:
-            return [accepted, reports.book_added(order, listing.stock_locate)]
-    events = [accepted]
     if executions:
         report_executions(state, executions, listing, events)
-    if rests:
+    if order.level is not None:  # it rests: asking the property costs five times as much
+        session.open_orders[order.order_id] = order
         events.append(reports.book_added(order, listing.stock_locate))
         return events
     residual_qty = order.leaves_qty

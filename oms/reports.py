@@ -36,6 +36,7 @@ _BOOK_REDUCED: Final = int(EventKind.BOOK_REDUCED)
 _BOOK_DELETED: Final = int(EventKind.BOOK_DELETED)
 _BOOK_REPLACED: Final = int(EventKind.BOOK_REPLACED)
 _BOOK_EXECUTED: Final = int(EventKind.BOOK_EXECUTED)
+_STATUS_NEW: Final = int(OrdStatus.NEW)
 _STATUS_REJECTED: Final = int(OrdStatus.REJECTED)
 _BUY: Final = int(Side.BUY)
 _SELL: Final = int(Side.SELL)
@@ -65,28 +66,47 @@ def _order_state(kind: int, order: Order, leaves_qty: int) -> Event:
 
 
 def order_accepted(order: Order, memo: bytes | None = None) -> Event:
-    """OrderAccepted, with `memo` at its end unless that is None; to be made before the book has
-    seen the order."""
-    # Written out, as order_executed is, for orders with a memo: nearly all of those that are hot.
+    """OrderAccepted of an order to which nothing has happened yet, with `memo` at its end unless
+    that is None; to be made before the book has seen it."""
+    # Written out twice: _order_state of an order of which all is known that is not its own, and
+    # a tuple that is made longer afterwards is made twice.
+    order_id, quantity = order.order_id, order.quantity
     if memo is None:
-        return _order_state(_ACCEPTED, order, order.leaves_qty)
+        return (
+            _ACCEPTED,
+            order.owner,
+            order.cl_ord_id,
+            order_id,
+            order.account,
+            order.symbol,
+            order.side,
+            order.order_type,
+            order.time_in_force,
+            quantity,
+            order.price,
+            0,
+            quantity,
+            0,
+            _STATUS_NEW,
+            order_id,
+        )
     return (
         _ACCEPTED,
         order.owner,
         order.cl_ord_id,
-        order.order_id,
+        order_id,
         order.account,
         order.symbol,
         order.side,
         order.order_type,
         order.time_in_force,
-        order.quantity,
+        quantity,
         order.price,
-        order.cum_qty,
-        order.leaves_qty,
-        order.cum_value,
-        order.ord_status,
-        order.order_reference_number,
+        0,
+        quantity,
+        0,
+        _STATUS_NEW,
+        order_id,
         memo,
     )
 

@@ -111,7 +111,7 @@ class ExchangeStateMachine:
             made = handler(state, command)
             if match_numbers.last != traded:
                 traded = match_numbers.last
-                state.trades.remember(first_event_seq + len(events), made)
+                state.trades.remember(first_event_seq + len(events), made, traded)
             events += made
         return events
 

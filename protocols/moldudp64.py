@@ -14,6 +14,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple, TypeAlias
 
@@ -131,12 +132,18 @@ def _decode_header(data: bytes) -> tuple[str, int, int]:
     if len(data) < HEADER_LENGTH:
         raise MoldUDP64Error(f"datagram of {len(data)} bytes: the header has {HEADER_LENGTH}")
     session, sequence_number, count = _HEADER.unpack_from(data)
-    name: bytes = session.rstrip(b" ")
-    if not name.isalnum():  # of bytes: ASCII letters and digits only
-        raise MoldUDP64Error(f"session {session!r}: must be ASCII letters and digits")
+    name = _session_name(session)
     if sequence_number == 0:
         raise MoldUDP64Error("sequence number 0: numbers start at 1")
-    return name.decode("ascii"), sequence_number, count
+    return name, sequence_number, count
+
+
+@lru_cache(maxsize=64)
+def _session_name(field: bytes) -> str:
+    name = field.rstrip(b" ")
+    if not name.isalnum():  # of bytes: ASCII letters and digits only
+        raise MoldUDP64Error(f"session {field!r}: must be ASCII letters and digits")
+    return name.decode("ascii")
 
 
 def peek(data: bytes) -> tuple[bytes, int, int]:

@@ -66,6 +66,40 @@ def test_a_leader_that_may_be_busy_is_suspected_when_that_is_over():
     assert second.on_time(12.0) is Action.PRE_VOTE
 
 
+def test_the_next_leader_is_not_taken_to_be_busy_with_what_kept_the_one_before():
+    third = member(3)
+    third.heard_leader(1, 10.0)
+    third.be_patient(12.0)
+    third.heard_leader(2, 10.1)
+    silent_s = 10.1 + SUSPECT_S + STAGGER_S
+    assert third.grants(1, ask(), now_s=silent_s, term=1, last=(1, 5))
+    assert third.on_time(silent_s + GRANT_S) is Action.PRE_VOTE
+
+
+def test_a_member_with_a_backlog_does_not_deny_its_vote_until_the_end_of_it():
+    second = member(2)
+    now_s = 10.0
+    second.heard_leader(1, now_s)
+    for _ in range(40):  # 0.1 s for each piece of it, and no turn of the loop takes any time
+        now_s += 0.1
+        second.stalled(0.1)
+        second.be_patient(now_s + 0.2)
+    assert second.on_time(now_s) is None, "it has other things to do than to lead"
+    assert second.grants(3, ask(), now_s=11.0 + 8 * SUSPECT_S, term=1, last=(1, 5))
+
+
+def test_a_member_that_stalls_again_and_again_excuses_its_leader_whenever_that_was_heard():
+    second = member(2)
+    now_s = 10.0
+    for _ in range(40):
+        second.heard_leader(1, now_s)
+        for _ in range(2):
+            now_s += 0.7
+            second.stalled(0.7)
+            assert second.on_time(now_s) is None
+            assert not second.grants(3, ask(), now_s=now_s, term=1, last=(1, 5))
+
+
 def test_a_majority_of_pre_votes_starts_the_election_once():
     second = member(2)
     second.on_time(10.0)

@@ -58,7 +58,7 @@ def expected(
 
 @given(
     counts=st.lists(st.integers(0, 5), max_size=60),
-    recent_batches=st.integers(1, 10),
+    recent_records=st.integers(1, 10),
     recent_events=st.integers(1, 20),
     block_bytes=st.sampled_from([1, 200, 1000, 1 << 20]),
     segment_bytes=st.sampled_from([1, 700, 3000, 1 << 20]),
@@ -68,7 +68,7 @@ def expected(
 def test_every_batch_can_be_read_from_every_number_in_chunks_of_any_size(
     tmp_path_factory: pytest.TempPathFactory,
     counts: list[int],
-    recent_batches: int,
+    recent_records: int,
     recent_events: int,
     block_bytes: int,
     segment_bytes: int,
@@ -76,7 +76,7 @@ def test_every_batch_can_be_read_from_every_number_in_chunks_of_any_size(
 ) -> None:
     store = EventStore(
         tmp_path_factory.mktemp("events"),
-        recent_batches=recent_batches,
+        recent_records=recent_records,
         recent_events=recent_events,
         block_bytes=block_bytes,
         segment_bytes=segment_bytes,
@@ -118,7 +118,7 @@ def test_a_store_goes_on_where_a_snapshot_says(
             resume_at=next_event_seq,
             block_bytes=block_bytes,
             segment_bytes=segment_bytes,
-            recent_batches=1,
+            recent_records=1,
         )
         assert store.next_event_seq == next_event_seq
         assert store.first_event_seq == 1
@@ -135,7 +135,7 @@ def test_a_store_goes_on_where_a_snapshot_says(
 
 
 def test_chunks_put_together_are_everything(tmp_path: Path) -> None:
-    store = EventStore(tmp_path, recent_batches=10)
+    store = EventStore(tmp_path, recent_records=10)
     batches = filled(store, [Random(1).randrange(50) for _ in range(400)])
     found: list[AppliedBatch] = []
     event_seq = 1
@@ -149,7 +149,7 @@ def test_chunks_put_together_are_everything(tmp_path: Path) -> None:
 
 
 def test_events_from_the_file_are_plain_tuples_with_the_same_values(tmp_path: Path) -> None:
-    store = EventStore(tmp_path, recent_batches=1)
+    store = EventStore(tmp_path, recent_records=1)
     event = OrderStatusReported(
         EventKind.ORDER_STATUS_REPORTED, "CLIENT1", "ä-1", 7, "ACC1", "AAPL",
         1, 2, 0, 100, 1_000_000, 0, 100, 2**63, 0, 9,
@@ -165,7 +165,7 @@ def test_events_from_the_file_are_plain_tuples_with_the_same_values(tmp_path: Pa
 
 
 def test_a_read_ends_where_the_store_ended_when_it_began(tmp_path: Path) -> None:
-    store = EventStore(tmp_path, recent_batches=2)
+    store = EventStore(tmp_path, recent_records=2)
     batches = filled(store, [3] * 20)
     found = []
     for batch in store.read_from(1):
@@ -252,7 +252,7 @@ def test_writes_are_gathered(tmp_path: Path) -> None:
 
 def test_the_oldest_file_goes_when_all_are_too_large(tmp_path: Path) -> None:
     store = EventStore(
-        tmp_path, segment_bytes=4_000, max_bytes=20_000, block_bytes=500, recent_batches=1
+        tmp_path, segment_bytes=4_000, max_bytes=20_000, block_bytes=500, recent_records=1
     )
     batches = filled(store, [3] * 50)
     reader = store.read_from(1)
@@ -284,8 +284,8 @@ def test_after_a_restart_the_first_event_is_that_of_the_oldest_file(
     store.close()
 
 
-def test_memory_is_bounded_by_batches_and_by_events(tmp_path: Path) -> None:
-    store = EventStore(tmp_path, recent_batches=10, recent_events=1000)
+def test_memory_is_bounded_by_records_and_by_events(tmp_path: Path) -> None:
+    store = EventStore(tmp_path, recent_records=10, recent_events=1000)
     filled(store, [1] * 1000)
     assert len(store._recent) == 10
     filled(store, [400] * 100)
@@ -294,15 +294,43 @@ def test_memory_is_bounded_by_batches_and_by_events(tmp_path: Path) -> None:
     store.close()
 
 
+def test_memory_is_bounded_by_bytes(tmp_path: Path) -> None:
+    store = EventStore(tmp_path, recent_bytes=100_000)
+    for position in range(100):
+        event = OrderStatusReported(EventKind.ORDER_STATUS_REPORTED, "A", "x" * 30_000, *[0] * 13)
+        store.append(AppliedBatch(position + 2, 3, 1, position + 1, [event]))
+    assert len(store._recent) == 3
+    filled(store, [4_000])
+    assert len(store._recent) == 1, "the last one is always there"
+    assert sum(len(batch.events) for batch in store.read_from(1)) == 4_100
+    store.close()
+
+
 def test_a_batch_larger_than_memory_allows_can_be_read(tmp_path: Path) -> None:
-    store = EventStore(tmp_path, recent_batches=10, recent_events=10)
-    batches = filled(store, [5000, 1, 5000])
+    store = EventStore(tmp_path, recent_records=10, recent_events=10)
+    batches = filled(store, [4000, 1, 4000])
     assert list(store.read_from(1)) == batches
     store.close()
 
 
+@pytest.mark.parametrize("recent_records", [1, 100])
+def test_a_batch_of_many_events_is_read_in_pieces(tmp_path: Path, recent_records: int) -> None:
+    store = EventStore(tmp_path, recent_records=recent_records)
+    _, batch, _ = filled(store, [10, 3 * 4_096 + 5, 10])
+    end = batch.first_event_seq + len(batch.events)
+    (piece,) = store.read_from(batch.first_event_seq + 5_000, 1)
+    assert piece == batch._replace(
+        first_event_seq=batch.first_event_seq + 4_096, events=batch.events[4_096:8_192]
+    )
+    pieces = list(store.read_from(batch.first_event_seq, len(batch.events)))
+    assert [len(piece.events) for piece in pieces] == [4_096, 4_096, 4_096, 5]
+    assert [event for piece in pieces for event in piece.events] == batch.events
+    assert pieces[-1].first_event_seq == end - 5
+    store.close()
+
+
 def test_a_damaged_file_is_noticed_and_nothing_is_skipped(tmp_path: Path) -> None:
-    store = EventStore(tmp_path, recent_batches=1, block_bytes=1)
+    store = EventStore(tmp_path, recent_records=1, block_bytes=1)
     batches = filled(store, [3] * 12)
     path = tmp_path / store.files()[0][0]
     content = path.read_bytes()

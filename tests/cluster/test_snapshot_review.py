@@ -508,7 +508,7 @@ def test_a_mark_that_was_set_anew_meanwhile_is_no_divergence(story: Story):
 def test_a_client_that_reads_a_damaged_event_file_does_not_stop_the_node():
     """One flipped bit, and whoever asks for the events of the morning stops the leader."""
     disk = MemoryDisk()
-    store = EventStore(FOLDERS.events, disk=disk, recent_batches=1, recent_events=1)
+    store = EventStore(FOLDERS.events, disk=disk, recent_records=1, recent_events=1)
     for index in range(1, 20):
         store.append(batch(index))
         store.flush()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import random
 
 import pytest
 
 from marketdata.depth import FeedError, MarketDepth
 from marketdata.instrument_book import PriceLevel
+from matching.level_keys import NEAR_MAX
 from protocols import itch50
 from protocols import itch50_messages as m
 from protocols.itch50_messages import Message, SideCode, TradingStateCode
@@ -228,6 +230,22 @@ def test_orders_of_all_books_come_in_the_sequence_in_which_they_took_their_place
     ]  # fmt: skip
     assert depth.order(4) == (4, SideCode.SELL, 101, 6)
     assert depth.order(9) is None
+
+
+def test_very_many_levels_are_in_order_and_the_far_ones_as_cheap_as_the_near_ones() -> None:
+    prices = list(range(1, 20_001))
+    random.Random(1).shuffle(prices)
+    buys, sells = prices[:10_000], [20_000 + price for price in prices[:10_000]]
+    depth = depth_of()
+    tell(depth, *(add(price, "B", price, price) for price in buys))
+    tell(depth, *(add(price, "S", 1, price) for price in sells))
+    tell(depth, *(m.OrderDelete(1, 0, 0, price) for price in buys[:3_000] + sells[:9_900]))
+    depth.check_invariants()
+    bids, asks = levels(depth)
+    assert bids == [(price, price, 1) for price in sorted(buys[3_000:], reverse=True)]
+    assert asks == [(price, 1, 1) for price in sorted(sells[9_900:])]
+    for side in depth._sides.values():
+        assert len(side.places.near) <= NEAR_MAX, "a new level moves no more than these"
 
 
 def test_the_garbage_collector_has_nothing_to_look_at_in_orders_and_levels() -> None:

@@ -82,8 +82,8 @@ MISTAKES_OF_TRADING = (
     mistake(
         "a FOK counts its own side",
         "fok_ignores_levels_beyond_its_limit",
-        "opposite.has_quantity(order.leaves_qty, limit_key)",
-        "own.has_quantity(order.leaves_qty, _EVERY_KEY)",
+        "opposite.has_quantity(leaves_qty, limit_key)",
+        "own.has_quantity(leaves_qty, _EVERY_KEY)",
     ),
     mistake(
         "a FOK counts the best level only",
@@ -166,7 +166,7 @@ MISTAKES_OF_TRADING = (
     mistake(
         "the rest of a DAY order is lost",
         "partial_fill_of_the_incoming_rests",
-        "if may_rest and order.leaves_qty > 0:",
+        "if may_rest and leaves_qty > 0:",
         "if may_rest and not executions:",
     ),
     mistake(
@@ -198,8 +198,8 @@ MISTAKES_OF_TRADING = (
     mistake(
         "a short sale stands among the buyers",
         "short_sale_is_a_sale",
-        "int(Side.SELL_SHORT): (asks, bids)",
-        "int(Side.SELL_SHORT): (bids, asks)",
+        "if order.side == _BUY:",
+        "if order.side in (_BUY, Side.SELL_SHORT):",
     ),
     mistake(
         "the lowest bid is the best",

@@ -43,7 +43,7 @@ MISTAKES_OF_UPKEEP = (
         "fifo_after_decrease",
         KEPT_PRIORITY,
         "            order.level.unlink(order)\n"
-        "            self._sides[order.side][0].append(order)\n" + KEPT_PRIORITY,
+        "            self._side(order.side).append(order)\n" + KEPT_PRIORITY,
     ),
     mistake(
         "a decrease is a new order",
@@ -71,7 +71,7 @@ MISTAKES_OF_UPKEEP = (
         "replace_that_crosses",
         REPLACED,
         "        self._orders[new_reference_number] = order\n"
-        "        self._sides[order.side][0].append(order)\n"
+        "        self._side(order.side).append(order)\n"
         "        return []\n",
     ),
     mistake(

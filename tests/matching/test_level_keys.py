@@ -1,37 +1,36 @@
-"""Sorted keys against a sorted list, with so few near ones that many are far."""
+"""Sorted keys against a sorted list, with so many that most of them are far."""
 
 from __future__ import annotations
 
 import random
+from bisect import insort
 
 import pytest
 
-from matching import level_keys
 from matching.level_keys import NEAR_MAX, LevelKeys
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_keys_are_those_of_a_sorted_list(seed, monkeypatch):
-    monkeypatch.setattr(level_keys, "NEAR_MAX", 16)
-    monkeypatch.setattr(level_keys, "_KEPT", 8)
-    monkeypatch.setattr(level_keys, "_TOO_FEW", 2)
+@pytest.mark.parametrize("seed", range(5))
+def test_keys_are_those_of_a_sorted_list(seed):
     chooser = random.Random(seed)
     keys, known = LevelKeys(), []
-    for step in range(1_500):
-        target = 100 * (1 - step % 500 / 499)  # up at once, then down to nothing
+    for step in range(12_000):
+        target = 3 * NEAR_MAX * (1 - step % 4_000 / 3_999)  # up at once, then down to nothing
         if known and len(known) > target:
-            place = min(chooser.randrange(len(known)), chooser.randrange(len(known)))
+            place = min(chooser.randrange(len(known)) for _ in range(3))
             keys.remove(known.pop(place))
         else:
-            key = chooser.randrange(-1_000, 1_000)
+            key = chooser.randrange(-1_000_000, 1_000_000)
             if key not in known:
-                known = sorted([*known, key])
+                insort(known, key)
                 keys.add(key)
-        keys.check_invariants()
-        assert list(keys) == known
         assert len(keys) == len(known)
-        between = chooser.randrange(-1_100, 1_100)
+        assert keys.near == known[: len(keys.near)]
+        between = chooser.randrange(-1_000_000, 1_000_000)
         assert keys.after(between) == next((key for key in known if key > between), None)
+        if step % 50 == 0:
+            keys.check_invariants()
+            assert list(keys) == known
 
 
 def test_a_key_that_is_not_here_cannot_be_removed():

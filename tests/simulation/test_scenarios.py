@@ -137,3 +137,20 @@ def test_a_leader_that_dies_during_a_long_log_entry_is_replaced_when_it_is_over(
     leader.crash(power_loss=False)
     quiet.world.run_until(begun_s + 1.2)
     assert leader_of(quiet) is not leader
+
+
+def test_a_leader_that_has_lost_its_connections_does_not_wait_for_those_who_may_be_busy(quiet: Run):
+    leader = leader_of(quiet)
+    index = quiet.checks.newest_committed + 2
+    for member in quiet.members:
+        member.long_entries[index] = 1.0
+    quiet.world.run_until(quiet.world.now_s + 1.2)
+    assert not leader.long_entries
+    assert leader.core.is_ready
+    for other in quiet.members:
+        if other is not leader:
+            quiet.fabric.block(leader.node_id, other.node_id)
+            quiet.fabric.break_link(leader.node_id, other.node_id)
+    quiet.world.run_until(quiet.world.now_s + 0.3)
+    assert not leader.core.is_ready, "its clients would wait"
+    assert any(member.core.is_ready for member in quiet.members)

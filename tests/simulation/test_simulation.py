@@ -17,6 +17,7 @@ SEEDS = range(1, 2_001)
 JOBS = 2
 MUTATION_SEEDS = range(1, 401)
 RARE = (
+    "A1 cap",
     "A4",
     "A13",
     "A18, with A13 out",
@@ -26,6 +27,7 @@ RARE = (
     "section 3, hear all",
     "section 3, abstain",
     "removed in order",
+    "resume syncs",
     "snapshot's folder is synced",
 )
 """Rules that take more seeds to miss than a suite has time for: `make mutation` tries 10,000."""
