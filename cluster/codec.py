@@ -21,9 +21,10 @@ from typing import Any, Final, NamedTuple
 import msgpack
 
 from oms.commands import Command
+from oms.version import RULES_VERSION
 
 PROTOCOL_VERSION: Final = 1
-BATCH_VERSION: Final = 1
+BATCH_VERSION: Final = 2
 MAX_FRAME_BYTES: Final = 64 << 20
 MAX_CLIENT_FRAME_BYTES: Final = 1 << 20
 MAX_NAME_LENGTH: Final = 64
@@ -171,28 +172,35 @@ class Batch(NamedTuple):
 
 
 def encode_batch(time_ns: int, frames: list[ClientFrame]) -> bytes:
-    """Payload of a log entry."""
-    return pack((BATCH_VERSION, time_ns, frames))
+    """Payload of a log entry: (format version, rules version, time, frames)."""
+    return pack((BATCH_VERSION, RULES_VERSION, time_ns, frames))
 
 
 def decode_batch(payload: bytes) -> Batch:
-    """Batch of a log entry. Raises CodecError, also on a version that this program is too old for:
-    a node must stop rather than skip an entry."""
+    """Batch of a log entry. Raises CodecError, also on a format or on rules that are not this
+    program's: a node must stop rather than skip an entry, or apply it in its own way."""
     value = unpack(payload)
-    if type(value) is not tuple or len(value) != 3:
-        raise CodecError("a log entry must be (version, time, frames)")
-    version, time_ns, frames = value
+    if type(value) is not tuple or not value:
+        raise CodecError("a log entry must be an array that begins with its version")
+    version, *fields = value
     if version != BATCH_VERSION:
-        raise CodecError(
-            f"log entry format {told(version)}; this program knows {BATCH_VERSION}: "
-            "update this node"
-        )
-    if type(time_ns) is not int or type(frames) is not tuple:
-        raise CodecError("a log entry must be (version, time, frames)")
+        raise _of_another_program("format", version, BATCH_VERSION)
+    if tuple(map(type, fields)) != (int, int, tuple):
+        raise CodecError("a log entry must be (version, rules, time, frames)")
+    rules, time_ns, frames = fields
+    if rules != RULES_VERSION:
+        raise _of_another_program("rules", rules, RULES_VERSION)
     for fields in frames:
         if type(fields) is not tuple or tuple(map(type, fields)) != _CLIENT_FRAME_TYPES:
             raise CodecError("a frame in a log entry must be (client, incarnation, number, bytes)")
     return Batch(time_ns, tuple(ClientFrame._make(fields) for fields in frames))
+
+
+def _of_another_program(what: str, found: Any, known: int) -> CodecError:
+    advice = "update this node"
+    if type(found) is int and found < known:
+        advice = "apply it with the program that wrote it, up to a snapshot (RUNBOOKS, Upgrade)"
+    return CodecError(f"log entry with {what} {told(found)}; this program has {known}: {advice}")
 
 
 def batch_payload(command: bytes) -> bytes | None:

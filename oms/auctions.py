@@ -108,6 +108,17 @@ def join_the_close(listing: Listing) -> None:
     listing.for_close.clear()
 
 
+def leave_the_close(listing: Listing) -> None:
+    """Let the collected orders for the closing auction wait for it again: it is called off. They
+    must not trade in what else ends the call, the reopening after a halt for one."""
+    for order in list(listing.collected):
+        if order.time_in_force == TimeInForce.AT_THE_CLOSE:
+            assert isinstance(order, SpecialOrder), f"order {order.order_id} has no terms"
+            listing.collected.remove(order)
+            order.level = listing.for_close
+            listing.for_close[order.order_id] = order
+
+
 def cancel_for_close(trading: SpecialTrading) -> None:
     """Cancel the orders for a closing auction that there will not be."""
     for order in list(trading.listing.for_close.values()):

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Final
 
 from matching.types import Side
-from oms.auctions import cancel_for_close, is_over, join_the_close, uncross
+from oms.auctions import cancel_for_close, is_over, join_the_close, leave_the_close, uncross
 from oms.events import CancelReason, Event, EventKind, TradingState
 from oms.order_state import Order
 from oms.price_protection import PriceProtection, luld_band
@@ -38,6 +38,8 @@ def change_state(
         cancel_for_close(trading)
     elif trading_state == TradingState.CLOSING_AUCTION:
         join_the_close(listing)
+    elif listing.trading_state == TradingState.CLOSING_AUCTION:
+        leave_the_close(listing)
     listing.trading_state = trading_state
     listing.trading_reason = reason
     listing.indicated_ns = 0

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cluster import codec, submission
 from cluster.codec import CodecError, FrameReader
 from oms.commands import CommandKind, EnterOrder
+from oms.version import RULES_VERSION
 
 ORDER = EnterOrder(CommandKind.ENTER_ORDER, "CLIENT1", 2, "", "1", "AAPL", 1, 2, 0, 100, 1_000_000)
 APPEND = {
@@ -149,9 +150,16 @@ def test_a_mark_is_for_tools_and_comes_alone():
             submission.check_commands(codec.pack_commands(commands), may_mark=may_mark)
 
 
-def test_a_batch_of_a_newer_format_is_refused():
-    with pytest.raises(CodecError, match="update this node"):
-        codec.decode_batch(msgpack.packb((2, 0, ())))
+def test_a_batch_of_another_format_or_of_other_rules_is_refused():
+    newer, older = "update this node", "with the program that wrote it"
+    for fields, advice in (
+        ((codec.BATCH_VERSION + 1, 0, ()), newer),
+        ((codec.BATCH_VERSION - 1, 0, ()), older),
+        ((codec.BATCH_VERSION, RULES_VERSION + 1, 0, ()), newer),
+        ((codec.BATCH_VERSION, RULES_VERSION - 1, 0, ()), older),
+    ):
+        with pytest.raises(CodecError, match=advice):
+            codec.decode_batch(msgpack.packb(fields))
 
 
 def test_raft_messages_are_read_back_as_they_were_sent():

@@ -82,6 +82,10 @@ class NaiveAuctions:
         collected = [o for o in self.live if o["symbol"] == symbol and o["where"] == "collected"]
         if (new == 2 and (old in (3, 4, 5, 6) or collected)) or (old == 5 and new == 0):
             price = self.uncross(symbol, events)
+        if old == 5 and new != 5:
+            for order in self.live:
+                if order["symbol"] == symbol and order["where"] == "collected":
+                    order["where"] = "close" if order["tif"] == 7 else "collected"
         waiting = [o for o in self.live if o["symbol"] == symbol and o["where"] == "close"]
         for order in sorted(waiting, key=lambda o: o["time"]):
             if new == 0:
