@@ -14,7 +14,7 @@ may look like one; wherever they are kept, a session has one set of names.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
@@ -255,7 +255,7 @@ class Names:
 
     def restore(
         self,
-        names: Iterable[str],
+        names: Sequence[str],
         meanings: Iterable[Order | int],
         last_numbers: Mapping[int, int],
     ) -> None:
@@ -264,6 +264,9 @@ class Names:
         `last_numbers` has the number used last in each channel: what may be the name of one of its
         numbers is kept as that, if it is above those that are here.
         """
+        if not last_numbers:
+            self._restore_texts(names, meanings)
+            return
         last_restored = dict.fromkeys(last_numbers, 0)
         for each in self._in_order:
             if isinstance(each, NumberRun):
@@ -279,6 +282,16 @@ class Names:
                 if shard is not None:
                     shard[name] = meaning
             assert is_new, f"the name {name} was used twice"
+
+    def _restore_texts(self, names: Sequence[str], meanings: Iterable[Order | int]) -> None:
+        """The same where nothing was numbered: a million of them in half the time."""
+        shards = self._shards
+        before = sum(map(len, shards))
+        for place, name, meaning in zip(map(hash, names), names, meanings, strict=True):
+            shards[place & LAST_SHARD][name] = meaning
+        assert sum(map(len, shards)) == before + len(names), "a name was used twice"
+        self._in_order += names
+        self._has_texts = self._has_texts or len(names) > 0
 
     def check_invariants(self) -> None:
         """Raise AssertionError unless each name is where it belongs, once."""

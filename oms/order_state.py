@@ -365,20 +365,32 @@ def restore_orders(columns: Iterable[Iterable[Any]]) -> list[Order]:
     Raises ValueError when the columns have not the same length.
     """
     orders: list[Order] = []
-    for order_id, number, symbol, side, order_type, tif, quantity, price, *now in zip(
-        *columns, strict=True
-    ):
-        order_class = SpecialOrder if now[-1] else Order
-        order = order_class(number, "", "", "", symbol, side, order_type, tif, quantity, price)
+    for (
+        order_id,
+        number,
+        symbol,
+        side,
+        order_type,
+        time_in_force,
+        quantity,
+        price,
+        leaves_qty,
+        cum_qty,
+        cum_value,
+        ord_status,
+        group_id,
+        special,
+    ) in zip(*columns, strict=True):
+        order_class = SpecialOrder if special else Order
+        order = order_class(
+            number, "", "", "", symbol, side, order_type, time_in_force, quantity, price
+        )
         order.order_id = order_id
-        (
-            order.leaves_qty,
-            order.cum_qty,
-            order.cum_value,
-            order.ord_status,
-            order.group_id,
-            special,
-        ) = now
+        order.leaves_qty = leaves_qty
+        order.cum_qty = cum_qty
+        order.cum_value = cum_value
+        order.ord_status = ord_status
+        order.group_id = group_id
         if special:
             order.restore_special_values(special)
         orders.append(order)
