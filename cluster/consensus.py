@@ -61,12 +61,7 @@ class Consensus:
         self.journal = journal
         self.standby_id: int | None = None
         self._settings = settings
-        self._members = tuple(sorted(settings.raft_addresses))
-        if len(self._members) < 3 or settings.node_id not in self._members:
-            raise ValueError(
-                f"nodes: {list(self._members)}; a cluster has at least 3 members, "
-                f"this one (node {settings.node_id}) among them"
-            )
+        self._members = _members(settings)
         self._on_commit = on_commit
         self._on_change = on_change
         self._on_fatal = on_fatal
@@ -438,3 +433,14 @@ class Consensus:
             except Exception as error:
                 self._fail(error)
         self.schedule_tick()
+
+
+def _members(settings: NodeSettings) -> tuple[int, ...]:
+    """Ids of all members. Raises ValueError."""
+    members = tuple(sorted(settings.raft_addresses))
+    if len(members) < 3 or settings.node_id not in members:
+        raise ValueError(
+            f"nodes: {list(members)}; a cluster has at least 3 members, "
+            f"this one (node {settings.node_id}) among them"
+        )
+    return members

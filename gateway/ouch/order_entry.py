@@ -9,20 +9,17 @@ nothing of its own.
 
 from __future__ import annotations
 
-import hmac
 import logging
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from cluster.client import EventBatch, QueueFull
 from gateway.control import Refused
+from gateway.ouch.client_session import ClientSession, LoginRefused, Logins
 from gateway.ouch.connection import Connection, ConnectionState
 from gateway.ouch.counters import Counters
-from gateway.ouch.outbound import Outbound
-from gateway.ouch.settings import OuchGatewaySettings, OuchUserSettings
-from gateway.ouch.stream import MessageStream
+from gateway.ouch.settings import OuchGatewaySettings
 from gateway.ouch.translate import translate
 from gateway.process import CommandQueue
 from oms.commands import CloseSession, Command, CommandKind, OpenSession
@@ -37,7 +34,6 @@ from protocols.soupbintcp import (
     Packet,
     SoupBinTCPError,
     decode_login_request,
-    normalized_credential,
 )
 
 logger = logging.getLogger(__name__)
@@ -47,25 +43,6 @@ _SESSION_REFUSED = int(EventKind.SESSION_REFUSED)
 _SESSION_CLOSED = int(EventKind.SESSION_CLOSED)
 _CONTROL_COMMANDS = 1_000
 """Room in the queue for what cannot wait: openings and closings of sessions."""
-
-
-class ClientSession:
-    """One user: its messages so far, and who is logged in."""
-
-    def __init__(self, settings: OuchUserSettings, directory: Path) -> None:
-        self.settings = settings
-        self.stream = MessageStream(directory)
-        self.outbound = Outbound()
-        self.connection: Connection | None = None
-        self.waiting: Connection | None = None
-        """The latest one whose login found no room in the queue."""
-        self.opening: int | None = None
-        """Number of the OpenSession without an answer."""
-        self.holder = ""
-        """Gateway at which the session is open, as far as the events tell; "" for none."""
-        self.close_is_owed = False
-        self.is_shut_out = False
-        """A bug has struck it: it is served no more."""
 
 
 class OuchOrderEntry:
@@ -103,9 +80,7 @@ class OuchOrderEntry:
         self.sessions = {
             name: ClientSession(user, settings.data_dir) for name, user in settings.users.items()
         }
-        self._by_login = {
-            normalized_credential(name): session for name, session in self.sessions.items()
-        }
+        self._logins = Logins(settings.session, self.sessions.values())
 
     @property
     def from_event_seq(self) -> int:
@@ -238,26 +213,12 @@ class OuchOrderEntry:
             return None
         try:
             request = decode_login_request(packet[1])
+            return self._logins.user_of(request), request
         except SoupBinTCPError as error:
             connection.malformed(str(error))
-            return None
-        session = self._by_login.get(normalized_credential(request.username))
-        password = "" if session is None else normalized_credential(session.settings.password)
-        given = normalized_credential(request.password)
-        is_right = hmac.compare_digest(given.encode(), password.encode())
-        if session is None or not is_right:
-            text = f"wrong user name or password for {request.username!r}"
-            connection.reject(LoginRejectReason.NOT_AUTHORIZED, text)
-            return None
-        if request.session not in ("", self.settings.session):
-            text = f"session {request.session!r} is not {self.settings.session!r}"
-            connection.reject(LoginRejectReason.SESSION_NOT_AVAILABLE, text)
-            return None
-        if session.is_shut_out:
-            text = "the session cannot be served; the gateway's log says why"
-            connection.reject(LoginRejectReason.SESSION_NOT_AVAILABLE, text)
-            return None
-        return session, request
+        except LoginRefused as refused:
+            connection.reject(refused.reason, str(refused))
+        return None
 
     def _wait_for_room(self, session: ClientSession, connection: Connection) -> None:
         """One waiting login per user, the latest: so the users bound what waits behind logins."""
